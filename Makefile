@@ -1,0 +1,35 @@
+# make demo   set up, then run the three phases on the embedded digits
+# make test   set up, then check the style and run the tests
+PYTHON ?= python3
+VENV ?= .venv
+RUN_DIR ?= runs/demo
+BIN = $(VENV)/bin
+
+.PHONY: demo test lint lock clean
+
+demo: $(VENV)/ready
+	$(BIN)/bginv run digits --run-dir $(RUN_DIR) --overwrite
+
+test: $(VENV)/ready lint
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+$(VENV)/ready: requirements.lock setup.py pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 13) else "bginv needs Python 3.10 to 3.13, not %d.%d: make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv $(VENV) || { echo 'no venv module: apt-get install python3-venv' >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+# uv writes one lock for every Python that setup.py allows
+lock: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile setup.py --extra test --universal --python-version 3.10 --upgrade \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		--output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .coverage

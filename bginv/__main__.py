@@ -1,0 +1,5 @@
+"""`python -m bginv`."""
+
+from bginv.cli import main
+
+main()

@@ -1,0 +1,53 @@
+"""Files that a run leaves: never half-written, never over something of the user's."""
+
+import os
+import pathlib
+from collections.abc import Callable, Iterable
+
+
+def refuse_existing(paths: Iterable[pathlib.Path], overwrite: bool) -> None:
+    """Raise if a file, or a folder with something in it, is where we are going to write.
+
+    Raises:
+        ValueError: it names the first such path.
+    """
+    for path in paths:
+        occupied = path.is_dir() and any(path.iterdir()) or path.is_file()
+        if occupied and not overwrite:
+            raise ValueError(f"{path} exists already: choose another name, or give --overwrite")
+
+
+def check_writable(path: pathlib.Path) -> None:
+    """Raise if no file or folder can be made at this path.
+
+    Raises:
+        ValueError: it names the nearest folder that exists, and why it is no use.
+    """
+    existing = path.absolute()
+    while not existing.is_dir():
+        if existing.exists() and existing != path.absolute():
+            raise ValueError(f"cannot write {path}: {existing} is a file, not a folder")
+        existing = existing.parent
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f"cannot write {path}: no permission to write in {existing}")
+
+
+def write_file(path: pathlib.Path, write: Callable[[str], object]) -> None:
+    """Write a file beside its place, then rename it.
+
+    Args:
+        path: its place; missing parents are made.
+        write: is given a temporary path with the same ending, and writes it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    try:
+        write(str(temporary))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Write a text file in one go; see `write_file`."""
+    write_file(path, lambda temporary: pathlib.Path(temporary).write_text(text, encoding="utf-8"))

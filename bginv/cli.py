@@ -1,0 +1,170 @@
+"""The `bginv` command and the paper's scripts: parse, check, run, and say what went wrong."""
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+from absl import app, logging
+from absl.flags import argparse_flags
+
+import bginv
+from bginv.config import add_flags, resolve
+from bginv.recipes import (
+    AdversarialSettings,
+    ClassifierSettings,
+    EvaluateSegmentationSettings,
+    EvaluateSettings,
+    MaskSettings,
+    RunSettings,
+    add_run_flags,
+    resolve_phases,
+)
+
+BAD_ARGUMENT, FAILURE = 2, 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A subcommand, and the script of the same name.
+
+    Attributes:
+        settings: its flags.
+        help: one line.
+        recipe: the default of `--recipe`.
+    """
+
+    settings: type
+    help: str
+    recipe: str = "paper"
+
+
+COMMANDS = {
+    "run": Command(RunSettings, "the three phases, the evaluation and the table", "tuned"),
+    "train1": Command(ClassifierSettings, "phase 1: train a classifier"),
+    "train2": Command(MaskSettings, "phase 2: train a mask generator"),
+    "train3": Command(AdversarialSettings, "phase 3: train the classifier against backgrounds"),
+    "evaluate": Command(EvaluateSettings, "accuracy of a classifier on every test"),
+    "evaluate-seg": Command(EvaluateSegmentationSettings, "masks of a mask generator as pictures"),
+}
+
+
+def main(script: str | None = None) -> None:
+    """Run the command line.
+
+    Args:
+        script: the subcommand that a script stands for; None reads it from the command line.
+    """
+    app.run(run, flags_parser=lambda argv: parse(argv[1:], script))
+
+
+def parse(arguments: list[str], script: str | None = None) -> argparse.Namespace:
+    """Parse a command line; exits with 2 and one line where it is wrong.
+
+    Args:
+        arguments: without the program's name.
+        script: see `main`.
+
+    Returns:
+        What was given, and `command`.
+    """
+    if script is not None:
+        parser = _Parser(description=COMMANDS[script].help)
+        _add(parser, script)
+    else:
+        parser = _Parser(prog="bginv", description="Image classifiers that ignore the background.")
+        parser.add_argument("--version", action="version", version=f"bginv {bginv.__version__}")
+        subparsers = parser.add_subparsers(metavar="command", required=True)
+        for name, command in COMMANDS.items():
+            _add(subparsers.add_parser(name, help=command.help, description=command.help), name)
+    return parser.parse_args(arguments)
+
+
+def run(namespace: argparse.Namespace) -> int:
+    """Run a parsed command.
+
+    Args:
+        namespace: of `parse`.
+
+    Returns:
+        The exit code: 0, 2 for a bad argument (nothing was written), 1 for a failure later on.
+    """
+    logging.set_verbosity(logging.INFO)
+    logging.use_absl_handler()
+    logging.get_absl_handler().setFormatter(None)
+    try:
+        job = _prepare(vars(namespace))
+    except (ValueError, OSError) as error:
+        return _fail(error, BAD_ARGUMENT)
+    try:
+        job()
+    except (ValueError, OSError, FloatingPointError) as error:
+        return _fail(error, FAILURE)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+class _Parser(argparse_flags.ArgumentParser):
+    """One line where the command line is wrong."""
+
+    def error(self, message: str):
+        self.exit(BAD_ARGUMENT, f"{self.prog}: error: {message} (--help lists everything)\n")
+
+
+def _add(parser: argparse.ArgumentParser, name: str) -> None:
+    command = COMMANDS[name]
+    if name == "run":
+        add_run_flags(parser, command.recipe)
+    else:
+        add_flags(parser, command.settings, command.recipe)
+    places = [action.dest for action in parser._positionals._group_actions]
+    parser.usage = f"{parser.prog} [options] {' '.join(places)}"
+    parser.set_defaults(command=name)
+
+
+def _prepare(given: dict) -> Callable[[], None]:
+    name = given.pop("command")
+    command = COMMANDS[name]
+    if name == "run":
+        phases = resolve_phases(given, command.recipe)
+    settings = resolve(command.settings, given, command.recipe)
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    with _quiet_start():
+        import tensorflow as tf  # after the arguments are checked, because it takes seconds
+
+        gpus = tf.config.list_physical_devices("GPU")
+        tf.zeros([])
+    from bginv import commands, pipeline
+
+    logging.info("running on %s", f"{len(gpus)} GPU" if gpus else "CPU")
+    if name == "run":
+        return pipeline.Pipeline(settings, phases).run
+    return getattr(commands, f"prepare_{name.replace('-', '_')}")(settings)
+
+
+@contextlib.contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Hide what TensorFlow's C++ code prints while it starts, unless the user asks for it."""
+    level = "TF_CPP_MIN_LOG_LEVEL"
+    if level in os.environ:
+        yield
+        return
+    os.environ[level] = "3"
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _fail(error: Exception, code: int) -> int:
+    message = " ".join(str(error).split())
+    print(f"{os.path.basename(sys.argv[0])}: error: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,210 @@
+"""The paper's commands. Each is prepared first, which finds what is wrong with the arguments and
+writes nothing, and gives back the job itself.
+"""
+
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from absl import logging
+
+from bginv.artefacts import check_writable, refuse_existing
+from bginv.data.catalog import check_name, load_data
+from bginv.data.photographs import Photographs, WithBackgrounds
+from bginv.data.sources import Dataset, Source
+from bginv.evaluation.segmentation import predict_masks
+from bginv.interop.model_files import (
+    check_model_name,
+    load_classifier,
+    load_mask_unet,
+    save_model,
+)
+from bginv.models.classifier import build_classifier
+from bginv.models.mask_unet import build_mask_unet
+from bginv.phases import (
+    log_accuracies,
+    run_adversarial_phase,
+    run_classifier_phase,
+    run_mask_phase,
+)
+from bginv.recipes import (
+    AdversarialSettings,
+    ClassifierSettings,
+    DataSettings,
+    EvaluateSegmentationSettings,
+    EvaluateSettings,
+    MaskSettings,
+    PhaseSettings,
+)
+from bginv.report.pictures import write_image, write_learning_curves
+from bginv.run_folder import RunFolder
+from bginv.training.adversarial import AdversarialTraining
+from bginv.training.classifier import ClassifierTraining
+from bginv.training.loop import total_steps
+from bginv.training.masks import MaskTraining, with_generated_masks
+
+Job = Callable[[], None]
+HEURISTIC = "heuristic"
+
+
+def prepare_train1(settings: ClassifierSettings) -> Job:
+    """Phase 1: train a classifier."""
+    output, folder = check_output(settings), RunFolder(settings.run_dir, settings.overwrite)
+    dataset = load(settings)
+    classifier = build_classifier(dataset.image_shape, dataset.num_classes, settings.seed)
+    method = ClassifierTraining(classifier, settings)
+
+    def job() -> None:
+        folder.open(settings)
+        run_classifier_phase(method, dataset, settings, folder)
+        _finish({output: classifier}, folder)
+        print_accuracies(classifier, dataset)
+
+    return job
+
+
+def prepare_train2(settings: MaskSettings) -> Job:
+    """Phase 2: train a mask generator."""
+    output, folder = check_output(settings), RunFolder(settings.run_dir, settings.overwrite)
+    dataset = load(settings)
+    classifier = load_classifier(settings.model, dataset)
+    unet = build_mask_unet(dataset.image_shape, settings.seed)
+    method = MaskTraining(unet, classifier, settings)
+
+    def job() -> None:
+        folder.open(settings)
+        debug_prefix = _command_line().replace(os.sep, "_")
+        run_mask_phase(method, dataset, settings, folder, debug_prefix)
+        _finish({output: unet}, folder)
+        print_accuracies(classifier, dataset)
+
+    return job
+
+
+def prepare_train3(settings: AdversarialSettings) -> Job:
+    """Phase 3: train the classifier against backgrounds."""
+    output, folder = check_output(settings), RunFolder(settings.run_dir, settings.overwrite)
+    generator_files = _generator_files(output, settings)
+    refuse_existing(generator_files, settings.overwrite)
+    dataset = load(settings)
+    classifier = load_classifier(settings.model, dataset)
+    heuristic = settings.unet_model == HEURISTIC
+    unet = None if heuristic else load_mask_unet(settings.unet_model, dataset)
+    photographs = load_photographs(settings, dataset)
+    steps = total_steps(settings, len(dataset.train))
+    method = AdversarialTraining(classifier, dataset.image_shape, settings, steps)
+
+    def job() -> None:
+        folder.open(settings)
+        source = masked_source(dataset, unet, settings, photographs)
+        run_adversarial_phase(method, unet, source, dataset, settings, folder)
+        generators = [adversary.generator for adversary in method.adversaries]
+        models = {output: classifier, **dict(zip(generator_files, generators, strict=False))}
+        _finish(models, folder)
+        print_accuracies(classifier, dataset)
+
+    return job
+
+
+def prepare_evaluate(settings: EvaluateSettings) -> Job:
+    """Accuracy of a classifier on the training split and on every test."""
+    dataset = load(settings)
+    classifier = load_classifier(settings.model, dataset)
+    return lambda: print(log_accuracies(classifier, dataset).line())
+
+
+def prepare_evaluate_seg(settings: EvaluateSegmentationSettings) -> Job:
+    """Masks of all training images at threshold 0.5, as seg-0.png, seg-1.png, ..."""
+    folder = pathlib.Path(settings.output)
+    check_writable(folder)
+    refuse_existing(sorted(folder.glob("seg-*.png"))[:1], settings.overwrite)
+    dataset = load(settings)
+    unet = load_mask_unet(settings.model, dataset)
+
+    def job() -> None:
+        for i, mask in enumerate(predict_masks(unet, dataset.train)):
+            write_image(folder / f"seg-{i}.png", (mask >= 0.5).astype(np.float32))
+        logging.info("wrote %d masks to %s", len(dataset.train), folder)
+
+    return job
+
+
+def load(settings: DataSettings) -> Dataset:
+    """The data set that the settings name."""
+    return load_data(settings.dataset, settings.data_dir, settings.limit)
+
+
+def load_photographs(settings: AdversarialSettings, dataset: Dataset) -> Photographs | None:
+    """The user's photographs for `back` = "real", else None.
+
+    Raises:
+        ValueError: no folder given, or one without photographs.
+    """
+    if settings.back != "real":
+        return None
+    if settings.backgrounds is None:
+        raise ValueError("back = real needs --backgrounds with a folder of photographs")
+    return Photographs(settings.backgrounds, dataset.image_shape, settings.crops)
+
+
+def masked_source(
+    dataset: Dataset,
+    unet: keras.Model | None,
+    settings: AdversarialSettings,
+    photographs: Photographs | None,
+) -> Source:
+    """Training images with their masks, computed once, and photographs where they are used."""
+    source = with_generated_masks(dataset.train, unet, settings.binarize, settings.area)
+    return WithBackgrounds(source, photographs) if photographs else source
+
+
+def check_output(settings: PhaseSettings) -> pathlib.Path | None:
+    """The path of `--output`, if a model can be written there; the data set's name too.
+
+    Raises:
+        ValueError: another ending, a file that exists, or a folder that cannot be written.
+    """
+    check_name(settings.dataset)
+    if settings.output is None:
+        return None
+    path = check_model_name(settings.output)
+    refuse_existing([path], settings.overwrite)
+    check_writable(path)
+    return path
+
+
+def print_accuracies(classifier: keras.Model, dataset: Dataset) -> None:
+    """The last line of the paper's training commands: the command line, then accuracies."""
+    print(f"{_command_line()},{log_accuracies(classifier, dataset).line()}")
+
+
+def _command_line() -> str:
+    return "-".join(sys.argv)
+
+
+def _generator_files(
+    output: pathlib.Path | None, settings: AdversarialSettings
+) -> list[pathlib.Path]:
+    """Where the background generators go: `m3-back.h5` beside `m3.h5`, as in the paper's code."""
+    if output is None or settings.back != "adv":
+        return []
+    if len(settings.tiles) == 1:
+        return [output.with_name(f"{output.stem}-back{output.suffix}")]
+    return [
+        output.with_name(f"{output.stem}-back-{tiles}x{tiles}{output.suffix}")
+        for tiles in settings.tiles
+    ]
+
+
+def _finish(models: dict[pathlib.Path | None, keras.Model], folder: RunFolder) -> None:
+    """Save models that have a place, draw the curves, and tell what was written."""
+    for path, model in models.items():
+        if path:
+            save_model(model, path)
+            logging.info("wrote %s", path)
+    if folder.pictures:
+        write_learning_curves(folder.pictures / "learning_curves.png", folder.metrics_file)
+        logging.info("wrote configuration, metrics and pictures to %s", folder.path)

@@ -1,0 +1,234 @@
+"""From a frozen dataclass of settings to flags, a checked configuration, and JSON and back.
+
+A setting is declared once, by `setting` or `positional`, with its value in either recipe.
+"""
+
+import argparse
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+RECIPES = ("paper", "tuned")
+_UNSET = object()
+
+
+def setting(
+    paper: Any,
+    *,
+    help: str,
+    tuned: Any = _UNSET,
+    choices: tuple | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    instead_of: str | None = None,
+) -> Any:
+    """Declare an option.
+
+    Args:
+        paper: its value in the recipe "paper".
+        help: one line for `--help`.
+        tuned: its value in the recipe "tuned", where that differs.
+        choices: the values allowed.
+        minimum: the smallest number allowed.
+        maximum: the largest number allowed.
+        instead_of: name of a setting that becomes None where only this one is given.
+    """
+    return dataclasses.field(
+        default=paper,
+        metadata={
+            "help": help,
+            "tuned": paper if tuned is _UNSET else tuned,
+            "choices": choices,
+            "minimum": minimum,
+            "maximum": maximum,
+            "instead_of": instead_of,
+        },
+    )
+
+
+def positional(*, help: str, default: Any = _UNSET, choices: tuple | None = None) -> Any:
+    """Declare an argument that goes by its place.
+
+    Args:
+        help: one line for `--help`.
+        default: its value where the dataclass is made without it.
+        choices: the values allowed.
+    """
+    metadata = {"help": help, "choices": choices, "positional": True}
+    if default is _UNSET:
+        return dataclasses.field(metadata=metadata)
+    return dataclasses.field(default=default, metadata={**metadata, "tuned": default})
+
+
+def add_flags(parser: argparse.ArgumentParser, settings: type, recipe: str) -> None:
+    """Add an argument for each setting; a flag that is not given is absent from the result.
+
+    Args:
+        parser: to add to.
+        settings: a dataclass made of `setting` and `positional`.
+        recipe: the default of `--recipe`, for the help texts.
+    """
+    for field in dataclasses.fields(settings):
+        if field.metadata.get("positional"):
+            parser.add_argument(
+                field.name, choices=field.metadata["choices"], help=field.metadata["help"]
+            )
+        else:
+            add_option(parser, settings, field, option_name(field.name), recipe)
+
+
+def add_option(
+    parser: argparse.ArgumentParser,
+    settings: type,
+    field: dataclasses.Field,
+    option: str,
+    recipe: str,
+    help: str | None = None,
+) -> None:
+    """Add one setting as an option, under the name given, with its own help text or another."""
+    kind = _kind(settings, field)
+    keywords: dict[str, Any] = {
+        "dest": option.removeprefix("--").replace("-", "_"),
+        "default": argparse.SUPPRESS,
+        "help": help or _help(field, recipe),
+    }
+    if kind is bool:
+        parser.add_argument(option, action=argparse.BooleanOptionalAction, **keywords)
+        return
+    parser.add_argument(
+        option,
+        type=_integers if kind is tuple else kind,
+        choices=field.metadata.get("choices"),
+        metavar=None if field.metadata.get("choices") else _METAVARS[kind],
+        **keywords,
+    )
+
+
+def option_name(name: str) -> str:
+    """`total_variation` -> `--total-variation`."""
+    return "--" + name.replace("_", "-")
+
+
+def resolve(settings: type, given: Mapping[str, Any], recipe: str) -> Any:
+    """Complete what was given with a recipe's values, and check the whole.
+
+    Args:
+        settings: the dataclass.
+        given: values by name.
+        recipe: "paper" or "tuned".
+
+    Returns:
+        An instance of `settings`.
+
+    Raises:
+        ValueError: a value outside its range or choices, or two that exclude each other.
+    """
+    recipe = given.get("recipe", recipe)
+    values = dict(given)
+    for field in dataclasses.fields(settings):
+        other = field.metadata.get("instead_of")
+        if other and field.name in given and other in given:
+            raise ValueError(
+                f"{option_name(field.name)} and {option_name(other)} exclude each other; give one"
+            )
+        if other and field.name in given:
+            values[other] = None
+        if other and other in given:
+            values[field.name] = None
+    for field in dataclasses.fields(settings):
+        if field.name not in values and "tuned" in field.metadata:
+            values[field.name] = field.default if recipe == "paper" else field.metadata["tuned"]
+    values["recipe"] = recipe
+    known = {field.name for field in dataclasses.fields(settings)}
+    config = settings(**{name: value for name, value in values.items() if name in known})
+    check(config)
+    return config
+
+
+def check(config: Any) -> None:
+    """Raise if a value lies outside its declared range or choices.
+
+    Raises:
+        ValueError: it names the flag, what it takes and what it got.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value is None:
+            continue
+        name = field.name if field.metadata.get("positional") else option_name(field.name)
+        choices = field.metadata.get("choices")
+        if choices and value not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(choices)}; received {value!r}")
+        low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
+        for number in value if isinstance(value, tuple) else (value,):
+            if low is not None and number < low:
+                raise ValueError(f"{name} must be at least {low}; received {number}")
+            # written so that NaN fails too
+            if high is not None and not number <= high:
+                raise ValueError(f"{name} must be at most {high}; received {number}")
+
+
+def to_json(config: Any) -> str:
+    """The resolved configuration as JSON."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def from_json(settings: type, text: str) -> Any:
+    """A configuration that `to_json` wrote.
+
+    Raises:
+        ValueError: unknown or missing names, or values out of range.
+    """
+    values = json.loads(text)
+    kinds = {field.name: _kind(settings, field) for field in dataclasses.fields(settings)}
+    unknown = sorted(set(values) - set(kinds))
+    if unknown:
+        raise ValueError(f"unknown settings: {', '.join(unknown)}")
+    tupled = {
+        name: tuple(value) if kinds[name] is tuple and value is not None else value
+        for name, value in values.items()
+    }
+    config = settings(**tupled)
+    check(config)
+    return config
+
+
+_METAVARS = {int: "N", float: "X", str: "PATH", tuple: "N[,N...]"}
+
+
+def _kind(settings: type, field: dataclasses.Field) -> type:
+    """bool, int, float, str or tuple, from annotations such as `int | None`."""
+    hint = typing.get_type_hints(settings)[field.name]
+    if isinstance(hint, types.UnionType):
+        (hint,) = (arm for arm in typing.get_args(hint) if arm is not type(None))
+    return typing.get_origin(hint) or hint
+
+
+def _help(field: dataclasses.Field, recipe: str) -> str:
+    paper, tuned = field.default, field.metadata["tuned"]
+    shown = {name: _show(value) for name, value in (("paper", paper), ("tuned", tuned))}
+    if shown["paper"] == shown["tuned"]:
+        default = f" (default: {shown['paper']})" if paper is not None else ""
+    else:
+        default = f" (default: {shown[recipe]}; {', '.join(f'{k}: {v}' for k, v in shown.items())})"
+    return (field.metadata["help"] + default).replace("%", "%%")
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "on", False: "off"}[value]
+    return str(value)
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be whole numbers separated by commas; received {text!r}"
+        ) from None

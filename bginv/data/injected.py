@@ -1,0 +1,36 @@
+"""Tests with injected backgrounds, made from the clean test of a grey data set."""
+
+import dataclasses
+
+from bginv.data.sources import ArraySource, Dataset
+from bginv.ops.patterns import BACKGROUNDS, NOISE_RATES, inject_pattern, salt_pepper
+
+
+def with_backgrounds(dataset: Dataset) -> Dataset:
+    """The clean test, then one test for each of the six patterns of the paper.
+
+    Args:
+        dataset: grey images of objects on black, square, with a test named "clean".
+    """
+    clean = dataset.tests["clean"]
+    side = dataset.image_shape[0]
+    tests = {name: _inject(clean, draw(side)) for name, draw in BACKGROUNDS.items()}
+    return dataclasses.replace(dataset, tests={"clean": clean, **tests})
+
+
+def with_noises(dataset: Dataset) -> Dataset:
+    """Salt and pepper at 0 to 0.09 by 0.01, then at 0.1 to 1 by 0.1: one test a rate.
+
+    Args:
+        dataset: grey images of objects on black, square, with a test named "clean".
+    """
+    clean = dataset.tests["clean"]
+    side = dataset.image_shape[0]
+    tests = {
+        f"salt_pepper {rate:.2f}": _inject(clean, salt_pepper(side, rate)) for rate in NOISE_RATES
+    }
+    return dataclasses.replace(dataset, tests=tests)
+
+
+def _inject(clean: ArraySource, pattern) -> ArraySource:
+    return ArraySource(inject_pattern(clean.images, pattern), clean.labels)

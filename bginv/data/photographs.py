@@ -1,0 +1,137 @@
+"""Crops of the user's photographs, as backgrounds."""
+
+import os
+import pathlib
+
+import tensorflow as tf
+
+from bginv.data.sources import Source
+
+ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".png"}
+CROPS = ("native", "any")
+CROPS_PER_PHOTOGRAPH = 8
+
+
+class Photographs:
+    """An endless stream of random crops; photographs are decoded when they are drawn.
+
+    Args:
+        folder: it is searched for photographs, subfolders too.
+        image_shape: (H, W, C) of a crop.
+        crops: "native" cuts H x W pixels as they are; "any" cuts a random share of the photograph
+            and resizes it.
+
+    Raises:
+        ValueError: not a folder that can be read, no photograph in it, or the first one is broken.
+    """
+
+    def __init__(self, folder: str, image_shape: tuple[int, int, int], crops: str):
+        self.files = _find_photographs(folder)
+        self.image_shape = image_shape
+        self.crops = crops
+        try:
+            self._decode(tf.constant(self.files[0]))
+        except tf.errors.OpError as error:
+            raise ValueError(
+                f"{self.files[0]} cannot be read as a photograph: {error.message.splitlines()[0]}"
+            ) from None
+
+    def batches(self, batch_size: int, seed: int, start: int = 0) -> tf.data.Dataset:
+        """Endless batches float32 [batch_size, H, W, C] in [0, 1], each a function of its number.
+
+        Args:
+            batch_size: crops a batch.
+            seed: of the photographs and the places.
+            start: number of the first batch.
+        """
+
+        def draw(number: tf.Tensor) -> tf.Tensor:
+            return self._draw_crops(batch_size, tf.random.fold_in(tf.constant([seed, 1]), number))
+
+        numbers = tf.data.Dataset.range(start, tf.int64.max)
+        return numbers.map(draw, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+
+    def _draw_crops(self, count: int, seed: tf.Tensor) -> tf.Tensor:
+        # several crops of each photograph, because decoding takes longer than cutting
+        num_photographs = -(-count // CROPS_PER_PHOTOGRAPH)
+        choice_seed, place_seed = tf.unstack(tf.random.split(seed, 2))
+        chosen = tf.random.stateless_uniform(
+            [num_photographs], choice_seed, 0, len(self.files), tf.int32
+        )
+        places = tf.random.stateless_uniform([num_photographs, CROPS_PER_PHOTOGRAPH, 3], place_seed)
+
+        def crops_of(drawn: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            photograph = self._decode(tf.gather(self.files, drawn[0]))
+            return tf.map_fn(lambda place: self._cut(photograph, place), drawn[1])
+
+        crops = tf.map_fn(crops_of, (chosen, places), fn_output_signature=tf.float32)
+        return tf.reshape(crops, [-1, *self.image_shape])[:count]
+
+    def _decode(self, file: tf.Tensor) -> tf.Tensor:
+        """Photograph float32 [h, w, C] in [0, 1], at least as large as a crop."""
+        pixels = tf.io.decode_image(tf.io.read_file(file), channels=3, expand_animations=False)
+        pixels = tf.cast(pixels, tf.float32) / 255.0
+        if self.image_shape[-1] == 1:
+            pixels = tf.image.rgb_to_grayscale(pixels)
+        height, width, _ = self.image_shape
+        size = tf.cast(tf.shape(pixels)[:2], tf.float32)
+        growth = tf.maximum(tf.reduce_max(tf.constant([height, width], tf.float32) / size), 1.0)
+        grown = tf.cast(tf.math.ceil(size * growth), tf.int32)
+        return tf.cond(growth > 1, lambda: tf.image.resize(pixels, grown), lambda: pixels)
+
+    def _cut(self, photograph: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+        """One crop; place [3] in [0, 1): row, column, size."""
+        size = tf.constant(self.image_shape[:2], tf.float32)
+        room = tf.cast(tf.shape(photograph)[:2], tf.float32)
+        if self.crops == "any":
+            largest = tf.reduce_min(room / size)
+            size *= 1 + place[2] * (largest - 1)
+        taken = tf.cast(tf.round(size), tf.int32)
+        corner = tf.cast(place[:2] * (room - size + 1), tf.int32)
+        corner = tf.minimum(corner, tf.shape(photograph)[:2] - taken)
+        cut = photograph[corner[0] : corner[0] + taken[0], corner[1] : corner[1] + taken[1]]
+        if self.crops == "native":
+            return tf.ensure_shape(cut, self.image_shape)
+        return tf.image.resize(cut, self.image_shape[:2], antialias=True)
+
+
+class WithBackgrounds(Source):
+    """A source whose batches also hold `background`, float32 [B, H, W, C] in [0, 1].
+
+    Args:
+        source: the images.
+        photographs: the backgrounds, with the images' shape.
+    """
+
+    def __init__(self, source: Source, photographs: Photographs):
+        self.source, self.photographs = source, photographs
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Records of the source, without backgrounds."""
+        return self.source.gather(indices)
+
+    def batches(
+        self, batch_size: int, shuffle: bool = False, seed: int = 0, start: int = 0
+    ) -> tf.data.Dataset:
+        """See `Source.batches`; batches that are not shuffled have no backgrounds."""
+        images = self.source.batches(batch_size, shuffle, seed, start)
+        if not shuffle:
+            return images
+        pairs = tf.data.Dataset.zip(images, self.photographs.batches(batch_size, seed, start))
+        return pairs.map(lambda records, background: {**records, "background": background})
+
+
+def _find_photographs(folder: str) -> list[str]:
+    root = pathlib.Path(folder)
+    if not root.is_dir() or not os.access(root, os.R_OK | os.X_OK):
+        raise ValueError(f"--backgrounds {folder} is not a folder that can be read")
+    files = sorted(str(path) for path in root.rglob("*") if path.suffix.lower() in ENDINGS)
+    if not files:
+        raise ValueError(
+            f"--backgrounds {folder} holds no photograph; "
+            f"files that end in {', '.join(sorted(ENDINGS))} count"
+        )
+    return files

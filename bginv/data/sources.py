@@ -1,0 +1,137 @@
+"""Random-access sources of images, and the batches drawn from them."""
+
+import abc
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+
+class Source(abc.ABC):
+    """A split of a data set: a length, and records by index."""
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Number of records."""
+
+    @abc.abstractmethod
+    def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Records by index, in graph.
+
+        Args:
+            indices: int64 [B].
+
+        Returns:
+            `image` float32 [B, H, W, C] in [0, 1], `label` int32 [B], `index` int64 [B] and,
+            where the source has them, `mask` float32 [B, H, W, 1] in [0, 1].
+        """
+
+    def batches(
+        self, batch_size: int, shuffle: bool = False, seed: int = 0, start: int = 0
+    ) -> tf.data.Dataset:
+        """Batches of records.
+
+        Shuffled, an endless stream of full batches through one epoch after the other; the order
+        of an epoch is a function of (seed, epoch) alone. In order, one pass whose last batch may
+        be smaller.
+
+        Args:
+            batch_size: records a batch.
+            shuffle: the endless shuffled stream instead of one pass.
+            seed: of the order.
+            start: number of batches to leave out at the beginning, without reading their records.
+        """
+        skipped = start * batch_size
+        if shuffle:
+            epoch, offset = divmod(skipped, len(self))
+            epochs = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max)
+            indices = epochs.flat_map(lambda number: self._epoch(seed, number)).skip(offset)
+        else:
+            indices = tf.data.Dataset.range(skipped, len(self))
+        batched = indices.batch(batch_size, drop_remainder=shuffle)
+        return batched.map(self.gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+
+    def _epoch(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(self), dtype=tf.int64), seed=tf.stack([tf.cast(seed, tf.int64), epoch])
+        )
+        return tf.data.Dataset.from_tensor_slices(order)
+
+
+class ArraySource(Source):
+    """Records held in memory as uint8.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        labels: int [N].
+        masks: uint8 [N, H, W, 1] or None; 255 is foreground.
+
+    Raises:
+        ValueError: another dtype, rank or length, or no record at all.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, masks: np.ndarray | None = None):
+        for name, array in (("images", images), ("masks", masks)):
+            if array is not None and (array.dtype != np.uint8 or array.ndim != 4):
+                raise ValueError(
+                    f"{name} must be uint8 [N, H, W, C]; received {array.dtype} {array.shape}"
+                )
+        lengths = {len(array) for array in (images, labels, masks) if array is not None}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ValueError(
+                f"images, labels and masks need one length above 0; received {sorted(lengths)}"
+            )
+        self.images = images
+        self.labels = np.asarray(labels, np.int32)
+        self.masks = masks
+        # Tensors made here are captured by the graphs that gather; an array would be copied
+        # into each graph as a constant.
+        with tf.device("CPU"):
+            self._tensors = {"image": tf.constant(images), "label": tf.constant(self.labels)}
+            if masks is not None:
+                self._tensors["mask"] = tf.constant(masks)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Source.gather`."""
+        records = {name: tf.gather(values, indices) for name, values in self._tensors.items()}
+        for name in ("image", "mask"):
+            if name in records:
+                records[name] = tf.cast(records[name], tf.float32) / 255.0
+        return {**records, "index": indices}
+
+    def with_masks(self, masks: np.ndarray) -> "ArraySource":
+        """The same images with these masks, uint8 [N, H, W, 1]."""
+        return ArraySource(self.images, self.labels, masks)
+
+    def first(self, count: int) -> "ArraySource":
+        """The first `count` records."""
+        masks = None if self.masks is None else self.masks[:count]
+        return ArraySource(self.images[:count], self.labels[:count], masks)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A training split and named tests.
+
+    Attributes:
+        name: as given to `load_data`.
+        train: the training split.
+        tests: splits by readable name, in the order of the tables.
+        class_names: one for each label, in order.
+        image_shape: (H, W, C) of every split.
+    """
+
+    name: str
+    train: Source
+    tests: Mapping[str, Source]
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)

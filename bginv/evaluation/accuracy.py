@@ -1,0 +1,72 @@
+"""Accuracy of a classifier on a data set: counts first, ratios second."""
+
+import dataclasses
+import statistics
+from collections.abc import Iterable, Mapping
+
+import keras
+import tensorflow as tf
+
+from bginv.data.sources import Dataset, Source
+
+EVALUATION_BATCH = 256
+
+
+def count_correct(classifier: keras.Model, sources: Iterable[Source]) -> list[int]:
+    """Number of records of each source whose largest logit is that of their label.
+
+    Args:
+        classifier: images to logits.
+        sources: labelled images.
+    """
+
+    @tf.function(reduce_retracing=True)
+    def correct(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        predictions = tf.argmax(classifier(batch["image"], training=False), 1, tf.int32)
+        return tf.reduce_sum(tf.cast(predictions == batch["label"], tf.int64))
+
+    return [
+        sum(int(correct(batch)) for batch in source.batches(EVALUATION_BATCH)) for source in sources
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Accuracies:
+    """Accuracies in [0, 1].
+
+    Attributes:
+        tests: by the test's name, in the data set's order.
+        train: on the training split, without augmentation; None if it was not looked at.
+    """
+
+    tests: Mapping[str, float]
+    train: float | None = None
+
+    @property
+    def mean_background(self) -> float | None:
+        """Mean over the tests other than "clean"; None where there is no other."""
+        backgrounds = [value for name, value in self.tests.items() if name != "clean"]
+        return statistics.fmean(backgrounds) if backgrounds else None
+
+    def line(self) -> str:
+        """The paper code's last line: training accuracy, then each test's, with commas."""
+        return ",".join(map(str, [self.train, *self.tests.values()]))
+
+
+def evaluate_accuracy(
+    classifier: keras.Model, dataset: Dataset, with_train: bool = True
+) -> Accuracies:
+    """Accuracy on every test and, if asked for, on the training split.
+
+    Args:
+        classifier: images to logits.
+        dataset: its splits.
+        with_train: look at the training split too.
+    """
+    splits = [*dataset.tests.values(), *([dataset.train] if with_train else [])]
+    counts = count_correct(classifier, splits)
+    ratios = [count / len(split) for count, split in zip(counts, splits, strict=True)]
+    return Accuracies(
+        tests=dict(zip(dataset.tests, ratios, strict=False)),
+        train=ratios[-1] if with_train else None,
+    )

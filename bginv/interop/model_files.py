@@ -1,0 +1,93 @@
+"""Load and save models: `.keras` in Keras' safe mode, `.h5` by weights alone."""
+
+import pathlib
+
+import keras
+
+from bginv.artefacts import write_file
+from bginv.data.sources import Dataset
+from bginv.interop.paper_h5 import load_classifier_h5, load_mask_unet_h5
+
+ENDINGS = (".keras", ".h5")
+
+
+def load_classifier(path: str, dataset: Dataset) -> keras.Model:
+    """A classifier that fits the data set.
+
+    Args:
+        path: `.keras` or `.h5` file.
+        dataset: what it is for.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a model, or one for other images or fewer classes.
+    """
+    model = _load(path, load_classifier_h5)
+    _check_input(model, path, dataset)
+    if len(model.output_shape) != 2:
+        raise ValueError(
+            f"{path} gives outputs of shape {model.output_shape[1:]}, "
+            "which are no logits: name a classifier, such as train1.py writes"
+        )
+    if model.output_shape[1] < dataset.num_classes:
+        raise ValueError(
+            f"{path} knows {model.output_shape[1]} classes, but {dataset.name} has labels 0 to "
+            f"{dataset.num_classes - 1}: name a classifier trained on these classes"
+        )
+    return model
+
+
+def load_mask_unet(path: str, dataset: Dataset) -> keras.Model:
+    """A mask generator that fits the data set; see `load_classifier`."""
+    model = _load(path, load_mask_unet_h5)
+    _check_input(model, path, dataset)
+    if len(model.output_shape) != 4 or model.output_shape[-1] != 1:
+        raise ValueError(
+            f"{path} gives outputs of shape {model.output_shape[1:]}, "
+            "which are no masks: name a mask generator, such as train2.py writes"
+        )
+    return model
+
+
+def check_model_name(path: str) -> pathlib.Path:
+    """The path, if a model can be saved under this name.
+
+    Raises:
+        ValueError: another ending than `.keras` or `.h5`.
+    """
+    if pathlib.Path(path).suffix not in ENDINGS:
+        raise ValueError(f"a model's file must end in .keras or .h5; received {path}")
+    return pathlib.Path(path)
+
+
+def save_model(model: keras.Model, path: pathlib.Path) -> None:
+    """Save for `load_model` in safe mode, with nothing of this package imported."""
+    write_file(path, model.save)
+
+
+def _load(path: str, load_h5) -> keras.Model:
+    file = check_model_name(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"no model file {path}; the phase before writes it with --output")
+    if file.suffix == ".h5":
+        return load_h5(file)
+    try:
+        return keras.models.load_model(file, compile=False, safe_mode=True)
+    except Exception as error:  # Keras has no error of its own for a file that it cannot load
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"{path} cannot be loaded as a Keras model: {reason}") from error
+
+
+def _check_input(model: keras.Model, path: str, dataset: Dataset) -> None:
+    taken, given = tuple(model.input_shape[1:]), dataset.image_shape
+    if len(taken) != 3 or any(
+        side not in (None, own) for side, own in zip(taken, given, strict=True)
+    ):
+        raise ValueError(
+            f"{path} takes images of {_show(taken)}, but those of {dataset.name} are "
+            f"{_show(given)}: name a model trained on images of this size"
+        )
+
+
+def _show(shape: tuple[int | None, ...]) -> str:
+    return "x".join("any" if side is None else str(side) for side in shape)

@@ -1,0 +1,104 @@
+"""The paper code's `.h5` files: they lend their weights to an architecture built here.
+
+Nothing stored in such a file is run; its configuration is read for the input's shape alone.
+"""
+
+import json
+import pathlib
+
+import h5py
+import keras
+
+from bginv.models.background_generator import build_background_generator, fitting_tiles, seed_side
+from bginv.models.classifier import build_classifier
+from bginv.models.mask_unet import build_mask_unet
+
+LARGEST_SIDE = 127
+
+
+def load_classifier_h5(path: pathlib.Path) -> keras.Model:
+    """A classifier that phase 1 or 3 wrote.
+
+    Raises:
+        ValueError: no such model in the file.
+    """
+    image_shape = _input_shape(path, rank=3)
+    if image_shape[0] > LARGEST_SIDE:
+        raise ValueError(
+            f"{path} takes {image_shape[0]}x{image_shape[1]} images; only the paper's classifier "
+            f"for images of up to {LARGEST_SIDE} pixels can be read from .h5 files"
+        )
+    return _lend(path, build_classifier(image_shape, _num_outputs(path)))
+
+
+def load_mask_unet_h5(path: pathlib.Path) -> keras.Model:
+    """A mask generator that phase 2 wrote.
+
+    Raises:
+        ValueError: no such model in the file.
+    """
+    return _lend(path, build_mask_unet(_input_shape(path, rank=3)))
+
+
+def load_background_generator_h5(
+    path: pathlib.Path, image_shape: tuple[int, int, int]
+) -> keras.Model:
+    """A background generator that phase 3 wrote.
+
+    Args:
+        path: the file.
+        image_shape: (H, W, C) of the whole background; the file knows that of a tile only by the
+            number of its layers, which decides among the tile counts that fit.
+
+    Raises:
+        ValueError: no such model in the file.
+    """
+    (noise_length,) = _input_shape(path, rank=1)
+    num_kernels = len(_weights(path)) // 2
+    side, _, channels = image_shape
+    for tiles in fitting_tiles(side):
+        start = seed_side(side // tiles)
+        doublings = (side // tiles // start).bit_length() - 1
+        if start * start * channels == noise_length and doublings + 2 == num_kernels:
+            return _lend(path, build_background_generator(image_shape, tiles))
+    raise ValueError(f"{path} is no background generator for {side}x{side}x{channels} images")
+
+
+def _lend(path: pathlib.Path, model: keras.Model) -> keras.Model:
+    try:
+        model.load_weights(path)
+    except (ValueError, KeyError, OSError) as error:
+        raise ValueError(f"{path} does not hold a {model.name}: {_first_line(error)}") from error
+    return model
+
+
+def _input_shape(path: pathlib.Path, rank: int) -> tuple[int, ...]:
+    try:
+        with h5py.File(path) as file:
+            config = json.loads(file.attrs["model_config"])
+        layer = config["config"]["layers"][0]["config"]
+        shape = tuple(layer.get("batch_input_shape") or layer["batch_shape"])[1:]
+    except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a model that Keras saved as .h5") from error
+    if len(shape) != rank or None in shape:
+        raise ValueError(f"{path} takes inputs of shape {shape}; {rank} fixed sizes were expected")
+    return shape
+
+
+def _num_outputs(path: pathlib.Path) -> int:
+    return _weights(path)[-1][-1]
+
+
+def _weights(path: pathlib.Path) -> list[tuple[int, ...]]:
+    """Shapes of all weights, in the order of the layers."""
+    with h5py.File(path) as file:
+        group = file["model_weights"]
+        return [
+            group[layer][weight].shape
+            for layer in group.attrs["layer_names"]
+            for weight in group[layer].attrs["weight_names"]
+        ]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

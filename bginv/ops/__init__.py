@@ -1,0 +1,1 @@
+"""Tensor mathematics that imports nothing else of the package."""

@@ -1,0 +1,80 @@
+"""Every loss term of the papers, one function each: tensors in, a scalar out."""
+
+import tensorflow as tf
+
+AREA_LOSSES = ("abs", "squared")
+
+
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Mean softmax cross-entropy.
+
+    Args:
+        labels: int [B], class indices.
+        logits: float32 [B, K].
+
+    Returns:
+        Scalar float32.
+    """
+    return tf.reduce_mean(
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    )
+
+
+def area_loss(masks: tf.Tensor, area: float, kind: str = "abs") -> tf.Tensor:
+    """Mean over images of `relu(mean(mask) - area)`: the share of foreground beyond `area`.
+
+    Args:
+        masks: float32 [B, H, W, 1] in [0, 1].
+        area: share of the image that is free, in [0, 1].
+        kind: "abs", or "squared" to square each image's excess.
+
+    Returns:
+        Scalar float32, at least 0.
+
+    Raises:
+        ValueError: unknown kind.
+    """
+    if kind not in AREA_LOSSES:
+        raise ValueError(f"area loss must be one of {', '.join(AREA_LOSSES)}; received {kind!r}")
+    excess = tf.nn.relu(tf.reduce_mean(masks, [1, 2, 3]) - area)
+    return tf.reduce_mean(excess if kind == "abs" else tf.square(excess))
+
+
+def total_variation(masks: tf.Tensor) -> tf.Tensor:
+    """Mean absolute difference of vertical neighbours plus that of horizontal ones.
+
+    Args:
+        masks: float32 [B, H, W, C].
+
+    Returns:
+        Scalar float32, at least 0.
+    """
+    vertical = tf.reduce_mean(tf.abs(masks[:, 1:] - masks[:, :-1]))
+    horizontal = tf.reduce_mean(tf.abs(masks[:, :, 1:] - masks[:, :, :-1]))
+    return vertical + horizontal
+
+
+def brightness_penalty(backgrounds: tf.Tensor) -> tf.Tensor:
+    """`relu(mean(background) - 0.5)`: keeps grey backgrounds from turning all white.
+
+    Args:
+        backgrounds: float32 [B, H, W, C] in [0, 1].
+
+    Returns:
+        Scalar float32 in [0, 0.5].
+    """
+    return tf.nn.relu(tf.reduce_mean(backgrounds) - 0.5)
+
+
+def reverse_gradient(values: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
+    """Identity whose gradient is multiplied by `-scale` (Ganin & Lempitsky 2015, eq. 10).
+
+    A player behind it ascends the loss that a player in front of it descends, so one backward
+    pass serves both.
+    """
+
+    @tf.custom_gradient
+    def reverse(x: tf.Tensor):
+        return tf.identity(x), lambda upstream: -scale * upstream
+
+    return reverse(values)

@@ -1,0 +1,216 @@
+"""The three phases as commands run them: train, evaluate between epochs, draw."""
+
+import pathlib
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from bginv.data.photographs import WithBackgrounds
+from bginv.data.sources import ArraySource, Dataset, Source
+from bginv.evaluation.accuracy import evaluate_accuracy
+from bginv.ops.compositing import composite
+from bginv.recipes import AdversarialSettings, ClassifierSettings, MaskSettings, PhaseSettings
+from bginv.report.pictures import write_image, write_sheet
+from bginv.run_folder import RunFolder
+from bginv.training.adversarial import AdversarialTraining
+from bginv.training.classifier import ClassifierTraining
+from bginv.training.loop import train
+from bginv.training.masks import MaskTraining, compute_masks
+
+NUM_DEBUG_IMAGES = 6
+NUM_SAVED_IMAGES = 12
+
+
+def run_classifier_phase(
+    method: ClassifierTraining, dataset: Dataset, settings: ClassifierSettings, folder: RunFolder
+) -> None:
+    """Phase 1."""
+    after_epoch = _evaluation_of_epochs(method.classifier, dataset, settings)
+    train(method, dataset.train, settings, folder.metrics_file, after_epoch)
+
+
+def run_mask_phase(
+    method: MaskTraining,
+    dataset: Dataset,
+    settings: MaskSettings,
+    folder: RunFolder,
+    debug_prefix: str,
+) -> None:
+    """Phase 2, with a picture of masks in the run's folder and, for `debug`, one an epoch."""
+    chosen = np.linspace(0, len(dataset.train), NUM_DEBUG_IMAGES, endpoint=False, dtype=int)
+    source = _take(dataset.train, chosen)
+
+    def draw(epoch: int) -> None:
+        prefix = f"{folder.pictures or pathlib.Path()}/{debug_prefix}"
+        _write_debug_pictures(method.unet, source, settings, epoch, prefix)
+
+    train(method, dataset.train, settings, folder.metrics_file, draw if settings.debug else None)
+    if folder.pictures:
+        _write_mask_sheet(
+            folder.pictures / "masks.png", method.unet, source, settings, "masks of training images"
+        )
+
+
+def run_adversarial_phase(
+    method: AdversarialTraining,
+    unet: keras.Model | None,
+    source: Source,
+    dataset: Dataset,
+    settings: AdversarialSettings,
+    folder: RunFolder,
+) -> None:
+    """Phase 3, with pictures of backgrounds and composites.
+
+    Args:
+        method: it owns the players.
+        unet: mask generator for the pictures; None means the heuristic `image > 0`.
+        source: training images with masks and, for photographs, backgrounds.
+        dataset: what is evaluated, and whose last test `imsave` draws.
+        settings: of the phase.
+        folder: of the run.
+    """
+    evaluate = _evaluation_of_epochs(method.classifier, dataset, settings)
+    tested = _take(list(dataset.tests.values())[-1], np.arange(NUM_SAVED_IMAGES))
+
+    def after_epoch(epoch: int) -> None:
+        if evaluate:
+            evaluate(epoch)
+        if settings.imsave:
+            backgrounds = _example_backgrounds(method, source, len(tested), epoch)
+            directory = folder.pictures or pathlib.Path()
+            _write_composites(directory, unet, tested, backgrounds, settings, epoch)
+
+    train(
+        method,
+        source,
+        settings,
+        folder.metrics_file,
+        after_epoch if evaluate or settings.imsave else None,
+    )
+    if folder.pictures:
+        _write_adversarial_sheets(folder.pictures, method, source)
+
+
+def _evaluation_of_epochs(
+    classifier: keras.Model, dataset: Dataset, settings: PhaseSettings
+) -> Callable[[int], None] | None:
+    if not settings.evaluate_every:
+        return None
+
+    def evaluate(epoch: int) -> None:
+        # the last epoch is evaluated by the command, which prints its accuracy
+        if epoch % settings.evaluate_every == 0 and epoch != settings.epochs:
+            log_accuracies(classifier, dataset)
+
+    return evaluate
+
+
+def log_accuracies(classifier: keras.Model, dataset: Dataset):
+    """Evaluate a classifier on everything, tell it, and return its `Accuracies`."""
+    accuracies = evaluate_accuracy(classifier, dataset)
+    tests = ", ".join(f"{name} {value:.4f}" for name, value in accuracies.tests.items())
+    logging.info("Accuracy - train: %.4f, test: %s", accuracies.train, tests)
+    return accuracies
+
+
+def _take(source: Source, indices: np.ndarray) -> ArraySource:
+    """A small part of a source, in memory."""
+    indices = indices[indices < len(source)]
+    records = source.gather(tf.constant(indices, tf.int64))
+    images = np.round(records["image"].numpy() * 255).astype(np.uint8)
+    return ArraySource(images, records["label"].numpy())
+
+
+def _images_and_masks(
+    unet: keras.Model | None, source: ArraySource, settings: MaskSettings | AdversarialSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images, soft masks and binary masks, float32 in [0, 1]."""
+    soft, binary = (
+        compute_masks(source, unet, method, settings.area) / np.float32(255)
+        for method in ("none", settings.binarize)
+    )
+    return source.images / np.float32(255), soft, binary
+
+
+def _write_mask_sheet(
+    path: pathlib.Path,
+    unet: keras.Model,
+    source: ArraySource,
+    settings: MaskSettings,
+    title: str,
+) -> None:
+    images, soft, binary = _images_and_masks(unet, source, settings)
+    rows = {"image": images, "soft mask": soft, settings.binarize: binary}
+    write_sheet(path, rows, title)
+
+
+def _write_debug_pictures(
+    unet: keras.Model, source: ArraySource, settings: MaskSettings, epoch: int, prefix: str
+) -> None:
+    """The paper code's pictures of `--debug`, under its names."""
+    kinds = ("image", "mask", "post")
+    for kind, images in zip(kinds, _images_and_masks(unet, source, settings), strict=True):
+        for i, image in enumerate(images):
+            write_image(pathlib.Path(f"{prefix}-debug-{kind}-{i}.png"), image)
+    sheet = pathlib.Path(f"{prefix}-mask-epoch-{epoch}.png")
+    _write_mask_sheet(sheet, unet, source, settings, f"Epoch {epoch}")
+
+
+def _write_composites(
+    directory: pathlib.Path,
+    unet: keras.Model | None,
+    source: ArraySource,
+    backgrounds: tf.Tensor,
+    settings: AdversarialSettings,
+    epoch: int,
+) -> None:
+    """The paper code's pictures of `--imsave`, under its names and, as there, inverted."""
+    images, soft, binary = _images_and_masks(unet, source, settings)
+    composites = composite(images, binary, backgrounds).numpy()
+    tiles = "-".join(map(str, settings.tiles))
+    for kind, pictures, ending in (
+        ("x", images, ""),
+        ("m1", soft, ""),
+        ("m2", binary, f"-{settings.binarize}"),
+        ("z", composites, ""),
+    ):
+        for i, picture in enumerate(pictures):
+            name = f"{kind}-dataset-{settings.dataset}-tiles-{tiles}-epoch-{epoch}-i-{i}{ending}"
+            write_image(directory / f"{name}.png", 1 - picture)
+
+
+def _example_backgrounds(
+    method: AdversarialTraining, source: Source, count: int, number: int
+) -> tf.Tensor:
+    """Backgrounds float32 [count, H, W, C] for pictures."""
+    seed = method.settings.seed
+    if isinstance(source, WithBackgrounds):
+        return next(iter(source.photographs.batches(count, seed, start=number)))
+    return tf.concat(method.draw_backgrounds(count, tf.constant([seed, number])), 0)
+
+
+def _write_adversarial_sheets(
+    pictures: pathlib.Path, method: AdversarialTraining, source: Source
+) -> None:
+    records = source.gather(tf.range(min(NUM_SAVED_IMAGES, len(source)), dtype=tf.int64))
+    backgrounds = _example_backgrounds(method, source, len(records["label"]), 0)
+    images, masks = records["image"], records["mask"]
+    rows = {
+        "image": images,
+        "mask": masks,
+        "background": backgrounds,
+        "composite": composite(images, masks, backgrounds),
+    }
+    arrays = {name: np.asarray(row) for name, row in rows.items()}
+    write_sheet(pictures / "composites.png", arrays, "training images on new backgrounds")
+    if method.adversaries:
+        drawn = {
+            f"{adversary.tiles}x{adversary.tiles} tiles": adversary.draw(
+                NUM_SAVED_IMAGES, tf.constant([method.settings.seed, 0])
+            ).numpy()
+            for adversary in method.adversaries
+        }
+        write_sheet(pictures / "backgrounds.png", drawn, "what the background generators draw")

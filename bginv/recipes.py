@@ -1,0 +1,208 @@
+"""What every setting means and its value in both recipes.
+
+"paper" is the paper's published code, quirks included; "tuned" is ours.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from bginv.config import add_flags, add_option, option_name, positional, resolve, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """What every command takes."""
+
+    dataset: str = positional(help="name of a data set, such as digits or mnist_backgrounds")
+    data_dir: str | None = setting(None, help="folder with the data set's files")
+    limit: int | None = setting(None, minimum=1, help="use the first N training images only")
+    overwrite: bool = setting(False, help="replace what an earlier run wrote")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CommonSettings(DataSettings):
+    """What every command that trains takes."""
+
+    recipe: str = setting("paper", choices=("paper", "tuned"), help="values of unset options")
+    seed: int = setting(
+        0, minimum=0, maximum=2**31 - 4, help="of initial weights, order, augmentation and noise"
+    )
+    run_dir: str | None = setting(None, help="folder for configuration, metrics and pictures")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhaseSettings(CommonSettings):
+    """What every phase takes."""
+
+    output: str | None = setting(None, help="file for the trained model, .keras or .h5")
+    epochs: int | None = setting(100, tuned=None, minimum=1, help="passes over the training images")
+    steps: int | None = setting(None, minimum=1, instead_of="epochs", help="number of batches")
+    batchsize: int = setting(8, tuned=64, minimum=1, help="images a batch")
+    flip: bool = setting(True, tuned=False, help="mirror half of the images")
+    learning_rate: float = setting(1e-3, minimum=0, help="of Adam")
+    steps_per_call: int = setting(20, minimum=1, help="steps between two progress reports")
+    evaluate_every: int = setting(
+        1, tuned=0, minimum=0, help="epochs between two evaluations; 0: at the end only"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(PhaseSettings):
+    """Phase 1."""
+
+    steps: int | None = setting(
+        None, tuned=1500, minimum=1, instead_of="epochs", help="number of batches"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MaskSettings(PhaseSettings):
+    """Phase 2."""
+
+    model: str = positional(help="classifier that phase 1 wrote")
+    binarize: str = positional(
+        default="otsu", choices=("otsu", "0.5", "quantile", "none"), help="threshold of the masks"
+    )
+    loss: str = setting("abs", choices=("abs", "squared"), help="penalty on area beyond --area")
+    area: float = setting(0.2, minimum=0, maximum=1, help="share of the image that a mask may take")
+    total_variation: float = setting(0.1, minimum=0, help="weight of the masks' total variation")
+    debug: bool = setting(False, help="write pictures of images and masks after each epoch")
+    learning_rate: float = setting(1e-5, tuned=1e-3, minimum=0, help="of Adam")
+    steps: int | None = setting(
+        None, tuned=600, minimum=1, instead_of="epochs", help="number of batches"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdversarialSettings(PhaseSettings):
+    """Phase 3."""
+
+    model: str = positional(help="classifier that phase 1 wrote")
+    unet_model: str = positional(help="mask generator that phase 2 wrote, or heuristic: image > 0")
+    binarize: str = positional(
+        default="otsu", choices=("otsu", "0.5", "quantile", "none"), help="threshold of the masks"
+    )
+    back: str = positional(
+        default="adv", choices=("black", "noise", "adv", "real"), help="kind of backgrounds"
+    )
+    tiles: tuple[int, ...] = setting(
+        (2,), tuned=(1, 2, 4), minimum=1, help="t for t x t tiles; a generator for each number"
+    )
+    area: float = setting(0.2, minimum=0, maximum=1, help="share of foreground for quantile")
+    backgrounds: str | None = setting(None, help="folder of photographs for back = real")
+    crops: str = setting(
+        "native", tuned="any", choices=("native", "any"), help="of photographs: pixels, or any size"
+    )
+    noise: str = setting(
+        "normal", tuned="uniform", choices=("normal", "uniform"), help="values for back = noise"
+    )
+    imsave: bool = setting(False, help="write pictures of composites after each epoch")
+    generator_learning_rate: float = setting(1e-5, tuned=1e-3, minimum=0, help="of Adam")
+    decay: str = setting(
+        "none", tuned="cosine", choices=("none", "cosine"), help="of the learning rate, to 0"
+    )
+    average: float = setting(
+        0.0, tuned=0.998, minimum=0, maximum=0.99999, help="momentum of averaged weights; 0: off"
+    )
+    clean_fraction: float = setting(
+        0.0, tuned=0.25, minimum=0, maximum=1, help="share of a batch that keeps its background"
+    )
+    restart_every: int = setting(
+        0, tuned=600, minimum=0, help="steps after which a generator starts afresh; 0: never"
+    )
+    mask_growth: int = setting(
+        0, tuned=3, minimum=0, help="grow each mask by 0 to N pixels, drawn anew at each step"
+    )
+    align_masks: bool = setting(
+        False, tuned=True, help="augment image and mask together, not the image alone"
+    )
+    steps: int | None = setting(
+        None, tuned=5000, minimum=1, instead_of="epochs", help="number of batches"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateSettings(DataSettings):
+    """Accuracy of a classifier."""
+
+    model: str = positional(help="classifier, .keras or .h5")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateSegmentationSettings(DataSettings):
+    """Masks of a mask generator."""
+
+    model: str = positional(help="mask generator, .keras or .h5")
+    output: str = setting(".", help="folder for seg-0.png, seg-1.png, ...")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunSettings(CommonSettings):
+    """The three phases and the evaluation, in one folder."""
+
+    recipe: str = setting("tuned", choices=("paper", "tuned"), help="values of unset options")
+    run_dir: str | None = setting(None, help="folder for everything (default: runs/DATASET)")
+    masks: str = setting(
+        "learned", choices=("learned", "heuristic"), help="by phase 2, or image > 0 without it"
+    )
+
+
+PHASES: dict[str, type[PhaseSettings]] = {
+    "classifier": ClassifierSettings,
+    "masks": MaskSettings,
+    "adversarial": AdversarialSettings,
+}
+_MADE_BY_RUN = {"model": "classifier.keras", "unet_model": "mask_unet.keras", "output": None}
+
+
+def add_run_flags(parser: argparse.ArgumentParser, recipe: str) -> None:
+    """Flags of `RunSettings`, then those of the phases.
+
+    A setting that several phases have gets one flag for all of them and one for each, with the
+    phase's name in front.
+    """
+    add_flags(parser, RunSettings, recipe)
+    for name, phases in _run_names().items():
+        phase, field = next(iter(phases.items()))
+        if len(phases) == 1:
+            add_option(parser, PHASES[phase], field, option_name(name), recipe)
+            continue
+        shared_help = f"{field.metadata['help']}; for one phase: --PHASE{option_name(name)[1:]}"
+        add_option(parser, PHASES[phase], field, option_name(name), recipe, shared_help)
+        for phase, field in phases.items():
+            option = option_name(f"{phase}_{name}")
+            add_option(parser, PHASES[phase], field, option, recipe, argparse.SUPPRESS)
+    parser.epilog = f"PHASE is one of {', '.join(PHASES)}."
+
+
+def resolve_phases(given: Mapping[str, Any], recipe: str) -> dict[str, PhaseSettings]:
+    """Each phase's settings from the flags of `add_run_flags`.
+
+    Raises:
+        ValueError: as `config.resolve`.
+    """
+    resolved = {}
+    for phase, settings in PHASES.items():
+        prefix = f"{phase}_"
+        own = {
+            name.removeprefix(prefix): value
+            for name, value in given.items()
+            if name.startswith(prefix)
+        }
+        excluded = {"epochs"} if "steps" in own else {"steps"} if "epochs" in own else set()
+        shared = {name: value for name, value in given.items() if name not in excluded}
+        resolved[phase] = resolve(settings, {**shared, **own, **_MADE_BY_RUN}, recipe)
+    return resolved
+
+
+def _run_names() -> dict[str, dict[str, dataclasses.Field]]:
+    """Names of the phases' own settings -> phase -> field."""
+    common = {field.name for field in dataclasses.fields(RunSettings)} | _MADE_BY_RUN.keys()
+    names: dict[str, dict[str, dataclasses.Field]] = {}
+    for phase, settings in PHASES.items():
+        for field in dataclasses.fields(settings):
+            if field.name not in common:
+                names.setdefault(field.name, {})[phase] = field
+    return names

@@ -1,0 +1,82 @@
+"""Pictures of a run: contact sheets, learning curves, and single images as the paper's code."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+
+from bginv.artefacts import write_file
+
+INCHES_PER_IMAGE = 1.1
+
+
+def write_sheet(path: pathlib.Path, rows: Mapping[str, np.ndarray], title: str) -> None:
+    """One row of images for each name.
+
+    Args:
+        path: PNG to write.
+        rows: float [N, H, W, 1 or 3] in [0, 1] (clipped to it), by the row's label.
+        title: shown above.
+    """
+    columns = max(map(len, rows.values()))
+    figure = Figure(
+        (INCHES_PER_IMAGE * columns + 1.2, INCHES_PER_IMAGE * len(rows) + 0.5), layout="constrained"
+    )
+    figure.suptitle(title)
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for row_axes, (label, images) in zip(axes, rows.items(), strict=True):
+        row_axes[0].set_ylabel(label, rotation=0, ha="right", va="center")
+        for axis in row_axes:
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        for axis, image in zip(row_axes, images, strict=False):
+            shown = np.clip(image, 0, 1)
+            axis.imshow(shown[..., 0] if shown.shape[-1] == 1 else shown, "gray", vmin=0, vmax=1)
+    _write_figure(path, figure)
+
+
+def write_learning_curves(path: pathlib.Path, metrics_file: pathlib.Path) -> None:
+    """Every reported scalar over the steps, a panel a phase.
+
+    Args:
+        path: PNG to write.
+        metrics_file: JSON lines of a run.
+    """
+    records = [json.loads(line) for line in metrics_file.read_text("utf-8").splitlines()]
+    phases = list(dict.fromkeys(record["phase"] for record in records))
+    figure = Figure((4.5 * len(phases), 3.4), layout="constrained")
+    axes = figure.subplots(1, len(phases), squeeze=False)[0]
+    for axis, phase in zip(axes, phases, strict=True):
+        own = [record for record in records if record["phase"] == phase]
+        for name in own[0].keys() - {"phase", "step", "epoch", "images_per_second"}:
+            axis.plot(
+                [record["step"] for record in own],
+                [record[name] for record in own],
+                label=name.replace("_", " "),
+            )
+        axis.set(title=phase, xlabel="step")
+        axis.grid(alpha=0.3)
+        axis.legend()
+    _write_figure(path, figure)
+
+
+def write_image(path: pathlib.Path, image: np.ndarray) -> None:
+    """One image as PNG.
+
+    Args:
+        path: PNG to write.
+        image: float [H, W, 1 or 3] in [0, 1] (clipped to it), RGB.
+    """
+    pixels = (np.clip(image, 0, 1) * 255).astype(np.uint8)
+    shown = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.shape[-1] == 3 else pixels
+    encoded, data = cv2.imencode(".png", shown)
+    if not encoded:
+        raise OSError(f"{path}: OpenCV could not encode an image of shape {image.shape}")
+    write_file(path, lambda temporary: pathlib.Path(temporary).write_bytes(data.tobytes()))
+
+
+def _write_figure(path: pathlib.Path, figure: Figure) -> None:
+    write_file(path, lambda temporary: figure.savefig(temporary, dpi=110))

@@ -1,0 +1,41 @@
+"""The folder that a run fills: configuration, metrics, models and pictures."""
+
+import pathlib
+
+from bginv.artefacts import check_writable, refuse_existing, write_text
+from bginv.config import to_json
+
+
+class RunFolder:
+    """Where a run leaves what it makes; a run without `--run-dir` leaves none of it.
+
+    Args:
+        path: the folder, or None.
+        overwrite: fill a folder that has something in it.
+
+    Raises:
+        ValueError: the folder has something in it, or cannot be written.
+    """
+
+    def __init__(self, path: str | None, overwrite: bool):
+        self.path = None if path is None else pathlib.Path(path)
+        if self.path:
+            refuse_existing([self.path], overwrite)
+            check_writable(self.path)
+
+    def open(self, settings) -> None:
+        """Make the folder, begin its metrics anew and write the resolved configuration."""
+        if self.path:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.metrics_file.write_text("", encoding="utf-8")
+            write_text(self.path / "config.json", to_json(settings))
+
+    @property
+    def metrics_file(self) -> pathlib.Path | None:
+        """JSON lines, or None."""
+        return self.path and self.path / "metrics.jsonl"
+
+    @property
+    def pictures(self) -> pathlib.Path | None:
+        """Folder of the pictures, or None."""
+        return self.path and self.path / "pictures"

@@ -1,0 +1,212 @@
+"""Phase 3: the classifier against generators of backgrounds."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bginv.models.background_generator import build_background_generator, generate_backgrounds
+from bginv.ops.augment import Augmentation, grow_masks
+from bginv.ops.compositing import composite
+from bginv.ops.losses import brightness_penalty, cross_entropy, reverse_gradient
+from bginv.recipes import AdversarialSettings
+from bginv.training.loop import Method
+
+
+class Adversary:
+    """A background generator with its optimizer.
+
+    Args:
+        image_shape: (H, W, C).
+        tiles: t for t x t tiles.
+        learning_rate: of Adam.
+        seed: of the initial weights.
+
+    Raises:
+        ValueError: tiles that do not fit the image.
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], tiles: int, learning_rate: float, seed: int
+    ):
+        self.image_shape, self.tiles, self._seed = image_shape, tiles, seed
+        self.generator = build_background_generator(image_shape, tiles, seed)
+        self.optimizer = keras.optimizers.Adam(learning_rate)
+        self.optimizer.build(self.generator.trainable_variables)
+        self._unused_optimizer = [variable.numpy() for variable in self.optimizer.variables]
+
+    def restart(self, step: int) -> None:
+        """Fresh weights, a function of (seed, step), and an optimizer without memory."""
+        seed = int(np.random.SeedSequence((self._seed, step)).generate_state(1)[0])
+        fresh = build_background_generator(self.image_shape, self.tiles, seed)
+        self.generator.set_weights(fresh.get_weights())
+        for variable, value in zip(self.optimizer.variables, self._unused_optimizer, strict=True):
+            variable.assign(value)
+
+    def draw(self, count: int, seed: tf.Tensor) -> tf.Tensor:
+        """Backgrounds float32 [count, H, W, C] in (0, 1)."""
+        return generate_backgrounds(self.generator, count, self.tiles, seed)
+
+
+class AdversarialTraining(Method):
+    """The classifier descends the cross-entropy of composites, the generators ascend it.
+
+    The first share `clean_fraction` of a batch stays as it is; the rest is divided equally among
+    the generators. Batches hold `image`, `label`, `mask` and, for `back` = "real",
+    `background` [B, H, W, C] in [0, 1].
+
+    Args:
+        classifier: images to logits; it is trained in place.
+        image_shape: (H, W, C).
+        settings: see `AdversarialSettings`.
+        steps: length of the training, for the decay of the learning rate.
+
+    Raises:
+        ValueError: tiles that do not fit the image, or fewer images than generators.
+    """
+
+    name = "adversarial"
+
+    def __init__(
+        self,
+        classifier: keras.Model,
+        image_shape: tuple[int, int, int],
+        settings: AdversarialSettings,
+        steps: int,
+    ):
+        self.classifier, self.image_shape, self.settings = classifier, image_shape, settings
+        self.align_masks = settings.align_masks
+        self.augmentation = Augmentation(flip=settings.flip)
+        self.optimizer = _classifier_optimizer(settings, steps)
+        self.optimizer.build(classifier.trainable_variables)
+        self.adversaries = [
+            Adversary(self.image_shape, tiles, settings.generator_learning_rate, settings.seed + i)
+            for i, tiles in enumerate(settings.tiles if settings.back == "adv" else ())
+        ]
+        self._num_clean = round(settings.batchsize * settings.clean_fraction)
+        injected = settings.batchsize - self._num_clean
+        if injected < len(self.adversaries):
+            raise ValueError(
+                f"--batchsize {settings.batchsize} with --clean-fraction {settings.clean_fraction} "
+                f"leaves {injected} images for {len(self.adversaries)} generators; "
+                "raise the one, lower the other, or give fewer --tiles"
+            )
+
+    def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Grow the masks at random, then see `Method.augment_batch`."""
+        growth_seed, affine_seed = tf.unstack(tf.random.split(seed, 2))
+        if self.settings.mask_growth:
+            masks = grow_masks(batch["mask"], growth_seed, self.settings.mask_growth)
+            batch = {**batch, "mask": masks}
+        return super().augment_batch(batch, affine_seed)
+
+    def losses(
+        self, images: tf.Tensor, labels: tf.Tensor, masks: tf.Tensor, backgrounds: list[tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """Loss of both players at once.
+
+        Its gradient is the classifier's own for the classifier's weights; for a generator's, the
+        gradient of minus the cross-entropy of that generator's composites, plus that of the
+        brightness penalty where images are grey.
+
+        Args:
+            images: float32 [B, H, W, C] in [0, 1], clean ones first.
+            labels: int [B].
+            masks: float32 [B, H, W, 1] in [0, 1].
+            backgrounds: one float32 [N_i, H, W, C] for each generator (one in all where there is
+                none); the last images of the batch get them in turn.
+        """
+        batch_size = images.shape[0]
+        clean = batch_size - sum(background.shape[0] for background in backgrounds)
+        # each generator sees the mean over its own composites, not over the batch
+        behind_masks = [
+            reverse_gradient(background, batch_size / background.shape[0])
+            if self.adversaries
+            else background
+            for background in backgrounds
+        ]
+        composites = images
+        if behind_masks:
+            injected = composite(images[clean:], masks[clean:], tf.concat(behind_masks, 0))
+            composites = tf.concat([images[:clean], injected], 0)
+        logits = self.classifier(composites, training=True)
+        loss = cross_entropy(labels, logits)
+        if not (self.adversaries and self.image_shape[-1] == 1):
+            return {"loss": loss, "cross_entropy": loss}
+        penalty = tf.add_n([brightness_penalty(background) for background in backgrounds])
+        return {"loss": loss + penalty, "cross_entropy": loss, "brightness_penalty": penalty}
+
+    def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Method.train_step`."""
+        players = [self.classifier, *(adversary.generator for adversary in self.adversaries)]
+        optimizers = [self.optimizer, *(adversary.optimizer for adversary in self.adversaries)]
+        with tf.GradientTape() as tape:
+            backgrounds = self._backgrounds(batch, seed)
+            losses = self.losses(batch["image"], batch["label"], batch["mask"], backgrounds)
+        variables = [player.trainable_variables for player in players]
+        for optimizer, gradients, weights in zip(
+            optimizers, tape.gradient(losses["loss"], variables), variables, strict=True
+        ):
+            optimizer.apply(gradients, weights)
+        return losses
+
+    def before_step(self, step: int) -> None:
+        """Restart the generator whose turn it is; see `next_event`."""
+        turn = step // self._turn % len(self.adversaries)
+        self.adversaries[turn].restart(step)
+
+    def next_event(self, step: int) -> int | None:
+        """Generators restart in turn, each every `restart_every` steps."""
+        if not (self.adversaries and self.settings.restart_every):
+            return None
+        return (step // self._turn + 1) * self._turn
+
+    def finish(self) -> None:
+        """Give the classifier its averaged weights, where they are averaged."""
+        if self.settings.average:
+            self.optimizer.finalize_variable_values(self.classifier.trainable_variables)
+
+    @property
+    def _turn(self) -> int:
+        return max(self.settings.restart_every // len(self.adversaries), 1)
+
+    def draw_backgrounds(self, count: int, seed: tf.Tensor) -> list[tf.Tensor]:
+        """Backgrounds of the kind `settings.back`, other than "real".
+
+        Args:
+            count: how many in all.
+            seed: int32 [2].
+
+        Returns:
+            float32 [N_i, H, W, C] tensors, one for each generator (one where there is none).
+        """
+        shape = [count, *self.image_shape]
+        match self.settings.back:
+            case "black":
+                return [tf.zeros(shape)]
+            case "noise" if self.settings.noise == "normal":
+                return [tf.random.stateless_normal(shape, seed)]
+            case "noise":
+                return [tf.random.stateless_uniform(shape, seed)]
+        shares = np.array_split(np.arange(count), len(self.adversaries))
+        return [
+            adversary.draw(len(share), tf.random.fold_in(seed, i))
+            for i, (adversary, share) in enumerate(zip(self.adversaries, shares, strict=True))
+        ]
+
+    def _backgrounds(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
+        """Backgrounds for the part of the batch that does not stay clean."""
+        injected = batch["image"].shape[0] - self._num_clean
+        if injected == 0:
+            return []
+        if self.settings.back == "real":
+            return [batch["background"][:injected]]
+        return self.draw_backgrounds(injected, seed)
+
+
+def _classifier_optimizer(settings: AdversarialSettings, steps: int) -> keras.Optimizer:
+    rate = settings.learning_rate
+    if settings.decay == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    if not settings.average:
+        return keras.optimizers.Adam(rate)
+    return keras.optimizers.Adam(rate, use_ema=True, ema_momentum=settings.average)

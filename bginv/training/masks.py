@@ -1,0 +1,89 @@
+"""Phase 2: the mask generator, against a frozen classifier."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bginv.data.sources import ArraySource, Source
+from bginv.ops.augment import Augmentation
+from bginv.ops.binarize import binarize
+from bginv.ops.losses import area_loss, cross_entropy, total_variation
+from bginv.recipes import MaskSettings
+from bginv.training.loop import Method
+
+MASK_BATCH = 256
+
+
+class MaskTraining(Method):
+    """Masks that keep the class and little else (Cruz et al. 2020, section III).
+
+    Args:
+        unet: images to masks; it is trained in place.
+        classifier: images to logits; it stays as it is.
+        settings: weights of the loss terms, learning rate, augmentation.
+    """
+
+    name = "masks"
+
+    def __init__(self, unet: keras.Model, classifier: keras.Model, settings: MaskSettings):
+        self.unet, self.classifier, self.settings = unet, classifier, settings
+        self.optimizer = keras.optimizers.Adam(settings.learning_rate)
+        self.optimizer.build(unet.trainable_variables)
+        self.augmentation = Augmentation(flip=settings.flip)
+
+    def losses(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Terms of the loss, and their weighted sum as "loss".
+
+        Args:
+            images: float32 [B, H, W, C] in [0, 1].
+            labels: int [B].
+        """
+        masks = self.unet(images, training=True)
+        logits = self.classifier(images * masks, training=False)
+        terms = {
+            "cross_entropy": cross_entropy(labels, logits),
+            "area": area_loss(masks, self.settings.area, self.settings.loss),
+            "total_variation": total_variation(masks),
+        }
+        weighted_variation = self.settings.total_variation * terms["total_variation"]
+        return {"loss": terms["cross_entropy"] + terms["area"] + weighted_variation, **terms}
+
+    def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Method.train_step`."""
+        del seed
+        variables = self.unet.trainable_variables
+        with tf.GradientTape() as tape:
+            losses = self.losses(batch["image"], batch["label"])
+        self.optimizer.apply(tape.gradient(losses["loss"], variables), variables)
+        return losses
+
+
+def with_generated_masks(
+    source: ArraySource, unet: keras.Model | None, method: str, area: float
+) -> ArraySource:
+    """The source with a mask for each image, computed once.
+
+    Args:
+        source: images.
+        unet: mask generator; None means the heuristic `image > 0`.
+        method: of `ops.binarize`; the heuristic is binary already.
+        area: for the method "quantile".
+
+    Returns:
+        A source with masks held as uint8, so soft masks are rounded to multiples of 1/255.
+    """
+    return source.with_masks(compute_masks(source, unet, method, area))
+
+
+def compute_masks(source: Source, unet: keras.Model | None, method: str, area: float) -> np.ndarray:
+    """Masks of all images of a source, uint8 [N, H, W, 1]; arguments as `with_generated_masks`."""
+
+    @tf.function(reduce_retracing=True)
+    def masks_of(images: tf.Tensor) -> tf.Tensor:
+        if unet is None:
+            masks = tf.reduce_max(tf.cast(images > 0, tf.float32), -1, keepdims=True)
+        else:
+            masks = binarize(unet(images, training=False), method, area)
+        return tf.cast(tf.round(masks * 255), tf.uint8)
+
+    return np.concatenate([masks_of(batch["image"]) for batch in source.batches(MASK_BATCH)])

@@ -1,0 +1,68 @@
+"""What a training tells while it runs: a bar or plain lines for people, JSON lines for programs."""
+
+import json
+import pathlib
+import sys
+import time
+
+import tqdm
+from absl import logging
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress:
+    """Reports the losses and the speed of one training.
+
+    Args:
+        phase: its name.
+        steps: how many it will take.
+        batch_size: images a step, for the speed.
+        metrics_file: JSON lines are appended to it; None writes none.
+    """
+
+    def __init__(
+        self, phase: str, steps: int, batch_size: int, metrics_file: pathlib.Path | None = None
+    ):
+        self._phase, self._steps, self._batch_size = phase, steps, batch_size
+        self._metrics = metrics_file and metrics_file.open("a", encoding="utf-8")
+        on_terminal = sys.stderr.isatty()
+        self._bar = tqdm.tqdm(
+            total=steps, desc=phase, unit="step", file=sys.stderr, disable=not on_terminal
+        )
+        self._plain = not on_terminal
+        self._last_line = self._last_update = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._bar.close()
+        if self._metrics:
+            self._metrics.close()
+
+    def update(self, step: int, taken: int, epoch: int, metrics: dict[str, float]) -> None:
+        """Report.
+
+        Args:
+            step: steps done so far.
+            taken: steps since the last report.
+            epoch: the epoch of the last step, from 1.
+            metrics: their means over these steps.
+        """
+        now = time.monotonic()
+        speed = taken * self._batch_size / max(now - self._last_update, 1e-9)
+        self._last_update = now
+        if self._metrics:
+            record = {"phase": self._phase, "step": step, "epoch": epoch, **metrics}
+            self._metrics.write(json.dumps({**record, "images_per_second": round(speed, 1)}) + "\n")
+            self._metrics.flush()
+        shown = {name: f"{value:.4f}" for name, value in metrics.items()}
+        shown["images/s"] = f"{speed:.0f}"
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update(taken)
+        if self._plain and (step == self._steps or now - self._last_line > SECONDS_BETWEEN_LINES):
+            self._last_line = now
+            losses = "  ".join(f"{name} {value}" for name, value in shown.items())
+            done = f"step {step}/{self._steps}  epoch {epoch}"
+            logging.info("%s  %s  %s", self._phase, done, losses)

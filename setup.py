@@ -1,0 +1,34 @@
+"""Installation; tools are configured in pyproject.toml."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "bginv/__init__.py").read_text())[1]
+
+setup(
+    name="bginv",
+    version=VERSION,
+    description="Image classifiers that ignore the background, by adversarial learning",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["bginv", "bginv.*"]),
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "absl-py>=2.1",
+        "h5py>=3.11",
+        "keras>=3.12",
+        "matplotlib>=3.8",
+        "numpy>=1.26",
+        "opencv-python-headless>=4.10",
+        "scikit-learn>=1.4",
+        "tensorflow>=2.21",
+        "tensorflow-datasets>=4.9.7",
+        "tqdm>=4.66",
+    ],
+    extras_require={"test": ["pytest>=8", "pytest-cov>=5", "ruff>=0.8"]},
+    entry_points={"console_scripts": ["bginv=bginv.cli:main"]},
+)
