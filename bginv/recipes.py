@@ -71,7 +71,7 @@ class MaskSettings(PhaseSettings):
     debug: bool = setting(False, help="write pictures of images and masks after each epoch")
     learning_rate: float = setting(1e-5, tuned=1e-3, minimum=0, help="of Adam")
     steps: int | None = setting(
-        None, tuned=600, minimum=1, instead_of="epochs", help="number of batches"
+        None, tuned=400, minimum=1, instead_of="epochs", help="number of batches"
     )
 
 
@@ -119,7 +119,7 @@ class AdversarialSettings(PhaseSettings):
         False, tuned=True, help="augment image and mask together, not the image alone"
     )
     steps: int | None = setting(
-        None, tuned=5000, minimum=1, instead_of="epochs", help="number of batches"
+        None, tuned=3000, minimum=1, instead_of="epochs", help="number of batches"
     )
 
 

@@ -1,0 +1,78 @@
+"""Fixtures that several rooms share."""
+
+import os
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+from bginv import cli
+from bginv.data.sources import ArraySource, Dataset
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHARED = pathlib.Path(os.environ.get("BGINV_SHARED", ROOT.parent / "shared"))
+
+
+def _needed(path: pathlib.Path) -> pathlib.Path:
+    if not path.exists():
+        reason = f"{path} is missing; BGINV_SHARED names the folder that holds it"
+        if os.environ.get("BGINV_REQUIRE_SHARED"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="session")
+def golden_dir() -> pathlib.Path:
+    """Reference files of the paper's code."""
+    return _needed(SHARED / "golden" / "background_invariance")
+
+
+@pytest.fixture(scope="session")
+def golden(golden_dir) -> dict[str, np.ndarray]:
+    """Reference arrays of the paper's code."""
+    with np.load(golden_dir / "reference.npz", allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="session")
+def photographs_dir() -> pathlib.Path:
+    """Real photographs."""
+    return _needed(SHARED / "data" / "photos")
+
+
+@pytest.fixture(scope="session")
+def tfds_dir() -> pathlib.Path:
+    """A TFDS data directory with MNIST."""
+    return _needed(SHARED / "data" / "tfds")
+
+
+@pytest.fixture
+def squares() -> Dataset:
+    """16x16 images of a bright square, left (class 0) or right (class 1)."""
+    images = np.zeros((24, 16, 16, 1), np.uint8)
+    labels = np.arange(24) % 2
+    for i, label in enumerate(labels):
+        column = 2 + 7 * label
+        images[i, 4 + i % 3 : 9 + i % 3, column : column + 5] = 200 + i
+    source = ArraySource(images, labels, (images > 0).astype(np.uint8) * 255)
+    return Dataset("squares", source, {"clean": source}, ("left", "right"), (16, 16, 1))
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Run a command line in an empty folder; gives the exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(script: str | None, *arguments: str) -> tuple[int, str, str]:
+        program = "bginv" if script is None else f"{script.replace('-', '_')}.py"
+        monkeypatch.setattr(sys, "argv", [program, *arguments])
+        try:
+            code = cli.run(cli.parse(list(arguments), script))
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call

@@ -1,0 +1,106 @@
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from bginv.interop.model_files import (
+    check_model_name,
+    load_classifier,
+    load_mask_unet,
+    save_model,
+)
+from bginv.models.background_generator import build_background_generator
+from bginv.models.classifier import build_classifier
+from bginv.models.mask_unet import build_mask_unet
+
+SHAPE = (16, 16, 1)
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+@pytest.mark.parametrize(
+    ("build", "load"),
+    [(lambda: build_classifier(SHAPE, 2, 1), load_classifier),
+     (lambda: build_mask_unet(SHAPE, 1), load_mask_unet)],
+    ids=["classifier", "mask_unet"],
+)  # fmt: skip
+def test_models_come_back_as_they_were_saved(tmp_path, squares, build, load, ending):
+    model, path = build(), tmp_path / f"model{ending}"
+    save_model(model, path)
+    loaded = load(str(path), squares)
+    images = squares.train.images[:4] / np.float32(255)
+    np.testing.assert_allclose(loaded(images), model(images), atol=1e-6)
+
+
+def test_saved_models_need_nothing_of_ours(tmp_path):
+    for name, model in {
+        "classifier": build_classifier(SHAPE, 2),
+        "unet": build_mask_unet(SHAPE),
+        "generator": build_background_generator(SHAPE, 2),
+    }.items():
+        save_model(model, tmp_path / f"{name}.keras")
+    program = (
+        "import sys, keras\n"
+        "for path in sys.argv[1:]: keras.models.load_model(path, safe_mode=True)\n"
+        "sys.exit('bginv' in sys.modules)"
+    )
+    paths = [str(path) for path in tmp_path.glob("*.keras")]
+    assert len(paths) == 3
+    assert subprocess.run([sys.executable, "-c", program, *paths], check=False).returncode == 0
+
+
+def test_a_file_that_is_not_there(squares):
+    with pytest.raises(FileNotFoundError, match="no model file nothing.keras"):
+        load_classifier("nothing.keras", squares)
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_file_that_is_no_model(tmp_path, squares, ending):
+    path = tmp_path / f"text{ending}"
+    path.write_text("no model")
+    with pytest.raises(ValueError, match=f"text{ending} .*model"):
+        load_classifier(str(path), squares)
+
+
+def test_other_endings_are_refused():
+    with pytest.raises(ValueError, match="must end in .keras or .h5; received model.pt"):
+        check_model_name("model.pt")
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_model_for_other_images(tmp_path, squares, ending):
+    path = tmp_path / f"m{ending}"
+    save_model(build_classifier((32, 32, 1), 2), path)
+    with pytest.raises(ValueError, match="takes images of 32x32x1, but those of squares are 16x16"):
+        load_classifier(str(path), squares)
+
+
+def test_a_model_of_any_size_fits(tmp_path, squares):
+    inputs = keras.Input((None, None, 1))
+    outputs = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(inputs))
+    save_model(keras.Model(inputs, outputs), tmp_path / "m.keras")
+    assert load_classifier(str(tmp_path / "m.keras"), squares).count_params() == 4
+
+
+def test_a_model_with_too_few_classes(tmp_path, squares):
+    save_model(build_classifier(SHAPE, 1), tmp_path / "m.keras")
+    with pytest.raises(ValueError, match="knows 1 classes, but squares has labels 0 to 1"):
+        load_classifier(str(tmp_path / "m.keras"), squares)
+
+
+def test_a_model_of_another_kind(tmp_path, squares):
+    save_model(build_classifier(SHAPE, 2), tmp_path / "m.keras")
+    save_model(build_mask_unet(SHAPE), tmp_path / "u.keras")
+    with pytest.raises(ValueError, match="no masks: name a mask generator"):
+        load_mask_unet(str(tmp_path / "m.keras"), squares)
+    with pytest.raises(ValueError, match="no logits: name a classifier"):
+        load_classifier(str(tmp_path / "u.keras"), squares)
+
+
+def test_code_in_a_model_is_refused(tmp_path, squares):
+    inputs = keras.Input(SHAPE)
+    outputs = keras.layers.Lambda(lambda x: x[:, 0, 0, :])(inputs)
+    keras.Model(inputs, outputs).save(tmp_path / "m.keras")
+    with pytest.raises(ValueError, match="m.keras cannot be loaded as a Keras model"):
+        load_classifier(str(tmp_path / "m.keras"), squares)

@@ -1,0 +1,61 @@
+"""What every model keeps to."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bginv.interop.model_files import save_model
+from bginv.models.background_generator import build_background_generator
+from bginv.models.classifier import build_classifier
+from bginv.models.mask_unet import build_mask_unet
+
+MODELS = {
+    "classifier": (lambda seed: build_classifier((16, 16, 3), 5, seed), (16, 16, 3), (5,)),
+    "mask_unet": (lambda seed: build_mask_unet((16, 16, 3), seed), (16, 16, 3), (16, 16, 1)),
+    "background_generator": (
+        lambda seed: build_background_generator((16, 16, 3), 2, seed),
+        (48,),
+        (8, 8, 3),
+    ),
+}
+
+
+@pytest.fixture(params=MODELS)
+def case(request):
+    build, input_shape, output_shape = MODELS[request.param]
+    inputs = tf.random.stateless_uniform([4, *input_shape], [1, 2])
+    return build, inputs, output_shape
+
+
+def test_shape_and_dtype(case):
+    build, inputs, output_shape = case
+    outputs = build(0)(inputs)
+    assert outputs.shape == (4, *output_shape)
+    assert outputs.dtype == tf.float32
+
+
+def test_gradients_reach_every_weight(case):
+    build, inputs, _ = case
+    model = build(0)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(inputs, training=True) ** 2)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    assert all(float(tf.reduce_max(tf.abs(gradient))) > 0 for gradient in gradients)
+
+
+def test_saved_model_loads_in_safe_mode_and_gives_the_same(case, tmp_path):
+    import keras
+
+    build, inputs, _ = case
+    model = build(0)
+    save_model(model, tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded(inputs), model(inputs))
+
+
+def test_weights_are_a_function_of_the_seed(case):
+    build, _, _ = case
+    first, again, other = (build(seed).get_weights() for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    kernels = [(a, b) for a, b in zip(first, other, strict=True) if a.ndim > 1]
+    assert not any(np.array_equal(a, b) for a, b in kernels)

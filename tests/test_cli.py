@@ -1,0 +1,112 @@
+"""Wrong command lines: exit code 2, one line that says what to do, nothing written."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from bginv.interop.model_files import save_model
+from bginv.models.classifier import build_classifier
+from bginv.models.mask_unet import build_mask_unet
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PHASE3 = ("train3", "digits", "m1.keras", "heuristic", "otsu")
+WRONG = {
+    "dataset": (("train1", "digit"), "unknown dataset 'digit'; did you mean 'digits'?"),
+    "dataset of a run": ((None, "run", "mnits"), "did you mean 'mnist'?"),
+    "model": (("train2", "digits", "no.keras", "otsu"), "no model file no.keras"),
+    "mask model": (
+        ("train3", "digits", "m1.keras", "no.h5", "otsu", "adv"),
+        "no model file no.h5",
+    ),
+    "model's ending": (("evaluate", "digits", "m1.pt"), "must end in .keras or .h5"),
+    "image size": (
+        ("evaluate", "digits", "m64.keras"),
+        "takes images of 64x64x1, but those of digits are 32x32x1",
+    ),
+    "classes": (
+        ("evaluate", "digits", "m5.keras"),
+        "knows 5 classes, but digits has labels 0 to 9",
+    ),
+    "kind of model": (("evaluate", "digits", "u1.keras"), "name a classifier"),
+    "no photographs": ((*PHASE3, "real"), "back = real needs --backgrounds"),
+    "photographs": (
+        (*PHASE3, "real", "--backgrounds", "nowhere"),
+        "--backgrounds nowhere is not a folder that can be read",
+    ),
+    "tiles": ((*PHASE3, "adv", "--tiles", "3"), "--tiles may be 1, 2, 4, 8"),
+    "epochs": (("train1", "digits", "--epochs", "-1"), "--epochs must be at least 1; received -1"),
+    "number": (("train1", "digits", "--epochs", "many"), "invalid int value: 'many'"),
+    "choice": (("train2", "digits", "m1.keras", "half"), "invalid choice: 'half'"),
+    "missing argument": (("train2", "digits"), "required: model, binarize"),
+    "unknown flag": (("train1", "digits", "--epoch-count", "3"), "unrecognized arguments"),
+    "output's ending": (("train1", "digits", "--output", "m.pt"), "must end in .keras or .h5"),
+    "output exists": (("train1", "digits", "--output", "m1.keras"), "m1.keras exists already"),
+    "run folder exists": (("train1", "digits", "--run-dir", "."), "exists already"),
+    "run folder is a file": (("train1", "digits", "--run-dir", "m1.keras/x"), "is a file"),
+    "batch": (
+        (*PHASE3, "adv", "--tiles", "1,2,4", "--batchsize", "2"),
+        "leaves 2 images for 3 generators",
+    ),
+    "steps and epochs": (
+        ("train1", "digits", "--steps", "3", "--epochs", "3"),
+        "--steps and --epochs exclude each other",
+    ),
+    "no command": ((None,), "required: command"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_arguments(command, tmp_path, name):
+    for file, model in {
+        "m1.keras": build_classifier((32, 32, 1), 10),
+        "m5.keras": build_classifier((32, 32, 1), 5),
+        "m64.keras": build_classifier((64, 64, 1), 10),
+        "u1.keras": build_mask_unet((32, 32, 1)),
+    }.items():
+        save_model(model, tmp_path / file)
+    before = sorted(tmp_path.rglob("*"))
+    arguments, message = WRONG[name]
+    code, out, err = command(*arguments)
+    errors = [line for line in err.splitlines() if not line.startswith("running on")]
+    assert (code, out) == (2, "")
+    assert len(errors) == 1 and message in errors[0]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_failure_while_running_exits_with_1(command):
+    code, out, err = command(
+        "train1", "digits", "--limit", "16", "--epochs", "9", "--learning-rate", "1e30"
+    )
+    assert (code, out) == (1, "")
+    assert "error: classifier: loss is" in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "script", ["train1", "train2", "train3", "evaluate", "evaluate_seg", "bginv"]
+)
+def test_every_program_starts_and_explains_itself(script):
+    program = ["-m", "bginv"] if script == "bginv" else [str(ROOT / f"{script}.py")]
+    ended = subprocess.run(
+        [sys.executable, *program, "--help"], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0
+    assert ended.stdout.startswith(f"usage: {script}{'' if script == 'bginv' else '.py'} ")
+
+
+def test_a_script_runs_as_a_program(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "train1.py"), "digits", "--limit", "8", "--epochs", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"},
+    )
+    assert ended.returncode == 0, ended.stderr
+    (line,) = ended.stdout.splitlines()
+    assert line.startswith(f"{ROOT / 'train1.py'}-digits---limit-8---epochs-1,")
+    assert ended.stderr.startswith("running on ")

@@ -1,0 +1,53 @@
+"""Imports point one way: ops <- models <- training, evaluation <- report, interop, commands."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import bginv
+
+PACKAGE = pathlib.Path(bginv.__file__).parent
+ALLOWED = {
+    "ops": set(),
+    "data": {"ops"},
+    "models": {"ops"},
+    "training": {"ops", "data", "models"},
+    "evaluation": {"ops", "data", "models"},
+    "interop": {"ops", "data", "models", "training", "evaluation"},
+    "report": {"ops", "data", "models", "training", "evaluation"},
+}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: pathlib.Path) -> set[str]:
+    """Modules of ours that a file imports, as `bginv.room.module`."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module)
+    return {name for name in names if name and name.split(".")[0] == "bginv"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_rooms_import_only_what_stands_below_them(path):
+    room = path.relative_to(PACKAGE).parts[0]
+    if room not in ALLOWED:
+        return
+    rooms = {name.split(".")[1] for name in imported(path) if name.count(".")}
+    assert rooms & ALLOWED.keys() <= ALLOWED[room] | {room}
+
+
+def test_training_does_not_know_the_test_backgrounds():
+    patterns = "bginv.ops.patterns"
+    users = {path.relative_to(PACKAGE).as_posix() for path in FILES if patterns in imported(path)}
+    assert users == {"data/injected.py"}
+
+
+def test_help_needs_no_tensorflow():
+    program = "import sys, bginv.cli; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

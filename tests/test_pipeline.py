@@ -1,0 +1,94 @@
+import contextlib
+import io
+import json
+import pathlib
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from bginv import cli
+
+SMALL = ("--limit", "64", "--steps", "2", "--batchsize", "8")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run's folder and standard output."""
+    folder = tmp_path_factory.mktemp("run") / "digits"
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert cli.run(cli.parse(["run", "digits", *SMALL, "--run-dir", str(folder)])) == 0
+    return folder, out.getvalue()
+
+
+def test_a_run_leaves_models_results_and_pictures(finished):
+    folder, _ = finished
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*.*")} == {
+        "config.json",
+        "phases.json",
+        "metrics.jsonl",
+        "classifier.keras",
+        "mask_unet.keras",
+        "robust_classifier.keras",
+        "background_generator_1x1.keras",
+        "background_generator_2x2.keras",
+        "background_generator_4x4.keras",
+        "results.json",
+        "results.md",
+        "pictures/masks.png",
+        "pictures/composites.png",
+        "pictures/backgrounds.png",
+        "pictures/learning_curves.png",
+    }
+    for picture in (folder / "pictures").iterdir():
+        assert cv2.imread(str(picture)).std() > 5
+
+
+def test_the_table_has_both_rows_and_every_background(finished):
+    folder, out = finished
+    assert (folder / "results.md").read_text() == out
+    header, _, traditional, proposal = out.splitlines()
+    assert header.count("|") == 10 and "salt pepper" in header
+    assert traditional.startswith("| Traditional") and proposal.startswith("| Proposal")
+    results = json.loads((folder / "results.json").read_text())
+    assert set(results["accuracy"]) == {"Traditional", "Proposal"}
+    assert set(results["training_seconds"]) == {"classifier", "mask", "adversarial"}
+
+
+def test_the_models_are_those_of_the_table(finished, command):
+    folder, _ = finished
+    accuracy = json.loads((folder / "results.json").read_text())["accuracy"]
+    for name, row in (("classifier", "Traditional"), ("robust_classifier", "Proposal")):
+        path = str(folder / f"{name}.keras")
+        _, out, _ = command("evaluate", "digits_backgrounds", path, "--limit", "64")
+        values = list(map(float, out.split(",")))
+        assert values == [accuracy[row]["train"], *accuracy[row]["tests"].values()]
+
+
+def test_phase_3_changes_the_classifier(finished):
+    folder, _ = finished
+    before, after = (
+        keras.models.load_model(folder / f"{name}.keras").get_weights()
+        for name in ("classifier", "robust_classifier")
+    )
+    assert not any(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_a_second_run_does_not_write_over_the_first(command):
+    pathlib.Path("runs/digits").mkdir(parents=True)
+    pathlib.Path("runs/digits/notes.txt").write_text("mine")
+    code, _, err = command(None, "run", "digits", *SMALL)
+    assert code == 2
+    assert "runs/digits exists already" in err
+
+
+def test_heuristic_masks_photographs_and_pictures_each_epoch(command, photographs_dir):
+    code, _, err = command(
+        None, "run", "digits", *SMALL, "--masks", "heuristic", "--back", "real",
+        "--backgrounds", str(photographs_dir), "--run-dir", "run", "--imsave",
+    )  # fmt: skip
+    assert code == 0, err
+    assert not pathlib.Path("run/mask_unet.keras").exists()
+    assert len(list(pathlib.Path("run/pictures").glob("z-*.png"))) == 12
+    assert list(pathlib.Path().glob("*.png")) == []

@@ -1,0 +1,134 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bginv.ops.augment import Augmentation
+from bginv.recipes import ClassifierSettings
+from bginv.training.loop import Method, steps_per_epoch, total_steps, train
+
+
+class Counting(Method):
+    """Counts its steps and remembers what it was given."""
+
+    name = "counting"
+    augmentation = Augmentation(0, 0, 0, False, 0)
+
+    def __init__(self, diverges_at: int | None = None, event_every: int | None = None):
+        self.steps = tf.Variable(0)
+        self.seen = tf.Variable(tf.zeros([24], tf.int32))
+        self.diverges_at, self.event_every = diverges_at, event_every
+        self.events, self.seeds, self.finished = [], [], False
+
+    def train_step(self, batch, seed):
+        self.steps.assign_add(1)
+        self.seen.scatter_add(
+            tf.IndexedSlices(tf.ones_like(batch["index"], tf.int32), batch["index"])
+        )
+        loss = tf.cast(self.steps, tf.float32)
+        if self.diverges_at is not None:
+            loss = tf.where(self.steps == self.diverges_at, float("nan"), loss)
+        return {"loss": loss}
+
+    def next_event(self, step):
+        return (
+            None if self.event_every is None else (step // self.event_every + 1) * self.event_every
+        )
+
+    def before_step(self, step):
+        self.events.append((step, int(self.steps)))
+
+    def finish(self):
+        self.finished = True
+
+
+def settings(**given) -> ClassifierSettings:
+    return ClassifierSettings(**{"dataset": "squares", "batchsize": 5, **given})
+
+
+def test_length_of_an_epoch_counts_the_batch_that_is_not_full():
+    assert steps_per_epoch(24, 5) == 5
+    assert total_steps(settings(epochs=3), 24) == 15
+    assert total_steps(settings(epochs=None, steps=7), 24) == 7
+
+
+def test_epochs_show_every_record(squares):
+    method = Counting()
+    train(method, squares.train, settings(epochs=2, batchsize=8))
+    assert int(method.steps) == 6
+    assert method.seen.numpy().tolist() == [2] * 24
+    assert method.finished
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 3, 100])
+def test_events_and_epochs_come_between_the_right_steps(squares, steps_per_call):
+    method, epochs = Counting(event_every=4), []
+    train(
+        method,
+        squares.train,
+        settings(epochs=2, steps_per_call=steps_per_call),
+        on_epoch_end=lambda epoch: epochs.append((epoch, int(method.steps))),
+    )
+    assert method.events == [(4, 4), (8, 8)]
+    assert epochs == [(1, 5), (2, 10)]
+
+
+def test_metrics_are_means_over_the_steps_of_a_call(squares, tmp_path):
+    train(
+        Counting(),
+        squares.train,
+        settings(epochs=None, steps=7, steps_per_call=3),
+        metrics_file=tmp_path / "metrics.jsonl",
+    )
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["step"], r["epoch"], r["loss"]) for r in records] == [
+        (3, 1, 2),
+        (6, 2, 5),
+        (7, 2, 7),
+    ]
+    assert all(r["phase"] == "counting" and r["images_per_second"] > 0 for r in records)
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(squares):
+    method = Counting(diverges_at=4)
+    with pytest.raises(
+        FloatingPointError, match="counting: loss is nan between steps 4 and 6.*try"
+    ):
+        train(method, squares.train, settings(epochs=9, steps_per_call=3))
+    assert not method.finished
+
+
+def test_seeds_differ_between_steps_and_repeat_between_runs(squares):
+    class Seeing(Counting):
+        def train_step(self, batch, seed):
+            return {"draw": tf.random.stateless_uniform([], seed)}
+
+    def draws(seed, path):
+        train(Seeing(), squares.train, settings(epochs=1, steps_per_call=1, seed=seed), path)
+        return [json.loads(line)["draw"] for line in path.read_text().splitlines()]
+
+    import pathlib
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        once, again, other = (
+            draws(seed, pathlib.Path(folder) / name)
+            for seed, name in ((1, "a"), (1, "b"), (2, "c"))
+        )
+    assert once == again
+    assert len(set(once)) == len(once)
+    assert not set(once) & set(other)
+
+
+def test_masks_are_augmented_with_the_image_only_where_aligned(squares):
+    batch = squares.train.gather(tf.range(24, dtype=tf.int64))
+    method = Counting()
+    method.augmentation = Augmentation(brightness=0)
+    moved = method.augment_batch(batch, tf.constant([1, 2]))
+    assert np.abs(moved["mask"] - batch["mask"]).max() > 0.5
+    inside = moved["mask"].numpy() > 0.99
+    assert moved["image"].numpy()[inside].min() > 0.7
+    method.align_masks = False
+    still = method.augment_batch(batch, tf.constant([1, 2]))
+    np.testing.assert_array_equal(still["mask"], batch["mask"])
