@@ -23,7 +23,7 @@ from bginv.recipes import (
     resolve_phases,
 )
 
-BAD_ARGUMENT, FAILURE = 2, 1
+BAD_ARGUMENT, FAILURE, INTERRUPTED = 2, 1, 130
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,21 +89,27 @@ def run(namespace: argparse.Namespace) -> int:
         namespace: of `parse`.
 
     Returns:
-        The exit code: 0, 2 for a bad argument (nothing was written), 1 for a failure later on.
+        The exit code: 0, 2 for a bad argument (nothing was written), 1 for a failure later on,
+        130 for an interrupt.
     """
-    logging.set_verbosity(logging.INFO)
     logging.use_absl_handler()
     logging.get_absl_handler().setFormatter(None)
+    logging.set_verbosity(logging.WARNING)  # libraries tell what they load
     try:
         job = _prepare(vars(namespace))
     except (ValueError, OSError) as error:
         return _fail(error, BAD_ARGUMENT)
+    logging.set_verbosity(logging.INFO)
+    import tensorflow as tf  # imported already, by what the command needs
+
+    gpus = tf.config.list_physical_devices("GPU")
+    logging.info("running on %s", f"{len(gpus)} GPU" if gpus else "CPU")
     try:
         job()
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, tf.errors.OpError) as error:
         return _fail(error, FAILURE)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     return 0
 
 
@@ -135,11 +141,9 @@ def _prepare(given: dict) -> Callable[[], None]:
     with _quiet_start():
         import tensorflow as tf  # after the arguments are checked, because it takes seconds
 
-        gpus = tf.config.list_physical_devices("GPU")
-        tf.zeros([])
+        tf.zeros([])  # starts the devices
     from bginv import commands, pipeline
 
-    logging.info("running on %s", f"{len(gpus)} GPU" if gpus else "CPU")
     if name == "run":
         return pipeline.Pipeline(settings, phases).run
     return getattr(commands, f"prepare_{name.replace('-', '_')}")(settings)

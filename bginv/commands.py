@@ -12,6 +12,7 @@ import numpy as np
 from absl import logging
 
 from bginv.artefacts import check_writable, refuse_existing
+from bginv.config import to_json
 from bginv.data.catalog import check_name, load_data
 from bginv.data.photographs import Photographs, WithBackgrounds
 from bginv.data.sources import Dataset, Source
@@ -58,7 +59,7 @@ def prepare_train1(settings: ClassifierSettings) -> Job:
     method = ClassifierTraining(classifier, settings)
 
     def job() -> None:
-        folder.open(settings)
+        folder.open(to_json(settings))
         run_classifier_phase(method, dataset, settings, folder)
         _finish({output: classifier}, folder)
         print_accuracies(classifier, dataset)
@@ -75,7 +76,7 @@ def prepare_train2(settings: MaskSettings) -> Job:
     method = MaskTraining(unet, classifier, settings)
 
     def job() -> None:
-        folder.open(settings)
+        folder.open(to_json(settings))
         debug_prefix = _command_line().replace(os.sep, "_")
         run_mask_phase(method, dataset, settings, folder, debug_prefix)
         _finish({output: unet}, folder)
@@ -98,7 +99,7 @@ def prepare_train3(settings: AdversarialSettings) -> Job:
     method = AdversarialTraining(classifier, dataset.image_shape, settings, steps)
 
     def job() -> None:
-        folder.open(settings)
+        folder.open(to_json(settings))
         source = masked_source(dataset, unet, settings, photographs)
         run_adversarial_phase(method, unet, source, dataset, settings, folder)
         generators = [adversary.generator for adversary in method.adversaries]

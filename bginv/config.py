@@ -171,9 +171,13 @@ def check(config: Any) -> None:
                 raise ValueError(f"{name} must be at most {high}; received {number}")
 
 
-def to_json(config: Any) -> str:
-    """The resolved configuration as JSON."""
-    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+def to_json(config: Any = None, **parts: Any) -> str:
+    """The resolved configuration as JSON: one alone, or several by name."""
+    if config is not None:
+        content = dataclasses.asdict(config)
+    else:
+        content = {name: dataclasses.asdict(part) for name, part in parts.items()}
+    return json.dumps(content, indent=2) + "\n"
 
 
 def from_json(settings: type, text: str) -> Any:

@@ -1,9 +1,9 @@
 """`bginv run`: the three phases, the evaluation and the paper's table, in one folder."""
 
+import contextlib
 import dataclasses
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 import tensorflow as tf
@@ -12,6 +12,7 @@ from absl import logging
 import bginv
 from bginv.artefacts import write_text
 from bginv.commands import HEURISTIC, load_photographs, masked_source
+from bginv.config import to_json
 from bginv.data.catalog import load_data, proof_name
 from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.interop.model_files import save_model
@@ -59,35 +60,31 @@ class Pipeline:
     def run(self) -> None:
         """Train, save, evaluate, and print the table."""
         folder, path, dataset, phases = self.folder, self.folder.path, self.dataset, self.phases
-        folder.open(self.settings)
-        write_text(path / "phases.json", _phases_json(phases))
-        rows = published_rows(dataset.name)
-        self._timed(run_classifier_phase, self._phase1, dataset, phases["classifier"], folder)
+        folder.open(to_json(run=self.settings, **phases))
+        with self._timed("classifier"):
+            run_classifier_phase(self._phase1, dataset, phases["classifier"], folder)
         save_model(self.classifier, path / "classifier.keras")
-        rows["Traditional"] = self._evaluate()
+        rows = {"Traditional": evaluate_accuracy(self.classifier, dataset)}
         if self._phase2:
-            self._timed(run_mask_phase, self._phase2, dataset, phases["masks"], folder, "masks")
+            with self._timed("masks"):
+                run_mask_phase(self._phase2, dataset, phases["masks"], folder, "masks")
             save_model(self.unet, path / "mask_unet.keras")
-        self._timed(self._adversarial)
+        with self._timed("adversarial"):
+            source = masked_source(dataset, self.unet, phases["adversarial"], self.photographs)
+            run_adversarial_phase(
+                self._phase3, self.unet, source, dataset, phases["adversarial"], folder
+            )
         save_model(self.classifier, path / "robust_classifier.keras")
         for adversary in self._phase3.adversaries:
             save_model(adversary.generator, path / f"{adversary.generator.name}.keras")
-        rows["Proposal"] = self._evaluate()
-        self._write_results(rows)
+        rows["Proposal"] = evaluate_accuracy(self.classifier, dataset)
+        self._write_results({**rows, **published_rows(dataset.name)})
 
-    def _adversarial(self) -> None:
-        settings = self.phases["adversarial"]
-        source = masked_source(self.dataset, self.unet, settings, self.photographs)
-        run_adversarial_phase(self._phase3, self.unet, source, self.dataset, settings, self.folder)
-
-    def _evaluate(self) -> Accuracies:
-        return evaluate_accuracy(self.classifier, self.dataset)
-
-    def _timed(self, phase: Callable[..., None], *arguments) -> None:
+    @contextlib.contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
         start = time.monotonic()
-        phase(*arguments)
-        name = phase.__name__.removeprefix("run_").removesuffix("_phase").strip("_")
-        self._seconds[name] = round(time.monotonic() - start, 1)
+        yield
+        self._seconds[phase] = round(time.monotonic() - start, 1)
 
     def _write_results(self, rows: Mapping[str, Accuracies]) -> None:
         path, table = self.folder.path, markdown_table(rows)
@@ -108,8 +105,3 @@ class Pipeline:
         logging.info("training took %.0f s: %s", sum(self._seconds.values()), times)
         logging.info("wrote models, results and pictures to %s", path)
         print(table, end="")
-
-
-def _phases_json(phases: Mapping[str, PhaseSettings]) -> str:
-    content = {name: dataclasses.asdict(settings) for name, settings in phases.items()}
-    return json.dumps(content, indent=2) + "\n"

@@ -3,7 +3,6 @@
 import pathlib
 
 from bginv.artefacts import check_writable, refuse_existing, write_text
-from bginv.config import to_json
 
 
 class RunFolder:
@@ -23,12 +22,12 @@ class RunFolder:
             refuse_existing([self.path], overwrite)
             check_writable(self.path)
 
-    def open(self, settings) -> None:
-        """Make the folder, begin its metrics anew and write the resolved configuration."""
+    def open(self, configuration: str) -> None:
+        """Make the folder, begin its metrics anew and write the resolved configuration (JSON)."""
         if self.path:
             self.path.mkdir(parents=True, exist_ok=True)
             self.metrics_file.write_text("", encoding="utf-8")
-            write_text(self.path / "config.json", to_json(settings))
+            write_text(self.path / "config.json", configuration)
 
     @property
     def metrics_file(self) -> pathlib.Path | None:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from bginv import cli
+from bginv.config import from_json
+from bginv.recipes import PHASES
 
 SMALL = ("--limit", "64", "--steps", "2", "--batchsize", "8")
 
@@ -26,7 +28,6 @@ def test_a_run_leaves_models_results_and_pictures(finished):
     folder, _ = finished
     assert {str(path.relative_to(folder)) for path in folder.rglob("*.*")} == {
         "config.json",
-        "phases.json",
         "metrics.jsonl",
         "classifier.keras",
         "mask_unet.keras",
@@ -45,6 +46,13 @@ def test_a_run_leaves_models_results_and_pictures(finished):
         assert cv2.imread(str(picture)).std() > 5
 
 
+def test_the_configuration_holds_every_phase(finished):
+    folder, _ = finished
+    config = json.loads((folder / "config.json").read_text())
+    assert list(config) == ["run", *PHASES]
+    assert from_json(PHASES["adversarial"], json.dumps(config["adversarial"])).steps == 2
+
+
 def test_the_table_has_both_rows_and_every_background(finished):
     folder, out = finished
     assert (folder / "results.md").read_text() == out
@@ -53,7 +61,7 @@ def test_the_table_has_both_rows_and_every_background(finished):
     assert traditional.startswith("| Traditional") and proposal.startswith("| Proposal")
     results = json.loads((folder / "results.json").read_text())
     assert set(results["accuracy"]) == {"Traditional", "Proposal"}
-    assert set(results["training_seconds"]) == {"classifier", "mask", "adversarial"}
+    assert set(results["training_seconds"]) == {"classifier", "masks", "adversarial"}
 
 
 def test_the_models_are_those_of_the_table(finished, command):

@@ -61,7 +61,8 @@ class AdversarialTraining(Method):
         steps: length of the training, for the decay of the learning rate.
 
     Raises:
-        ValueError: tiles that do not fit the image, or fewer images than generators.
+        ValueError: tiles that do not fit the image or stand there twice, or fewer images than
+            generators.
     """
 
     name = "adversarial"
@@ -82,6 +83,8 @@ class AdversarialTraining(Method):
             Adversary(self.image_shape, tiles, settings.generator_learning_rate, settings.seed + i)
             for i, tiles in enumerate(settings.tiles if settings.back == "adv" else ())
         ]
+        if len(set(settings.tiles)) < len(settings.tiles):
+            raise ValueError(f"--tiles names a count twice: {','.join(map(str, settings.tiles))}")
         self._num_clean = round(settings.batchsize * settings.clean_fraction)
         injected = settings.batchsize - self._num_clean
         if injected < len(self.adversaries):
