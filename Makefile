@@ -8,7 +8,8 @@ BIN = $(VENV)/bin
 .PHONY: demo test lint lock clean
 
 demo: $(VENV)/ready
-	$(BIN)/bginv run digits --run-dir $(RUN_DIR) --overwrite
+	$(BIN)/bginv run digits --run-dir $(RUN_DIR) --overwrite \
+		--classifier-steps 600 --masks-steps 300 --adversarial-steps 1000
 
 test: $(VENV)/ready lint
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90

@@ -68,9 +68,10 @@ def compare(arguments: argparse.Namespace) -> dict[str, Accuracies]:
     rows = {"traditional": evaluate_accuracy(classifier, dataset, with_train=False)}
     unet = build_mask_unet(shape, arguments.seed)
     train(MaskTraining(unet, classifier, settings["masks"]), dataset.train, settings["masks"])
-    masked = with_generated_masks(dataset.train, unet, "otsu", settings["masks"].area)
     for value in arguments.values:
-        varied = dataclasses.replace(settings["adversarial"], **{arguments.setting: value})
+        changed = {arguments.setting: value, "steps": arguments.steps[2]}
+        varied = resolve(PHASES["adversarial"], {**given, **changed}, "tuned")
+        masked = with_generated_masks(dataset.train, unet, varied.binarize, varied.area)
         player = keras.models.clone_model(classifier)
         player.set_weights(classifier.get_weights())
         train(AdversarialTraining(player, shape, varied, varied.steps), masked, varied)

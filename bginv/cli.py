@@ -99,6 +99,8 @@ def run(namespace: argparse.Namespace) -> int:
         job = _prepare(vars(namespace))
     except (ValueError, OSError) as error:
         return _fail(error, BAD_ARGUMENT)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     logging.set_verbosity(logging.INFO)
     import tensorflow as tf  # imported already, by what the command needs
 
@@ -169,6 +171,8 @@ def _quiet_start() -> Iterator[None]:
 
 
 def _fail(error: Exception, code: int) -> int:
-    message = " ".join(str(error).split())
+    # TensorFlow's errors go on with the graph
+    text = str(getattr(error, "message", error)).strip()
+    message = text.splitlines()[0] if text else type(error).__name__
     print(f"{os.path.basename(sys.argv[0])}: error: {message}", file=sys.stderr)
     return code

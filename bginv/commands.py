@@ -13,11 +13,12 @@ from absl import logging
 
 from bginv.artefacts import check_writable, refuse_existing
 from bginv.config import to_json
-from bginv.data.catalog import check_name, load_data
+from bginv.data.catalog import load_data
 from bginv.data.photographs import Photographs, WithBackgrounds
 from bginv.data.sources import Dataset, Source
 from bginv.evaluation.segmentation import predict_masks
 from bginv.interop.model_files import (
+    check_ending_for,
     check_model_name,
     load_classifier,
     load_mask_unet,
@@ -26,7 +27,7 @@ from bginv.interop.model_files import (
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
 from bginv.phases import (
-    log_accuracies,
+    evaluate_and_log,
     run_adversarial_phase,
     run_classifier_phase,
     run_mask_phase,
@@ -49,6 +50,7 @@ from bginv.training.masks import MaskTraining, with_generated_masks
 
 Job = Callable[[], None]
 HEURISTIC = "heuristic"
+LONGEST_PREFIX = 200
 
 
 def prepare_train1(settings: ClassifierSettings) -> Job:
@@ -59,7 +61,7 @@ def prepare_train1(settings: ClassifierSettings) -> Job:
     method = ClassifierTraining(classifier, settings)
 
     def job() -> None:
-        folder.open(to_json(settings))
+        folder.open(to_json(classifier=settings))
         run_classifier_phase(method, dataset, settings, folder)
         _finish({output: classifier}, folder)
         print_accuracies(classifier, dataset)
@@ -76,8 +78,9 @@ def prepare_train2(settings: MaskSettings) -> Job:
     method = MaskTraining(unet, classifier, settings)
 
     def job() -> None:
-        folder.open(to_json(settings))
-        debug_prefix = _command_line().replace(os.sep, "_")
+        folder.open(to_json(masks=settings))
+        # a file's name has room for 255 bytes
+        debug_prefix = _command_line().replace(os.sep, "_")[:LONGEST_PREFIX]
         run_mask_phase(method, dataset, settings, folder, debug_prefix)
         _finish({output: unet}, folder)
         print_accuracies(classifier, dataset)
@@ -94,12 +97,13 @@ def prepare_train3(settings: AdversarialSettings) -> Job:
     classifier = load_classifier(settings.model, dataset)
     heuristic = settings.unet_model == HEURISTIC
     unet = None if heuristic else load_mask_unet(settings.unet_model, dataset)
+    check_ending_for(classifier, output, dataset)
     photographs = load_photographs(settings, dataset)
     steps = total_steps(settings, len(dataset.train))
     method = AdversarialTraining(classifier, dataset.image_shape, settings, steps)
 
     def job() -> None:
-        folder.open(to_json(settings))
+        folder.open(to_json(adversarial=settings))
         source = masked_source(dataset, unet, settings, photographs)
         run_adversarial_phase(method, unet, source, dataset, settings, folder)
         generators = [adversary.generator for adversary in method.adversaries]
@@ -114,7 +118,7 @@ def prepare_evaluate(settings: EvaluateSettings) -> Job:
     """Accuracy of a classifier on the training split and on every test."""
     dataset = load(settings)
     classifier = load_classifier(settings.model, dataset)
-    return lambda: print(log_accuracies(classifier, dataset).line())
+    return lambda: print(evaluate_and_log(classifier, dataset).line())
 
 
 def prepare_evaluate_seg(settings: EvaluateSegmentationSettings) -> Job:
@@ -142,8 +146,10 @@ def load_photographs(settings: AdversarialSettings, dataset: Dataset) -> Photogr
     """The user's photographs for `back` = "real", else None.
 
     Raises:
-        ValueError: no folder given, or one without photographs.
+        ValueError: no folder given, one without photographs, or one that would not be used.
     """
+    if settings.back != "real" and settings.backgrounds is not None:
+        raise ValueError("--backgrounds is for back = real; give that, or leave it out")
     if settings.back != "real":
         return None
     if settings.backgrounds is None:
@@ -163,12 +169,11 @@ def masked_source(
 
 
 def check_output(settings: PhaseSettings) -> pathlib.Path | None:
-    """The path of `--output`, if a model can be written there; the data set's name too.
+    """The path of `--output`, if a model can be written there.
 
     Raises:
         ValueError: another ending, a file that exists, or a folder that cannot be written.
     """
-    check_name(settings.dataset)
     if settings.output is None:
         return None
     path = check_model_name(settings.output)
@@ -179,7 +184,7 @@ def check_output(settings: PhaseSettings) -> pathlib.Path | None:
 
 def print_accuracies(classifier: keras.Model, dataset: Dataset) -> None:
     """The last line of the paper's training commands: the command line, then accuracies."""
-    print(f"{_command_line()},{log_accuracies(classifier, dataset).line()}")
+    print(f"{_command_line()},{evaluate_and_log(classifier, dataset).line()}")
 
 
 def _command_line() -> str:

@@ -6,6 +6,7 @@ A setting is declared once, by `setting` or `positional`, with its value in eith
 import argparse
 import dataclasses
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -164,29 +165,32 @@ def check(config: Any) -> None:
             raise ValueError(f"{name} must be one of {', '.join(choices)}; received {value!r}")
         low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
         for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise ValueError(f"{name} must be a finite number; received {number}")
             if low is not None and number < low:
                 raise ValueError(f"{name} must be at least {low}; received {number}")
-            # written so that NaN fails too
-            if high is not None and not number <= high:
+            if high is not None and number > high:
                 raise ValueError(f"{name} must be at most {high}; received {number}")
 
 
-def to_json(config: Any = None, **parts: Any) -> str:
-    """The resolved configuration as JSON: one alone, or several by name."""
-    if config is not None:
-        content = dataclasses.asdict(config)
-    else:
-        content = {name: dataclasses.asdict(part) for name, part in parts.items()}
+def to_json(**configs: Any) -> str:
+    """Resolved configurations as JSON, each under its name."""
+    content = {name: dataclasses.asdict(config) for name, config in configs.items()}
     return json.dumps(content, indent=2) + "\n"
 
 
-def from_json(settings: type, text: str) -> Any:
-    """A configuration that `to_json` wrote.
+def from_json(settings: type, text: str, name: str) -> Any:
+    """One of the configurations that `to_json` wrote.
+
+    Args:
+        settings: its dataclass.
+        text: all of them.
+        name: the one.
 
     Raises:
         ValueError: unknown or missing names, or values out of range.
     """
-    values = json.loads(text)
+    values = json.loads(text)[name]
     kinds = {field.name: _kind(settings, field) for field in dataclasses.fields(settings)}
     unknown = sorted(set(values) - set(kinds))
     if unknown:
@@ -203,6 +207,11 @@ def from_json(settings: type, text: str) -> Any:
 _METAVARS = {int: "N", float: "X", str: "PATH", tuple: "N[,N...]"}
 
 
+def show_default(field: dataclasses.Field, recipe: str) -> str:
+    """A setting's value in a recipe, as help texts show it."""
+    return _show(field.default if recipe == "paper" else field.metadata["tuned"])
+
+
 def _kind(settings: type, field: dataclasses.Field) -> type:
     """bool, int, float, str or tuple, from annotations such as `int | None`."""
     hint = typing.get_type_hints(settings)[field.name]
@@ -212,13 +221,11 @@ def _kind(settings: type, field: dataclasses.Field) -> type:
 
 
 def _help(field: dataclasses.Field, recipe: str) -> str:
-    paper, tuned = field.default, field.metadata["tuned"]
-    shown = {name: _show(value) for name, value in (("paper", paper), ("tuned", tuned))}
-    if shown["paper"] == shown["tuned"]:
-        default = f" (default: {shown['paper']})" if paper is not None else ""
-    else:
-        default = f" (default: {shown[recipe]}; {', '.join(f'{k}: {v}' for k, v in shown.items())})"
-    return (field.metadata["help"] + default).replace("%", "%%")
+    paper, tuned = (show_default(field, name) for name in RECIPES)
+    both = "" if paper == tuned else f"; paper: {paper}, tuned: {tuned}"
+    default = f" (default: {show_default(field, recipe)}{both})"
+    nothing = field.default is None and not both
+    return (field.metadata["help"] + ("" if nothing else default)).replace("%", "%%")
 
 
 def _show(value: Any) -> str:

@@ -10,15 +10,20 @@ from absl import logging
 
 from bginv.data.photographs import WithBackgrounds
 from bginv.data.sources import ArraySource, Dataset, Source
-from bginv.evaluation.accuracy import evaluate_accuracy
+from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.ops.compositing import composite
-from bginv.recipes import AdversarialSettings, ClassifierSettings, MaskSettings, PhaseSettings
+from bginv.recipes import (
+    AdversarialSettings,
+    ClassifierSettings,
+    ClassifierTrainingSettings,
+    MaskSettings,
+)
 from bginv.report.pictures import write_image, write_sheet
 from bginv.run_folder import RunFolder
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import train
-from bginv.training.masks import MaskTraining, compute_masks
+from bginv.training.masks import MaskTraining, soft_and_binary_masks
 
 NUM_DEBUG_IMAGES = 6
 NUM_SAVED_IMAGES = 12
@@ -95,7 +100,7 @@ def run_adversarial_phase(
 
 
 def _evaluation_of_epochs(
-    classifier: keras.Model, dataset: Dataset, settings: PhaseSettings
+    classifier: keras.Model, dataset: Dataset, settings: ClassifierTrainingSettings
 ) -> Callable[[int], None] | None:
     if not settings.evaluate_every:
         return None
@@ -103,13 +108,13 @@ def _evaluation_of_epochs(
     def evaluate(epoch: int) -> None:
         # the last epoch is evaluated by the command, which prints its accuracy
         if epoch % settings.evaluate_every == 0 and epoch != settings.epochs:
-            log_accuracies(classifier, dataset)
+            evaluate_and_log(classifier, dataset)
 
     return evaluate
 
 
-def log_accuracies(classifier: keras.Model, dataset: Dataset):
-    """Evaluate a classifier on everything, tell it, and return its `Accuracies`."""
+def evaluate_and_log(classifier: keras.Model, dataset: Dataset) -> Accuracies:
+    """Evaluate a classifier on everything, and tell it."""
     accuracies = evaluate_accuracy(classifier, dataset)
     tests = ", ".join(f"{name} {value:.4f}" for name, value in accuracies.tests.items())
     logging.info("Accuracy - train: %.4f, test: %s", accuracies.train, tests)
@@ -128,11 +133,9 @@ def _images_and_masks(
     unet: keras.Model | None, source: ArraySource, settings: MaskSettings | AdversarialSettings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images, soft masks and binary masks, float32 in [0, 1]."""
-    soft, binary = (
-        compute_masks(source, unet, method, settings.area) / np.float32(255)
-        for method in ("none", settings.binarize)
-    )
-    return source.images / np.float32(255), soft, binary
+    images = source.images / np.float32(255)
+    soft, binary = soft_and_binary_masks(images, unet, settings.binarize, settings.area)
+    return images, soft.numpy(), binary.numpy()
 
 
 def _write_mask_sheet(

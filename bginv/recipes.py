@@ -8,7 +8,18 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from bginv.config import add_flags, add_option, option_name, positional, resolve, setting
+from bginv.config import (
+    RECIPES,
+    add_flags,
+    add_option,
+    option_name,
+    positional,
+    resolve,
+    setting,
+    show_default,
+)
+
+BINARIZATIONS = ("otsu", "0.5", "quantile", "none")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +36,7 @@ class DataSettings:
 class CommonSettings(DataSettings):
     """What every command that trains takes."""
 
-    recipe: str = setting("paper", choices=("paper", "tuned"), help="values of unset options")
+    recipe: str = setting("paper", choices=RECIPES, help="values of unset options")
     seed: int = setting(
         0, minimum=0, maximum=2**31 - 4, help="of initial weights, order, augmentation and noise"
     )
@@ -43,13 +54,19 @@ class PhaseSettings(CommonSettings):
     flip: bool = setting(True, tuned=False, help="mirror half of the images")
     learning_rate: float = setting(1e-3, minimum=0, help="of Adam")
     steps_per_call: int = setting(20, minimum=1, help="steps between two progress reports")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierTrainingSettings(PhaseSettings):
+    """What the phases take that train the classifier."""
+
     evaluate_every: int = setting(
         1, tuned=0, minimum=0, help="epochs between two evaluations; 0: at the end only"
     )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassifierSettings(PhaseSettings):
+class ClassifierSettings(ClassifierTrainingSettings):
     """Phase 1."""
 
     steps: int | None = setting(
@@ -62,9 +79,7 @@ class MaskSettings(PhaseSettings):
     """Phase 2."""
 
     model: str = positional(help="classifier that phase 1 wrote")
-    binarize: str = positional(
-        default="otsu", choices=("otsu", "0.5", "quantile", "none"), help="threshold of the masks"
-    )
+    binarize: str = positional(default="otsu", choices=BINARIZATIONS, help="threshold of the masks")
     loss: str = setting("abs", choices=("abs", "squared"), help="penalty on area beyond --area")
     area: float = setting(0.2, minimum=0, maximum=1, help="share of the image that a mask may take")
     total_variation: float = setting(0.1, minimum=0, help="weight of the masks' total variation")
@@ -76,14 +91,12 @@ class MaskSettings(PhaseSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AdversarialSettings(PhaseSettings):
+class AdversarialSettings(ClassifierTrainingSettings):
     """Phase 3."""
 
     model: str = positional(help="classifier that phase 1 wrote")
     unet_model: str = positional(help="mask generator that phase 2 wrote, or heuristic: image > 0")
-    binarize: str = positional(
-        default="otsu", choices=("otsu", "0.5", "quantile", "none"), help="threshold of the masks"
-    )
+    binarize: str = positional(default="otsu", choices=BINARIZATIONS, help="threshold of the masks")
     back: str = positional(
         default="adv", choices=("black", "noise", "adv", "real"), help="kind of backgrounds"
     )
@@ -142,7 +155,7 @@ class EvaluateSegmentationSettings(DataSettings):
 class RunSettings(CommonSettings):
     """The three phases and the evaluation, in one folder."""
 
-    recipe: str = setting("tuned", choices=("paper", "tuned"), help="values of unset options")
+    recipe: str = setting("tuned", choices=RECIPES, help="values of unset options")
     run_dir: str | None = setting(None, help="folder for everything (default: runs/DATASET)")
     masks: str = setting(
         "learned", choices=("learned", "heuristic"), help="by phase 2, or image > 0 without it"
@@ -169,12 +182,18 @@ def add_run_flags(parser: argparse.ArgumentParser, recipe: str) -> None:
         if len(phases) == 1:
             add_option(parser, PHASES[phase], field, option_name(name), recipe)
             continue
-        shared_help = f"{field.metadata['help']}; for one phase: --PHASE{option_name(name)[1:]}"
+        defaults = ", ".join(
+            f"{phase} {show_default(field, recipe)}" for phase, field in phases.items()
+        )
+        shared_help = f"{field.metadata['help']} (default: {defaults})"
         add_option(parser, PHASES[phase], field, option_name(name), recipe, shared_help)
         for phase, field in phases.items():
             option = option_name(f"{phase}_{name}")
             add_option(parser, PHASES[phase], field, option, recipe, argparse.SUPPRESS)
-    parser.epilog = f"PHASE is one of {', '.join(PHASES)}."
+    parser.epilog = (
+        "An option that several phases have may be given for one of them: "
+        f"{', '.join(f'--{phase}-steps' for phase in PHASES)}."
+    )
 
 
 def resolve_phases(given: Mapping[str, Any], recipe: str) -> dict[str, PhaseSettings]:
@@ -193,7 +212,10 @@ def resolve_phases(given: Mapping[str, Any], recipe: str) -> dict[str, PhaseSett
         }
         excluded = {"epochs"} if "steps" in own else {"steps"} if "epochs" in own else set()
         shared = {name: value for name, value in given.items() if name not in excluded}
-        resolved[phase] = resolve(settings, {**shared, **own, **_MADE_BY_RUN}, recipe)
+        try:
+            resolved[phase] = resolve(settings, {**shared, **own, **_MADE_BY_RUN}, recipe)
+        except ValueError as error:
+            raise ValueError(f"{phase}: {error}") from None
     return resolved
 
 

@@ -4,6 +4,17 @@ import pathlib
 
 from bginv.artefacts import check_writable, refuse_existing, write_text
 
+_ARTEFACTS = (
+    "config.json",
+    "metrics.jsonl",
+    "results.*",
+    "classifier.keras",
+    "mask_unet.keras",
+    "robust_classifier.keras",
+    "background_generator_*.keras",
+    "pictures/*.png",
+)
+
 
 class RunFolder:
     """Where a run leaves what it makes; a run without `--run-dir` leaves none of it.
@@ -19,14 +30,17 @@ class RunFolder:
     def __init__(self, path: str | None, overwrite: bool):
         self.path = None if path is None else pathlib.Path(path)
         if self.path:
-            refuse_existing([self.path], overwrite)
+            refuse_existing([self.path], overwrite and not self.path.is_file())
             check_writable(self.path)
 
     def open(self, configuration: str) -> None:
-        """Make the folder, begin its metrics anew and write the resolved configuration (JSON)."""
+        """Make the folder without what an earlier run left, and write the configuration (JSON)."""
         if self.path:
             self.path.mkdir(parents=True, exist_ok=True)
-            self.metrics_file.write_text("", encoding="utf-8")
+            for pattern in _ARTEFACTS:
+                for old in self.path.glob(pattern):
+                    old.unlink()
+            self.metrics_file.touch()
             write_text(self.path / "config.json", configuration)
 
     @property

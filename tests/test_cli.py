@@ -5,6 +5,9 @@ import pathlib
 import subprocess
 import sys
 
+import cv2
+import keras
+import numpy as np
 import pytest
 
 from bginv.interop.model_files import save_model
@@ -32,6 +35,35 @@ WRONG = {
     ),
     "kind of model": (("evaluate", "digits", "u1.keras"), "name a classifier"),
     "no photographs": ((*PHASE3, "real"), "back = real needs --backgrounds"),
+    "photographs without use": (
+        (*PHASE3, "adv", "--backgrounds", "."),
+        "--backgrounds is for back = real",
+    ),
+    "broken photograph": (
+        (*PHASE3, "real", "--backgrounds", "photographs"),
+        "photographs/b.png cannot be read as a photograph",
+    ),
+    "data folder": (("train1", "mnist", "--data-dir", "nowhere"), "nowhere is not a folder"),
+    "a phase of a run": (
+        (None, "run", "digits", "--masks-steps", "0"),
+        "masks: --steps must be at least 1; received 0",
+    ),
+    "output is a folder": (("train1", "digits", "--output", "photographs"), "is a folder"),
+    "weights alone": (("train1", "digits", "--output", "a.weights.h5"), "must end in .keras or"),
+    "h5 of another architecture": (
+        ("train3", "digits", "own.keras", "heuristic", "otsu", "adv", "--output", "m3.h5"),
+        "save this classifier as .keras",
+    ),
+    "two outputs": (("evaluate", "digits", "two.keras"), "has 2 outputs"),
+    "two inputs": (("evaluate", "digits", "inputs.keras"), "has 2 inputs"),
+    "masks of another size": (
+        ("train3", "digits", "m1.keras", "half.keras", "otsu", "adv"),
+        "outputs of shape (16, 16, 1), which are no masks",
+    ),
+    "not a number": (
+        ("train1", "digits", "--learning-rate", "nan"),
+        "--learning-rate must be a finite number",
+    ),
     "photographs": (
         (*PHASE3, "real", "--backgrounds", "nowhere"),
         "--backgrounds nowhere is not a folder that can be read",
@@ -59,15 +91,32 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_arguments(command, tmp_path, name):
-    for file, model in {
+@pytest.fixture(scope="module")
+def wrong_models() -> dict[str, keras.Model]:
+    """Models to name in a command line, by file."""
+    image, other = keras.Input((32, 32, 1)), keras.Input((32, 32, 1))
+    pooled = keras.layers.GlobalAveragePooling2D()(image)
+    logits = keras.layers.Dense(10)(pooled)
+    both = keras.layers.Add()([image, other])
+    return {
         "m1.keras": build_classifier((32, 32, 1), 10),
         "m5.keras": build_classifier((32, 32, 1), 5),
         "m64.keras": build_classifier((64, 64, 1), 10),
         "u1.keras": build_mask_unet((32, 32, 1)),
-    }.items():
+        "own.keras": keras.Model(image, logits),
+        "two.keras": keras.Model(image, [logits, pooled]),
+        "inputs.keras": keras.Model([image, other], keras.layers.Flatten()(both)),
+        "half.keras": keras.Model(image, keras.layers.MaxPooling2D()(image)),
+    }
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_arguments(command, tmp_path, wrong_models, name):
+    for file, model in wrong_models.items():
         save_model(model, tmp_path / file)
+    (tmp_path / "photographs").mkdir()
+    cv2.imwrite(str(tmp_path / "photographs" / "a.png"), np.zeros((40, 40, 3), np.uint8))
+    (tmp_path / "photographs" / "b.png").write_bytes(b"no picture")
     before = sorted(tmp_path.rglob("*"))
     arguments, message = WRONG[name]
     code, out, err = command(*arguments)
@@ -85,16 +134,25 @@ def test_a_failure_while_running_exits_with_1(command):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize(
-    "script", ["train1", "train2", "train3", "evaluate", "evaluate_seg", "bginv"]
-)
+USAGES = {
+    "train1": "train1.py [options] dataset",
+    "train2": "train2.py [options] dataset model binarize",
+    "train3": "train3.py [options] dataset model unet_model binarize back",
+    "evaluate": "evaluate.py [options] dataset model",
+    "evaluate_seg": "evaluate_seg.py [options] dataset model",
+    "bginv": "bginv [-h]",
+}
+
+
+@pytest.mark.parametrize("script", USAGES)
 def test_every_program_starts_and_explains_itself(script):
     program = ["-m", "bginv"] if script == "bginv" else [str(ROOT / f"{script}.py")]
     ended = subprocess.run(
         [sys.executable, *program, "--help"], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0
-    assert ended.stdout.startswith(f"usage: {script}{'' if script == 'bginv' else '.py'} ")
+    assert ended.stdout.startswith(f"usage: {USAGES[script]}")
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_script_runs_as_a_program(tmp_path):

@@ -16,6 +16,7 @@ class Settings:
         None, tuned=50, minimum=1, instead_of="epochs", help="batches, 5 % of them"
     )
     rate: float = setting(0.1, tuned=0.2, minimum=0, maximum=1, help="a share")
+    weight: float = setting(1.0, minimum=0, help="without an upper bound")
     tiles: tuple[int, ...] = setting((2,), minimum=1, help="counts")
     flip: bool = setting(True, tuned=False, help="mirror")
     folder: str | None = setting(None, help="a place")
@@ -54,7 +55,8 @@ def test_steps_and_epochs_replace_each_other(recipe):
     [
         (("--epochs", "-3"), "--epochs must be at least 1; received -3"),
         (("--rate", "1.5"), "--rate must be at most 1; received 1.5"),
-        (("--rate", "nan"), "--rate must be at most 1; received nan"),
+        (("--rate", "nan"), "--rate must be a finite number; received nan"),
+        (("--weight", "inf"), "--weight must be a finite number; received inf"),
         (("--tiles", "2,0"), "--tiles must be at least 1; received 0"),
     ],
 )
@@ -86,6 +88,6 @@ def test_help_shows_both_recipes():
 
 def test_json_and_back():
     settings = parsed("--tiles", "1,4")
-    assert config.from_json(Settings, config.to_json(settings)) == settings
+    assert config.from_json(Settings, config.to_json(ours=settings), "ours") == settings
     with pytest.raises(ValueError, match="unknown settings: nonsense"):
-        config.from_json(Settings, '{"dataset": "digits", "nonsense": 1}')
+        config.from_json(Settings, '{"ours": {"dataset": "digits", "nonsense": 1}}', "ours")

@@ -19,6 +19,8 @@ ALLOWED = {
     "interop": {"ops", "data", "models", "training", "evaluation"},
     "report": {"ops", "data", "models", "training", "evaluation"},
 }
+TOP = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+TOP_ALLOWED = {"training": {"recipes"}, "interop": {"artefacts"}, "report": {"artefacts"}}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -29,8 +31,9 @@ def imported(path: pathlib.Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names.add(node.module)
-    return {name for name in names if name and name.split(".")[0] == "bginv"}
+            assert node.level == 0, f"{path}: relative imports hide from this test"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] == "bginv"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -40,12 +43,18 @@ def test_rooms_import_only_what_stands_below_them(path):
         return
     rooms = {name.split(".")[1] for name in imported(path) if name.count(".")}
     assert rooms & ALLOWED.keys() <= ALLOWED[room] | {room}
+    assert rooms & TOP <= TOP_ALLOWED.get(room, set())
 
 
 def test_training_does_not_know_the_test_backgrounds():
     patterns = "bginv.ops.patterns"
     users = {path.relative_to(PACKAGE).as_posix() for path in FILES if patterns in imported(path)}
     assert users == {"data/injected.py"}
+    injected = "bginv.data.injected"
+    users = {path.relative_to(PACKAGE).as_posix() for path in FILES if injected in imported(path)}
+    assert users == {"data/catalog.py"}
+    for path in (PACKAGE / "training").glob("*.py"):
+        assert "bginv.data.catalog" not in imported(path)
 
 
 def test_help_needs_no_tensorflow():

@@ -48,9 +48,9 @@ def test_a_run_leaves_models_results_and_pictures(finished):
 
 def test_the_configuration_holds_every_phase(finished):
     folder, _ = finished
-    config = json.loads((folder / "config.json").read_text())
-    assert list(config) == ["run", *PHASES]
-    assert from_json(PHASES["adversarial"], json.dumps(config["adversarial"])).steps == 2
+    text = (folder / "config.json").read_text()
+    assert list(json.loads(text)) == ["run", *PHASES]
+    assert from_json(PHASES["adversarial"], text, "adversarial").steps == 2
 
 
 def test_the_table_has_both_rows_and_every_background(finished):

@@ -1,5 +1,6 @@
 """Crops of the user's photographs, as backgrounds."""
 
+import concurrent.futures
 import os
 import pathlib
 
@@ -22,19 +23,19 @@ class Photographs:
             and resizes it.
 
     Raises:
-        ValueError: not a folder that can be read, no photograph in it, or the first one is broken.
+        ValueError: not a folder that can be read, no photograph in it, or a broken one.
     """
 
     def __init__(self, folder: str, image_shape: tuple[int, int, int], crops: str):
         self.files = _find_photographs(folder)
         self.image_shape = image_shape
         self.crops = crops
-        try:
-            self._decode(tf.constant(self.files[0]))
-        except tf.errors.OpError as error:
-            raise ValueError(
-                f"{self.files[0]} cannot be read as a photograph: {error.message.splitlines()[0]}"
-            ) from None
+        if crops not in CROPS:
+            raise ValueError(f"crops must be one of {', '.join(CROPS)}; received {crops!r}")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for reason in pool.map(_reason_not_readable, self.files):
+                if reason:
+                    raise ValueError(reason)
 
     def batches(self, batch_size: int, seed: int, start: int = 0) -> tf.data.Dataset:
         """Endless batches float32 [batch_size, H, W, C] in [0, 1], each a function of its number.
@@ -69,8 +70,7 @@ class Photographs:
 
     def _decode(self, file: tf.Tensor) -> tf.Tensor:
         """Photograph float32 [h, w, C] in [0, 1], at least as large as a crop."""
-        pixels = tf.io.decode_image(tf.io.read_file(file), channels=3, expand_animations=False)
-        pixels = tf.cast(pixels, tf.float32) / 255.0
+        pixels = tf.cast(_read(file), tf.float32) / 255.0
         if self.image_shape[-1] == 1:
             pixels = tf.image.rgb_to_grayscale(pixels)
         height, width, _ = self.image_shape
@@ -124,11 +124,26 @@ class WithBackgrounds(Source):
         return pairs.map(lambda records, background: {**records, "background": background})
 
 
+def _read(file: tf.Tensor) -> tf.Tensor:
+    return tf.io.decode_image(tf.io.read_file(file), channels=3, expand_animations=False)
+
+
+def _reason_not_readable(file: str) -> str | None:
+    """Why a file is no photograph; None if it is one."""
+    try:
+        _read(tf.constant(file))
+    except tf.errors.OpError as error:
+        return f"{file} cannot be read as a photograph: {error.message.splitlines()[0]}"
+    return None
+
+
 def _find_photographs(folder: str) -> list[str]:
     root = pathlib.Path(folder)
     if not root.is_dir() or not os.access(root, os.R_OK | os.X_OK):
         raise ValueError(f"--backgrounds {folder} is not a folder that can be read")
-    files = sorted(str(path) for path in root.rglob("*") if path.suffix.lower() in ENDINGS)
+    files = sorted(
+        str(path) for path in root.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file()
+    )
     if not files:
         raise ValueError(
             f"--backgrounds {folder} holds no photograph; "

@@ -1,5 +1,7 @@
 """Data sets that TensorFlow Datasets prepares."""
 
+import pathlib
+
 import numpy as np
 
 from bginv.data.sources import ArraySource, Dataset
@@ -35,19 +37,21 @@ def _load_arrays(
     builder_name: str, data_dir: str | None
 ) -> tuple[dict[str, dict[str, np.ndarray]], tuple[str, ...]]:
     """Every split of a builder as whole arrays, in the order in which it was prepared."""
+    if data_dir is not None and not pathlib.Path(data_dir).is_dir():
+        raise FileNotFoundError(f"--data-dir {data_dir} is not a folder")
     import tensorflow_datasets as tfds  # slow to import, and most runs do without
 
-    builder = tfds.builder(builder_name, data_dir=data_dir)
     try:
+        builder = tfds.builder(builder_name, data_dir=data_dir)
         builder.download_and_prepare()
-    except Exception as error:  # TFDS lets its many download back ends' own errors through
+        arrays = {
+            split: tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
+            for split in builder.info.splits
+        }
+    except Exception as error:  # TFDS lets its many back ends' own errors through
         raise FileNotFoundError(
-            f"{builder_name} is not in {builder.data_dir} and could not be downloaded "
-            f"({type(error).__name__}): give --data-dir a TFDS data directory that holds "
-            f"{builder_name}/{builder.version}"
+            f"{builder_name} cannot be read from {data_dir or 'the default folder of TFDS'}, nor "
+            f"downloaded ({type(error).__name__}: {str(error).strip().splitlines()[0]}): "
+            f"give --data-dir a TFDS data directory that holds {builder_name}"
         ) from error
-    arrays = {
-        split: tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
-        for split in builder.info.splits
-    }
     return arrays, tuple(builder.info.features["label"].names)

@@ -7,6 +7,7 @@ import keras
 from bginv.artefacts import write_file
 from bginv.data.sources import Dataset
 from bginv.interop.paper_h5 import load_classifier_h5, load_mask_unet_h5
+from bginv.models.classifier import build_classifier
 
 ENDINGS = (".keras", ".h5")
 
@@ -24,7 +25,7 @@ def load_classifier(path: str, dataset: Dataset) -> keras.Model:
     """
     model = _load(path, load_classifier_h5)
     _check_input(model, path, dataset)
-    if len(model.output_shape) != 2:
+    if len(_output_shape(model, path)) != 2:
         raise ValueError(
             f"{path} gives outputs of shape {model.output_shape[1:]}, "
             "which are no logits: name a classifier, such as train1.py writes"
@@ -41,10 +42,11 @@ def load_mask_unet(path: str, dataset: Dataset) -> keras.Model:
     """A mask generator that fits the data set; see `load_classifier`."""
     model = _load(path, load_mask_unet_h5)
     _check_input(model, path, dataset)
-    if len(model.output_shape) != 4 or model.output_shape[-1] != 1:
+    shape, expected = _output_shape(model, path), (*dataset.image_shape[:2], 1)
+    if len(shape) != 4 or not _fits(shape[1:], expected):
         raise ValueError(
-            f"{path} gives outputs of shape {model.output_shape[1:]}, "
-            "which are no masks: name a mask generator, such as train2.py writes"
+            f"{path} gives outputs of shape {shape[1:]}, which are no masks: "
+            "name a mask generator, such as train2.py writes"
         )
     return model
 
@@ -53,11 +55,28 @@ def check_model_name(path: str) -> pathlib.Path:
     """The path, if a model can be saved under this name.
 
     Raises:
-        ValueError: another ending than `.keras` or `.h5`.
+        ValueError: another ending than `.keras` or `.h5`, or a folder's name.
     """
-    if pathlib.Path(path).suffix not in ENDINGS:
+    if pathlib.Path(path).is_dir():
+        raise ValueError(f"{path} is a folder; name a file that ends in .keras or .h5")
+    if pathlib.Path(path).suffix not in ENDINGS or path.endswith(".weights.h5"):
         raise ValueError(f"a model's file must end in .keras or .h5; received {path}")
     return pathlib.Path(path)
+
+
+def check_ending_for(classifier: keras.Model, path: pathlib.Path | None, dataset: Dataset) -> None:
+    """Raise if the classifier could be saved under this name, but not loaded again.
+
+    Raises:
+        ValueError: `.h5` for an architecture other than the paper's.
+    """
+    if path is None or path.suffix != ".h5":
+        return
+    own = build_classifier(dataset.image_shape, classifier.output_shape[1])
+    if [weight.shape for weight in own.weights] != [weight.shape for weight in classifier.weights]:
+        raise ValueError(
+            f"{path}: .h5 files hold the paper's architectures; save this classifier as .keras"
+        )
 
 
 def save_model(model: keras.Model, path: pathlib.Path) -> None:
@@ -78,11 +97,21 @@ def _load(path: str, load_h5) -> keras.Model:
         raise ValueError(f"{path} cannot be loaded as a Keras model: {reason}") from error
 
 
+def _fits(taken: tuple[int | None, ...], given: tuple[int, ...]) -> bool:
+    return all(side in (None, own) for side, own in zip(taken, given, strict=True))
+
+
+def _output_shape(model: keras.Model, path: str) -> tuple[int | None, ...]:
+    if len(model.outputs) != 1:
+        raise ValueError(f"{path} has {len(model.outputs)} outputs; a model with one is needed")
+    return model.output_shape
+
+
 def _check_input(model: keras.Model, path: str, dataset: Dataset) -> None:
+    if len(model.inputs) != 1:
+        raise ValueError(f"{path} has {len(model.inputs)} inputs; a model with one is needed")
     taken, given = tuple(model.input_shape[1:]), dataset.image_shape
-    if len(taken) != 3 or any(
-        side not in (None, own) for side, own in zip(taken, given, strict=True)
-    ):
+    if len(taken) != 3 or not _fits(taken, given):
         raise ValueError(
             f"{path} takes images of {_show(taken)}, but those of {dataset.name} are "
             f"{_show(given)}: name a model trained on images of this size"

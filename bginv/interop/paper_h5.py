@@ -68,7 +68,10 @@ def _lend(path: pathlib.Path, model: keras.Model) -> keras.Model:
     try:
         model.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
-        raise ValueError(f"{path} does not hold a {model.name}: {_first_line(error)}") from error
+        raise ValueError(
+            f"{path} does not hold the paper's {model.name}, and other models are read from "
+            f".keras files alone: {_first_line(error)}"
+        ) from error
     return model
 
 
@@ -91,13 +94,19 @@ def _num_outputs(path: pathlib.Path) -> int:
 
 def _weights(path: pathlib.Path) -> list[tuple[int, ...]]:
     """Shapes of all weights, in the order of the layers."""
-    with h5py.File(path) as file:
-        group = file["model_weights"]
-        return [
-            group[layer][weight].shape
-            for layer in group.attrs["layer_names"]
-            for weight in group[layer].attrs["weight_names"]
-        ]
+    try:
+        with h5py.File(path) as file:
+            group = file["model_weights"]
+            shapes = [
+                group[layer][weight].shape
+                for layer in group.attrs["layer_names"]
+                for weight in group[layer].attrs["weight_names"]
+            ]
+    except KeyError as error:
+        raise ValueError(f"{path} holds no weights that Keras saved: {error}") from error
+    if not shapes:
+        raise ValueError(f"{path} holds a model without weights")
+    return shapes
 
 
 def _first_line(error: Exception) -> str:

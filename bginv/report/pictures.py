@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from bginv.artefacts import write_file
 
 INCHES_PER_IMAGE = 1.1
+NOT_LOSSES = {"phase", "step", "epoch", "images_per_second"}
 
 
 def write_sheet(path: pathlib.Path, rows: Mapping[str, np.ndarray], title: str) -> None:
@@ -51,7 +52,7 @@ def write_learning_curves(path: pathlib.Path, metrics_file: pathlib.Path) -> Non
     axes = figure.subplots(1, len(phases), squeeze=False)[0]
     for axis, phase in zip(axes, phases, strict=True):
         own = [record for record in records if record["phase"] == phase]
-        for name in own[0].keys() - {"phase", "step", "epoch", "images_per_second"}:
+        for name in (name for name in own[0] if name not in NOT_LOSSES):
             axis.plot(
                 [record["step"] for record in own],
                 [record[name] for record in own],

@@ -111,6 +111,8 @@ class AdversarialTraining(Method):
         gradient of minus the cross-entropy of that generator's composites, plus that of the
         brightness penalty where images are grey.
 
+        Returns "loss", and its terms where there are two.
+
         Args:
             images: float32 [B, H, W, C] in [0, 1], clean ones first.
             labels: int [B].
@@ -134,7 +136,7 @@ class AdversarialTraining(Method):
         logits = self.classifier(composites, training=True)
         loss = cross_entropy(labels, logits)
         if not (self.adversaries and self.image_shape[-1] == 1):
-            return {"loss": loss, "cross_entropy": loss}
+            return {"loss": loss}
         penalty = tf.add_n([brightness_penalty(background) for background in backgrounds])
         return {"loss": loss + penalty, "cross_entropy": loss, "brightness_penalty": penalty}
 
@@ -153,24 +155,27 @@ class AdversarialTraining(Method):
         return losses
 
     def before_step(self, step: int) -> None:
-        """Restart the generator whose turn it is; see `next_event`."""
-        turn = step // self._turn % len(self.adversaries)
-        self.adversaries[turn].restart(step)
+        """Restart the generators whose turn it is; see `next_event`."""
+        every = self.settings.restart_every
+        for adversary, offset in zip(self.adversaries, self._restart_offsets(), strict=True):
+            if step % every == offset:
+                adversary.restart(step)
 
     def next_event(self, step: int) -> int | None:
         """Generators restart in turn, each every `restart_every` steps."""
         if not (self.adversaries and self.settings.restart_every):
             return None
-        return (step // self._turn + 1) * self._turn
+        every = self.settings.restart_every
+        return min(step + (offset - step - 1) % every + 1 for offset in self._restart_offsets())
 
     def finish(self) -> None:
         """Give the classifier its averaged weights, where they are averaged."""
         if self.settings.average:
             self.optimizer.finalize_variable_values(self.classifier.trainable_variables)
 
-    @property
-    def _turn(self) -> int:
-        return max(self.settings.restart_every // len(self.adversaries), 1)
+    def _restart_offsets(self) -> list[int]:
+        every, count = self.settings.restart_every, len(self.adversaries)
+        return [i * every // count for i in range(count)]
 
     def draw_backgrounds(self, count: int, seed: tf.Tensor) -> list[tf.Tensor]:
         """Backgrounds of the kind `settings.back`, other than "real".

@@ -3,6 +3,7 @@
 import abc
 import math
 import pathlib
+import time
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -96,15 +97,19 @@ def train(
             if on_epoch_end:
                 stops.append(epoch_end)
             stop = min(candidate for candidate in stops if candidate is not None)
+            began = time.monotonic()
             # tensors, as Python numbers would be traced anew at each call
             means = run_steps(batches, tf.constant(step), tf.constant(stop))
             metrics = {name: float(value) for name, value in means.items()}
+            seconds = time.monotonic() - began
             _check_finite(metrics, method.name, step, stop)
-            progress.update(stop, stop - step, math.ceil(stop / epoch_steps), metrics)
+            epoch = math.ceil(stop / epoch_steps)
+            progress.update(stop, stop - step, seconds, epoch, metrics)
             step = stop
-            if on_epoch_end and (step == epoch_end or step == steps):
-                on_epoch_end(math.ceil(step / epoch_steps))
-            if step == event:
+            if on_epoch_end and step in (epoch_end, steps):
+                progress.clear()
+                on_epoch_end(epoch)
+            if step == event and step < steps:
                 method.before_step(step)
     method.finish()
 

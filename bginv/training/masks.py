@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bginv.data.sources import ArraySource, Source
+from bginv.data.sources import ArraySource
 from bginv.ops.augment import Augmentation
 from bginv.ops.binarize import binarize
 from bginv.ops.losses import area_loss, cross_entropy, total_variation
@@ -65,25 +65,36 @@ def with_generated_masks(
 
     Args:
         source: images.
-        unet: mask generator; None means the heuristic `image > 0`.
-        method: of `ops.binarize`; the heuristic is binary already.
+        unet: see `soft_and_binary_masks`, as for the rest.
+        method: of the binarization.
         area: for the method "quantile".
 
     Returns:
         A source with masks held as uint8, so soft masks are rounded to multiples of 1/255.
     """
-    return source.with_masks(compute_masks(source, unet, method, area))
-
-
-def compute_masks(source: Source, unet: keras.Model | None, method: str, area: float) -> np.ndarray:
-    """Masks of all images of a source, uint8 [N, H, W, 1]; arguments as `with_generated_masks`."""
 
     @tf.function(reduce_retracing=True)
     def masks_of(images: tf.Tensor) -> tf.Tensor:
-        if unet is None:
-            masks = tf.reduce_max(tf.cast(images > 0, tf.float32), -1, keepdims=True)
-        else:
-            masks = binarize(unet(images, training=False), method, area)
+        _, masks = soft_and_binary_masks(images, unet, method, area)
         return tf.cast(tf.round(masks * 255), tf.uint8)
 
-    return np.concatenate([masks_of(batch["image"]) for batch in source.batches(MASK_BATCH)])
+    batches = source.batches(MASK_BATCH)
+    return source.with_masks(np.concatenate([masks_of(batch["image"]) for batch in batches]))
+
+
+def soft_and_binary_masks(
+    images: tf.Tensor, unet: keras.Model | None, method: str, area: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Masks float32 [B, H, W, 1] in [0, 1], as generated and binarized.
+
+    Args:
+        images: float32 [B, H, W, C] in [0, 1].
+        unet: mask generator; None means the heuristic `image > 0`, which is binary already.
+        method: of `ops.binarize`.
+        area: for the method "quantile".
+    """
+    if unet is None:
+        masks = tf.reduce_max(tf.cast(images > 0, tf.float32), -1, keepdims=True)
+        return masks, masks
+    soft = unet(images, training=False)
+    return soft, binarize(soft, method, area)

@@ -31,7 +31,7 @@ class Progress:
             total=steps, desc=phase, unit="step", file=sys.stderr, disable=not on_terminal
         )
         self._plain = not on_terminal
-        self._last_line = self._last_update = time.monotonic()
+        self._last_line = time.monotonic()
 
     def __enter__(self) -> "Progress":
         return self
@@ -41,18 +41,24 @@ class Progress:
         if self._metrics:
             self._metrics.close()
 
-    def update(self, step: int, taken: int, epoch: int, metrics: dict[str, float]) -> None:
+    def clear(self) -> None:
+        """Take the bar off the terminal until the next update, for lines of somebody else's."""
+        self._bar.clear()
+
+    def update(
+        self, step: int, taken: int, seconds: float, epoch: int, metrics: dict[str, float]
+    ) -> None:
         """Report.
 
         Args:
             step: steps done so far.
             taken: steps since the last report.
+            seconds: how long these steps took.
             epoch: the epoch of the last step, from 1.
             metrics: their means over these steps.
         """
         now = time.monotonic()
-        speed = taken * self._batch_size / max(now - self._last_update, 1e-9)
-        self._last_update = now
+        speed = taken * self._batch_size / max(seconds, 1e-9)
         if self._metrics:
             record = {"phase": self._phase, "step": step, "epoch": epoch, **metrics}
             self._metrics.write(json.dumps({**record, "images_per_second": round(speed, 1)}) + "\n")

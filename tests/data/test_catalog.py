@@ -93,5 +93,7 @@ def test_mnist_that_cannot_be_had_says_where_it_belongs(tmp_path, monkeypatch):
         raise ConnectionError("no network")
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", refuse)
-    with pytest.raises(FileNotFoundError, match=f"mnist is not in {tmp_path}.*--data-dir"):
+    with pytest.raises(FileNotFoundError, match=f"mnist cannot be read from {tmp_path}.*no netw"):
         load_data("mnist", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="--data-dir nowhere is not a folder"):
+        load_data("mnist", "nowhere")

@@ -59,6 +59,11 @@ def test_unreadable_folders_are_refused(tmp_path):
         Photographs("nowhere", (8, 8, 1), "any")
     with pytest.raises(ValueError, match="holds no photograph"):
         Photographs(str(tmp_path), (8, 8, 1), "any")
+    write_photograph(tmp_path / "a.png", 9, 9)
+    (tmp_path / "folder.png").mkdir()
+    assert len(Photographs(str(tmp_path), (8, 8, 1), "any").files) == 1
+    with pytest.raises(ValueError, match="one of native, any; received 'all'"):
+        Photographs(str(tmp_path), (8, 8, 1), "all")
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match="broken.png cannot be read as a photograph"):
         Photographs(str(tmp_path), (8, 8, 1), "any")

@@ -52,7 +52,7 @@ def test_generators_of_every_tile_count_come_back(tmp_path, side):
 def test_a_file_of_another_model_is_refused(tmp_path):
     path = tmp_path / "m.h5"
     save_model(build_classifier((16, 16, 1), 2), path)
-    with pytest.raises(ValueError, match="m.h5 does not hold a mask_unet"):
+    with pytest.raises(ValueError, match="m.h5 does not hold the paper's mask_unet"):
         load_mask_unet_h5(path)
     with pytest.raises(ValueError, match="takes inputs of shape"):
         load_background_generator_h5(path, (16, 16, 1))

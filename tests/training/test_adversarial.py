@@ -3,11 +3,16 @@ import pytest
 import tensorflow as tf
 
 from bginv.config import resolve
+from bginv.data.sources import ArraySource
+from bginv.evaluation.accuracy import count_correct
 from bginv.interop.paper_h5 import load_background_generator_h5, load_classifier_h5
 from bginv.models.background_generator import backgrounds_from_noise
 from bginv.models.classifier import build_classifier
-from bginv.recipes import AdversarialSettings
+from bginv.models.mask_unet import build_mask_unet
+from bginv.recipes import AdversarialSettings, ClassifierSettings
+from bginv.training import masks
 from bginv.training.adversarial import AdversarialTraining, Adversary
+from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import train
 from tests.training.players import moved, snapshot
 
@@ -29,13 +34,44 @@ def batch(squares):
     return next(iter(squares.train.batches(8)))
 
 
-def test_both_players_move_and_nothing_else(batch):
-    method = make(tiles=(1, 2), generator_learning_rate=1e-3)
-    players = [method.classifier, *(adversary.generator for adversary in method.adversaries)]
-    before = snapshot(*players)
+@pytest.mark.parametrize(
+    ("rates", "classifier_moves", "generators_move"),
+    [
+        ({"learning_rate": 1e-3, "generator_learning_rate": 1e-3}, True, True),
+        ({"learning_rate": 1e-3, "generator_learning_rate": 0.0}, True, False),
+        ({"learning_rate": 0.0, "generator_learning_rate": 1e-3}, False, True),
+    ],
+)
+def test_each_player_moves_by_its_own_optimizer(batch, rates, classifier_moves, generators_move):
+    method = make(tiles=(1, 2), **rates)
+    generators = [adversary.generator for adversary in method.adversaries]
+    before = snapshot(method.classifier, *generators)
     method.train_step(batch, SEED)
-    for old, player in zip(before, players, strict=True):
-        assert all(moved(old, player.get_weights()))
+    after = snapshot(method.classifier, *generators)
+    expected = [classifier_moves, generators_move, generators_move]
+    for old, new, moves in zip(before, after, expected, strict=True):
+        assert set(moved(old, new)) == {moves}
+
+
+def test_masks_come_from_a_frozen_generator_once(squares, monkeypatch):
+    unet, calls = build_mask_unet(SHAPE, 1), []
+    monkeypatch.setattr(
+        masks, "soft_and_binary_masks", _counting(masks.soft_and_binary_masks, calls)
+    )
+    before = unet.get_weights()
+    source = masks.with_generated_masks(squares.train, unet, "otsu", 0.2)
+    method = make(batchsize=8, epochs=3)
+    train(method, source, method.settings)
+    assert len(calls) == 1
+    assert not any(moved(before, unet.get_weights()))
+
+
+def _counting(function, calls: list):
+    def count(*arguments):
+        calls.append(arguments)
+        return function(*arguments)
+
+    return count
 
 
 @pytest.mark.parametrize("back", ["black", "noise", "real"])
@@ -93,12 +129,29 @@ def test_each_generator_sees_the_mean_over_its_own_composites(batch):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_clean_images_keep_their_background(batch):
-    method = make(clean_fraction=1.0, back="noise")
+@pytest.mark.parametrize("tiles", [(1,), (1, 2, 4)])
+@pytest.mark.parametrize("back", ["adv", "noise", "real"])
+def test_the_first_images_of_a_batch_stay_clean(batch, back, tiles):
+    method = make(clean_fraction=0.25, back=back, tiles=tiles, noise="uniform")
     seen = []
     method.classifier = lambda images, training: seen.append(images) or tf.zeros([8, 2])
-    method.losses(batch["image"], batch["label"], batch["mask"] * 0, [])
-    np.testing.assert_array_equal(seen[0], batch["image"])
+    batch = {**batch, "background": tf.random.stateless_uniform([8, *SHAPE], SEED)}
+    backgrounds = method._backgrounds(batch, SEED)
+    method.losses(batch["image"], batch["label"], tf.zeros([8, 16, 16, 1]), backgrounds)
+    np.testing.assert_array_equal(seen[0][:2], batch["image"][:2])
+    np.testing.assert_array_equal(seen[0][2:], tf.concat(backgrounds, 0))
+
+
+def test_a_batch_may_stay_clean_as_a_whole(batch):
+    method = make(clean_fraction=1.0, back="noise")
+    assert method._backgrounds(batch, SEED) == []
+    losses = method.losses(batch["image"], batch["label"], batch["mask"] * 0, [])
+    expected = method.classifier(batch["image"])
+    assert float(losses["loss"]) == pytest.approx(
+        float(
+            tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], expected))
+        )
+    )
 
 
 def test_paper_masks_stay_behind_when_the_image_moves(batch):
@@ -135,16 +188,24 @@ def test_noise_is_normal_in_the_paper_and_uniform_in_ours(noise, smallest, large
     assert smallest <= drawn.numpy().min() < largest
 
 
-def test_generators_restart_in_turn(monkeypatch):
-    method = make("tuned", restart_every=6)
-    assert [method.next_event(step) for step in (0, 1, 2, 5)] == [2, 2, 4, 6]
-    restarted = []
+@pytest.mark.parametrize(
+    ("every", "expected"),
+    [
+        (6, [(2, 2), (4, 4), (1, 6), (2, 8), (4, 10), (1, 12)]),
+        (5, [(2, 1), (4, 3), (1, 5), (2, 6), (4, 8), (1, 10), (2, 11)]),
+    ],
+)
+def test_generators_restart_in_turn(monkeypatch, every, expected):
+    method, restarted, step = make("tuned", restart_every=every), [], 0
     monkeypatch.setattr(
         Adversary, "restart", lambda self, step: restarted.append((self.tiles, step))
     )
-    for step in (2, 4, 6, 8):
+    while (step := method.next_event(step)) <= 12:
         method.before_step(step)
-    assert restarted == [(2, 2), (4, 4), (1, 6), (2, 8)]
+    assert restarted == expected
+
+
+def test_generators_of_the_paper_never_restart():
     assert make("paper").next_event(0) is None
 
 
@@ -167,13 +228,48 @@ def test_too_few_images_for_the_generators_are_refused():
         make(tiles=(1, 2, 4), batchsize=4, clean_fraction=0.5)
 
 
-def test_averaged_weights_are_those_of_the_last_steps(squares):
-    method = make("tuned", batchsize=8, average=0.9, steps=6)
-    train(method, squares.train, method.settings)
-    averaged = method.classifier.get_weights()
-    plain = make("tuned", batchsize=8, average=0.0, steps=6)
-    train(plain, squares.train, plain.settings)
-    assert all(moved(plain.classifier.get_weights(), averaged))
+def test_averaged_weights_are_the_moving_average_of_each_step(batch):
+    method = make("tuned", batchsize=8, average=0.5, steps=4)
+    expected = None
+    for step in range(4):
+        method.train_step(batch, tf.constant([step, 0]))
+        weights = method.classifier.get_weights()
+        expected = (
+            weights
+            if expected is None
+            else [0.5 * old + 0.5 * new for old, new in zip(expected, weights, strict=True)]
+        )
+    method.finish()
+    for averaged, own in zip(method.classifier.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(averaged, own, atol=1e-6)
+
+
+def test_the_learning_rate_falls_to_zero_at_the_last_step(batch):
+    method = make("tuned", batchsize=8, average=0.0)
+    rates = []
+    for step in range(11):
+        rates.append(float(method.optimizer.learning_rate))
+        method.train_step(batch, tf.constant([step, 0]))
+    assert rates[0] == pytest.approx(1e-3)
+    assert rates[5] == pytest.approx(5e-4)
+    assert rates[10] == pytest.approx(0, abs=1e-9)
+
+
+def test_training_on_backgrounds_makes_a_classifier_ignore_them(squares):
+    rng = np.random.default_rng(0)
+    noisy = np.where(
+        squares.train.images > 0, squares.train.images, rng.integers(0, 256, (24, 16, 16, 1))
+    )
+    test = ArraySource(noisy.astype(np.uint8), squares.train.labels)
+    classifier = build_classifier(SHAPE, 2, 3)
+    phase1 = resolve(ClassifierSettings, {"dataset": "squares", "steps": 40}, "tuned")
+    train(ClassifierTraining(classifier, phase1), squares.train, phase1)
+    (before,) = count_correct(classifier, [test])
+    phase3 = settings("tuned", back="noise", steps=60, batchsize=32, average=0.9)
+    train(AdversarialTraining(classifier, SHAPE, phase3, 60), squares.train, phase3)
+    (after,) = count_correct(classifier, [test])
+    assert before <= 18
+    assert after >= 22
 
 
 def test_parity_of_the_step_with_the_paper(golden, golden_dir):

@@ -74,6 +74,12 @@ def test_events_and_epochs_come_between_the_right_steps(squares, steps_per_call)
     assert epochs == [(1, 5), (2, 10)]
 
 
+def test_an_event_after_the_last_step_does_not_happen(squares):
+    method = Counting(event_every=5)
+    train(method, squares.train, settings(epochs=2))
+    assert method.events == [(5, 5)]
+
+
 def test_metrics_are_means_over_the_steps_of_a_call(squares, tmp_path):
     train(
         Counting(),

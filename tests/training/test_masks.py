@@ -7,7 +7,7 @@ from bginv.interop.paper_h5 import load_classifier_h5, load_mask_unet_h5
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
 from bginv.recipes import MaskSettings
-from bginv.training.masks import MaskTraining, compute_masks, with_generated_masks
+from bginv.training.masks import MaskTraining, with_generated_masks
 from tests.training.players import moved, snapshot
 
 SEED = tf.constant([1, 2])
@@ -42,13 +42,14 @@ def test_the_heuristic_takes_any_channel():
 
     images = np.zeros((1, 2, 2, 3), np.uint8)
     images[0, 0, 0, 2] = images[0, 1, 1, 0] = 9
-    masks = compute_masks(ArraySource(images, np.zeros(1)), None, "none", 0.2)
+    masks = with_generated_masks(ArraySource(images, np.zeros(1)), None, "none", 0.2).masks
     assert masks[0, ..., 0].tolist() == [[255, 0], [0, 255]]
 
 
 @pytest.mark.parametrize(("binarization", "binary"), [("otsu", True), ("none", False)])
 def test_masks_of_a_generator_are_binarized(squares, binarization, binary):
-    masks = compute_masks(squares.train, build_mask_unet((16, 16, 1), 1), binarization, 0.2)
+    unet = build_mask_unet((16, 16, 1), 1)
+    masks = with_generated_masks(squares.train, unet, binarization, 0.2).masks
     assert masks.shape == (24, 16, 16, 1)
     assert (set(np.unique(masks)) <= {0, 255}) is binary
 
