@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -70,3 +71,10 @@ def test_a_generator_for_other_images_is_refused(tmp_path):
     save_model(build_background_generator((32, 32, 1), 1), path)
     with pytest.raises(ValueError, match="no background generator for 8x8x1 images"):
         load_background_generator_h5(path, (8, 8, 1))
+
+
+def test_a_model_without_weights_is_refused(tmp_path):
+    inputs = keras.Input((16, 16, 1))
+    save_model(keras.Model(inputs, keras.layers.Flatten()(inputs)), tmp_path / "m.h5")
+    with pytest.raises(ValueError, match="m.h5 holds a model without weights"):
+        load_classifier_h5(tmp_path / "m.h5")
