@@ -119,6 +119,7 @@ class _Parser(argparse_flags.ArgumentParser):
     """One line where the command line is wrong."""
 
     def error(self, message: str):
+        """Exit with one line, where argparse would print its usage too."""
         self.exit(BAD_ARGUMENT, f"{self.prog}: error: {message} (--help lists everything)\n")
 
 

@@ -30,7 +30,9 @@ class RunFolder:
     def __init__(self, path: str | None, overwrite: bool):
         self.path = None if path is None else pathlib.Path(path)
         if self.path:
-            refuse_existing([self.path], overwrite and not self.path.is_file())
+            if self.path.is_file():
+                raise ValueError(f"--run-dir {path} is a file, not a folder")
+            refuse_existing([self.path], overwrite)
             check_writable(self.path)
 
     def open(self, configuration: str) -> None:

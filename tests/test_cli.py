@@ -134,6 +134,16 @@ def test_a_failure_while_running_exits_with_1(command):
     assert "Traceback" not in err
 
 
+def test_an_interrupt_exits_with_130(command, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bginv.training.loop.Progress.update", interrupt)
+    code, out, err = command("train1", "digits", "--limit", "8", "--epochs", "1")
+    assert (code, out) == (130, "")
+    assert "Traceback" not in err
+
+
 USAGES = {
     "train1": "train1.py [options] dataset",
     "train2": "train2.py [options] dataset model binarize",

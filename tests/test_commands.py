@@ -142,6 +142,12 @@ def test_masks_as_pictures(command, models):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("every", "evaluations"), [("0", 1), ("1", 3), ("2", 2)])
+def test_accuracies_between_epochs(command, caplog, every, evaluations):
+    command("train1", "digits", "--limit", "8", "--epochs", "3", "--evaluate-every", every)
+    assert caplog.text.count("Accuracy - train: ") == evaluations
+
+
 def test_the_same_command_gives_the_same_weights(command, models):
     for name in ("a.keras", "b.keras"):
         code, _, _ = command(

@@ -29,7 +29,7 @@ def test_nothing_is_removed_before_the_run_opens(tmp_path):
 
 def test_a_file_is_no_folder_even_with_overwrite(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(ValueError, match="file"):
+    with pytest.raises(ValueError, match="file is a file, not a folder"):
         RunFolder(str(tmp_path / "file"), overwrite=True)
 
 
