@@ -38,7 +38,7 @@ class CommonSettings(DataSettings):
 
     recipe: str = setting("paper", choices=RECIPES, help="values of unset options")
     seed: int = setting(
-        0, minimum=0, maximum=2**31 - 4, help="of initial weights, order, augmentation and noise"
+        0, minimum=0, maximum=2**31 - 1, help="of initial weights, order, augmentation and noise"
     )
     run_dir: str | None = setting(None, help="folder for configuration, metrics and pictures")
 
