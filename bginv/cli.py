@@ -11,7 +11,7 @@ from absl import app, logging
 from absl.flags import argparse_flags
 
 import bginv
-from bginv.config import add_flags, resolve
+from bginv.config import add_flags, positional_names, resolve
 from bginv.recipes import (
     AdversarialSettings,
     ClassifierSettings,
@@ -129,8 +129,7 @@ def _add(parser: argparse.ArgumentParser, name: str) -> None:
         add_run_flags(parser, command.recipe)
     else:
         add_flags(parser, command.settings, command.recipe)
-    places = [action.dest for action in parser._positionals._group_actions]
-    parser.usage = f"{parser.prog} [options] {' '.join(places)}"
+    parser.usage = f"{parser.prog} [options] {' '.join(positional_names(command.settings))}"
     parser.set_defaults(command=name)
 
 

@@ -108,6 +108,13 @@ def add_option(
     )
 
 
+def positional_names(settings: type) -> list[str]:
+    """Names of the arguments that go by their place, in order."""
+    return [
+        field.name for field in dataclasses.fields(settings) if field.metadata.get("positional")
+    ]
+
+
 def option_name(name: str) -> str:
     """`total_variation` -> `--total-variation`."""
     return "--" + name.replace("_", "-")

@@ -91,6 +91,15 @@ def test_a_second_run_does_not_write_over_the_first(command):
     assert "runs/digits exists already" in err
 
 
+def test_a_data_set_smaller_than_everything_else(command):
+    code, out, err = command(
+        None, "run", "digits", "--limit", "2", "--steps", "1", "--batchsize", "8", "--masks",
+        "heuristic", "--imsave",
+    )  # fmt: skip
+    assert code == 0, err
+    assert out.splitlines()[-1].startswith("| Proposal")
+
+
 def test_heuristic_masks_photographs_and_pictures_each_epoch(command, photographs_dir):
     code, _, err = command(
         None, "run", "digits", *SMALL, "--masks", "heuristic", "--back", "real",

@@ -185,7 +185,8 @@ class AdversarialTraining(Method):
             seed: int32 [2].
 
         Returns:
-            float32 [N_i, H, W, C] tensors, one for each generator (one where there is none).
+            float32 [N_i, H, W, C] tensors, one for each generator that gets a share (one where
+            there is no generator).
         """
         shape = [count, *self.image_shape]
         match self.settings.back:
@@ -199,6 +200,7 @@ class AdversarialTraining(Method):
         return [
             adversary.draw(len(share), tf.random.fold_in(seed, i))
             for i, (adversary, share) in enumerate(zip(self.adversaries, shares, strict=True))
+            if len(share)
         ]
 
     def _backgrounds(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:

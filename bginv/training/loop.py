@@ -120,11 +120,10 @@ def _compile(method: Method, seed: int) -> Callable:
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     train_step = tf.function(method.train_step, jit_compile=on_gpu, autograph=False)
 
+    @tf.function(autograph=False)
     def one_step(batches, step: tf.Tensor) -> dict[str, tf.Tensor]:
         seeds = tf.random.split(tf.random.fold_in(tf.constant([seed, 0]), step), 2)
         return train_step(method.augment_batch(next(batches), seeds[0]), seeds[1])
-
-    one_step = tf.function(one_step, autograph=False)
 
     @tf.function(reduce_retracing=True)
     def run_steps(batches, start: tf.Tensor, stop: tf.Tensor) -> dict[str, tf.Tensor]:
