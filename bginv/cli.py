@@ -100,7 +100,7 @@ def run(namespace: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:
         return _fail(error, BAD_ARGUMENT)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return _fail(KeyboardInterrupt("interrupted"), INTERRUPTED)
     logging.set_verbosity(logging.INFO)
     import tensorflow as tf  # imported already, by what the command needs
 
@@ -111,7 +111,7 @@ def run(namespace: argparse.Namespace) -> int:
     except (ValueError, OSError, FloatingPointError, tf.errors.OpError) as error:
         return _fail(error, FAILURE)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return _fail(KeyboardInterrupt("interrupted"), INTERRUPTED)
     return 0
 
 
@@ -170,7 +170,7 @@ def _quiet_start() -> Iterator[None]:
         os.close(kept)
 
 
-def _fail(error: Exception, code: int) -> int:
+def _fail(error: BaseException, code: int) -> int:
     # TensorFlow's errors go on with the graph
     text = str(getattr(error, "message", error)).strip()
     message = text.splitlines()[0] if text else type(error).__name__
