@@ -174,5 +174,6 @@ def _fail(error: BaseException, code: int) -> int:
     # TensorFlow's errors go on with the graph
     text = str(getattr(error, "message", error)).strip()
     message = text.splitlines()[0] if text else type(error).__name__
-    print(f"{os.path.basename(sys.argv[0])}: error: {message}", file=sys.stderr)
+    program = os.path.basename(sys.argv[0]).replace("__main__.py", "bginv")
+    print(f"{program}: error: {message}", file=sys.stderr)
     return code

@@ -53,7 +53,9 @@ class Pipeline:
         self.unet = None if settings.masks == HEURISTIC else build_mask_unet(shape, seed)
         steps = total_steps(phases["adversarial"], len(self.dataset.train))
         self._phase1 = ClassifierTraining(self.classifier, phases["classifier"])
-        self._phase2 = self.unet and MaskTraining(self.unet, self.classifier, phases["masks"])
+        self._phase2 = (
+            None if self.unet is None else MaskTraining(self.unet, self.classifier, phases["masks"])
+        )
         self._phase3 = AdversarialTraining(self.classifier, shape, phases["adversarial"], steps)
         self._seconds: dict[str, float] = {}
 
