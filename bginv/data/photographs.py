@@ -3,10 +3,11 @@
 import concurrent.futures
 import os
 import pathlib
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-from bginv.data.sources import Source
+from bginv.data.sources import Source, rows_of
 
 ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".png"}
 CROPS = ("native", "any")
@@ -113,14 +114,27 @@ class WithBackgrounds(Source):
         """Records of the source, without backgrounds."""
         return self.source.gather(indices)
 
+    def digest(self) -> int:
+        """See `Source.digest`; photographs do not count."""
+        return self.source.digest()
+
     def batches(
-        self, batch_size: int, shuffle: bool = False, seed: int = 0, start: int = 0
+        self,
+        batch_size: int,
+        shuffle: bool = False,
+        seed: int = 0,
+        start: int = 0,
+        replicas: Sequence[int] = (0,),
+        num_replicas: int = 1,
     ) -> tf.data.Dataset:
         """See `Source.batches`; batches that are not shuffled have no backgrounds."""
-        images = self.source.batches(batch_size, shuffle, seed, start)
+        images = self.source.batches(batch_size, shuffle, seed, start, replicas, num_replicas)
         if not shuffle:
             return images
-        pairs = tf.data.Dataset.zip(images, self.photographs.batches(batch_size, seed, start))
+        backgrounds = self.photographs.batches(batch_size, seed, start)
+        if num_replicas > 1:
+            backgrounds = backgrounds.flat_map(lambda batch: rows_of(batch, replicas, num_replicas))
+        pairs = tf.data.Dataset.zip(images, backgrounds)
         return pairs.map(lambda records, background: {**records, "background": background})
 
 

@@ -2,7 +2,8 @@
 
 import abc
 import dataclasses
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -27,8 +28,18 @@ class Source(abc.ABC):
             where the source has them, `mask` float32 [B, H, W, 1] in [0, 1].
         """
 
+    @abc.abstractmethod
+    def digest(self) -> int:
+        """A 32-bit number that tells other images or labels, or another order, from these."""
+
     def batches(
-        self, batch_size: int, shuffle: bool = False, seed: int = 0, start: int = 0
+        self,
+        batch_size: int,
+        shuffle: bool = False,
+        seed: int = 0,
+        start: int = 0,
+        replicas: Sequence[int] = (0,),
+        num_replicas: int = 1,
     ) -> tf.data.Dataset:
         """Batches of records.
 
@@ -41,6 +52,9 @@ class Source(abc.ABC):
             shuffle: the endless shuffled stream instead of one pass.
             seed: of the order.
             start: number of batches to leave out at the beginning, without reading their records.
+            replicas: of each shuffled batch, give the rows r, r + num_replicas, ... alone, as one
+                smaller batch for each r of `replicas`.
+            num_replicas: devices that share a batch; it divides `batch_size`.
         """
         skipped = start * batch_size
         if shuffle:
@@ -50,6 +64,8 @@ class Source(abc.ABC):
         else:
             indices = tf.data.Dataset.range(skipped, len(self))
         batched = indices.batch(batch_size, drop_remainder=shuffle)
+        if num_replicas > 1:
+            batched = batched.flat_map(lambda batch: rows_of(batch, replicas, num_replicas))
         return batched.map(self.gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
     def _epoch(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
@@ -57,6 +73,12 @@ class Source(abc.ABC):
             tf.range(len(self), dtype=tf.int64), seed=tf.stack([tf.cast(seed, tf.int64), epoch])
         )
         return tf.data.Dataset.from_tensor_slices(order)
+
+
+def rows_of(batch: tf.Tensor, replicas: Sequence[int], num_replicas: int) -> tf.data.Dataset:
+    """For each replica r, the rows r, r + num_replicas, ... of a batch [B, ...]."""
+    parts = tf.stack([batch[replica::num_replicas] for replica in replicas])
+    return tf.data.Dataset.from_tensor_slices(parts)
 
 
 class ArraySource(Source):
@@ -102,6 +124,10 @@ class ArraySource(Source):
             if name in records:
                 records[name] = tf.cast(records[name], tf.float32) / 255.0
         return {**records, "index": indices}
+
+    def digest(self) -> int:
+        """See `Source.digest`; masks do not count."""
+        return zlib.crc32(self.labels.tobytes(), zlib.crc32(np.ascontiguousarray(self.images)))
 
     def with_masks(self, masks: np.ndarray) -> "ArraySource":
         """The same images with these masks, uint8 [N, H, W, 1]."""

@@ -80,3 +80,18 @@ def test_the_first_records(source):
 def test_other_arrays_are_refused(images, labels, message):
     with pytest.raises(ValueError, match=message):
         ArraySource(images, np.array(labels))
+
+
+def test_replicas_share_every_batch(source):
+    whole = [batch["index"].numpy() for batch in source.batches(6, True, 1, start=1).take(3)]
+    second_worker = source.batches(6, True, 1, 1, replicas=(1, 2), num_replicas=3).take(6)
+    parts = [batch["index"].numpy().tolist() for batch in second_worker]
+    assert parts == [batch[r::3].tolist() for batch in whole for r in (1, 2)]
+
+
+def test_the_digest_tells_data_apart(source):
+    same = ArraySource(source.images.copy(), source.labels, source.masks)
+    reordered = ArraySource(source.images[::-1], source.labels)
+    relabelled = ArraySource(source.images, source.labels[::-1])
+    assert source.digest() == same.digest() == source.with_masks(source.images).digest()
+    assert len({source.digest(), reordered.digest(), relabelled.digest()}) == 3
