@@ -1,8 +1,15 @@
 """Files that a run leaves: never half-written, never over something of the user's."""
 
+import contextlib
 import os
 import pathlib
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+
+try:
+    import fcntl
+except ImportError:  # there is none on Windows, where nothing is locked
+    fcntl = None
 
 
 def refuse_existing(paths: Iterable[pathlib.Path], overwrite: bool) -> None:
@@ -51,3 +58,35 @@ def write_file(path: pathlib.Path, write: Callable[[str], object]) -> None:
 def write_text(path: pathlib.Path, text: str) -> None:
     """Write a text file in one go; see `write_file`."""
     write_file(path, lambda temporary: pathlib.Path(temporary).write_text(text, encoding="utf-8"))
+
+
+def content_number(path: pathlib.Path) -> int:
+    """CRC-32 of a file."""
+    number = 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            number = zlib.crc32(chunk, number)
+    return number
+
+
+@contextlib.contextmanager
+def locked(folder: pathlib.Path) -> Iterator[None]:
+    """Hold a lock on a folder, which ends with the process, however that ends.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(f"another process is at work in {folder}: wait for it") from error
+        except OSError:  # some network file systems have no locks
+            pass
+        yield
+    finally:
+        os.close(handle)

@@ -4,15 +4,18 @@ import argparse
 import contextlib
 import dataclasses
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from absl import app, logging
 from absl.flags import argparse_flags
 
 import bginv
-from bginv.config import add_flags, positional_names, resolve
+from bginv.config import add_flags, positional_names, resolve, resume
 from bginv.recipes import (
+    PHASES,
     AdversarialSettings,
     ClassifierSettings,
     EvaluateSegmentationSettings,
@@ -22,8 +25,9 @@ from bginv.recipes import (
     add_run_flags,
     resolve_phases,
 )
+from bginv.run_folder import default_run_dir, kept_settings
 
-BAD_ARGUMENT, FAILURE, INTERRUPTED = 2, 1, 130
+BAD_ARGUMENT, FAILURE = 2, 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,17 +94,27 @@ def run(namespace: argparse.Namespace) -> int:
 
     Returns:
         The exit code: 0, 2 for a bad argument (nothing was written), 1 for a failure later on,
-        130 for an interrupt.
+        130 for SIGINT, 143 for SIGTERM.
     """
     logging.use_absl_handler()
     logging.get_absl_handler().setFormatter(None)
+    handler = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run(namespace)
+    except KeyboardInterrupt as interrupt:
+        number = getattr(interrupt, "signal_number", signal.SIGINT)
+        error = interrupt if interrupt.args else KeyboardInterrupt("interrupted")
+        return _fail(error, 128 + number)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def _run(namespace: argparse.Namespace) -> int:
     logging.set_verbosity(logging.WARNING)  # libraries tell what they load
     try:
         job = _prepare(vars(namespace))
     except (ValueError, OSError) as error:
         return _fail(error, BAD_ARGUMENT)
-    except KeyboardInterrupt:
-        return _fail(KeyboardInterrupt("interrupted"), INTERRUPTED)
     logging.set_verbosity(logging.INFO)
     import tensorflow as tf  # imported already, by what the command needs
 
@@ -110,8 +124,6 @@ def run(namespace: argparse.Namespace) -> int:
         job()
     except (ValueError, OSError, FloatingPointError, tf.errors.OpError) as error:
         return _fail(error, FAILURE)
-    except KeyboardInterrupt:
-        return _fail(KeyboardInterrupt("interrupted"), INTERRUPTED)
     return 0
 
 
@@ -135,20 +147,41 @@ def _add(parser: argparse.ArgumentParser, name: str) -> None:
 
 def _prepare(given: dict) -> Callable[[], None]:
     name = given.pop("command")
-    command = COMMANDS[name]
-    if name == "run":
-        phases = resolve_phases(given, command.recipe)
-    settings = resolve(command.settings, given, command.recipe)
+    settings = _resolve(name, given)
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     with _quiet_start():
-        import tensorflow as tf  # after the arguments are checked, because it takes seconds
+        # after the arguments are checked, because it takes seconds
+        from bginv.training.distribution import make_strategy
 
-        tf.zeros([])  # starts the devices
+        strategy = make_strategy(given.get("distribute", "none"))
     from bginv import commands, pipeline
 
     if name == "run":
-        return pipeline.Pipeline(settings, phases).run
-    return getattr(commands, f"prepare_{name.replace('-', '_')}")(settings)
+        return pipeline.Pipeline(settings.pop("run"), settings, strategy).run
+    prepare = getattr(commands, f"prepare_{name.replace('-', '_')}")
+    return prepare(*settings.values(), strategy)
+
+
+def _resolve(name: str, given: dict) -> dict[str, Any]:
+    """The settings of a command and, for `run`, of its phases, by name."""
+    command = COMMANDS[name]
+    of_phase = {settings: phase for phase, settings in PHASES.items()}
+    kinds = {of_phase.get(command.settings, name): command.settings}
+    if name == "run":
+        kinds |= PHASES
+    if given.get("resume"):
+        run_dir = given.get("run_dir") or (
+            default_run_dir(given["dataset"]) if name == "run" else None
+        )
+        return resume(kinds, kept_settings(run_dir, given.get("output")), given)
+    settings = {name: resolve(command.settings, given, command.recipe)}
+    return {**settings, **resolve_phases(given, command.recipe)} if name == "run" else settings
+
+
+def _terminate(number: int, frame) -> None:
+    interrupt = KeyboardInterrupt("terminated")
+    interrupt.signal_number = number
+    raise interrupt
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 writes nothing, and gives back the job itself.
 """
 
+import dataclasses
 import os
 import pathlib
 import sys
@@ -9,10 +10,10 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
-from bginv.artefacts import check_writable, refuse_existing
-from bginv.config import to_json
+from bginv.artefacts import check_writable, content_number, refuse_existing
 from bginv.data.catalog import load_data
 from bginv.data.photographs import Photographs, WithBackgrounds
 from bginv.data.sources import Dataset, Source
@@ -35,6 +36,7 @@ from bginv.phases import (
 from bginv.recipes import (
     AdversarialSettings,
     ClassifierSettings,
+    CommonSettings,
     DataSettings,
     EvaluateSegmentationSettings,
     EvaluateSettings,
@@ -45,6 +47,7 @@ from bginv.report.pictures import write_image, write_learning_curves
 from bginv.run_folder import RunFolder
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
+from bginv.training.distribution import check_replicas, is_chief
 from bginv.training.loop import total_steps
 from bginv.training.masks import MaskTraining, with_generated_masks
 
@@ -53,76 +56,111 @@ HEURISTIC = "heuristic"
 LONGEST_PREFIX = 200
 
 
-def prepare_train1(settings: ClassifierSettings) -> Job:
+def prepare_train1(settings: ClassifierSettings, strategy: tf.distribute.Strategy) -> Job:
     """Phase 1: train a classifier."""
-    output, folder = check_output(settings), RunFolder(settings.run_dir, settings.overwrite)
+    settings = of_worker(settings, strategy)
+    folder = open_folder(settings, "classifier")
     dataset = load(settings)
-    classifier = build_classifier(dataset.image_shape, dataset.num_classes, settings.seed)
-    method = ClassifierTraining(classifier, settings)
+    folder.check_inputs({"training images": dataset.train.digest()})
+    with strategy.scope():
+        classifier = build_classifier(dataset.image_shape, dataset.num_classes, settings.seed)
+        method = ClassifierTraining(classifier, settings)
 
-    def job() -> None:
-        folder.open(to_json(classifier=settings))
+    def train() -> dict[str, keras.Model]:
         run_classifier_phase(method, dataset, settings, folder)
-        _finish({output: classifier}, folder)
-        print_accuracies(classifier, dataset)
+        return {settings.output: classifier}
 
-    return job
+    return _job(train, folder, strategy, lambda: print_accuracies(classifier, dataset))
 
 
-def prepare_train2(settings: MaskSettings) -> Job:
+def prepare_train2(settings: MaskSettings, strategy: tf.distribute.Strategy) -> Job:
     """Phase 2: train a mask generator."""
-    output, folder = check_output(settings), RunFolder(settings.run_dir, settings.overwrite)
+    settings = of_worker(settings, strategy)
+    folder = open_folder(settings, "masks")
     dataset = load(settings)
-    classifier = load_classifier(settings.model, dataset)
-    unet = build_mask_unet(dataset.image_shape, settings.seed)
-    method = MaskTraining(unet, classifier, settings)
+    with strategy.scope():
+        classifier = load_classifier(settings.model, dataset)
+        unet = build_mask_unet(dataset.image_shape, settings.seed)
+        method = MaskTraining(unet, classifier, settings)
+    folder.check_inputs(_inputs(dataset, settings.model))
 
-    def job() -> None:
-        folder.open(to_json(masks=settings))
+    def train() -> dict[str, keras.Model]:
         # a file's name has room for 255 bytes
         debug_prefix = _command_line().replace(os.sep, "_")[:LONGEST_PREFIX]
         run_mask_phase(method, dataset, settings, folder, debug_prefix)
-        _finish({output: unet}, folder)
-        print_accuracies(classifier, dataset)
+        return {settings.output: unet}
 
-    return job
+    return _job(train, folder, strategy, lambda: print_accuracies(classifier, dataset))
 
 
-def prepare_train3(settings: AdversarialSettings) -> Job:
+def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strategy) -> Job:
     """Phase 3: train the classifier against backgrounds."""
-    output, folder = check_output(settings), RunFolder(settings.run_dir, settings.overwrite)
-    generator_files = _generator_files(output, settings)
-    refuse_existing(generator_files, settings.overwrite)
+    settings = of_worker(settings, strategy)
+    folder = open_folder(settings, "adversarial")
+    generator_files = _generator_files(settings)
+    refuse_existing(generator_files, settings.overwrite or folder.trained)
     dataset = load(settings)
-    classifier = load_classifier(settings.model, dataset)
     heuristic = settings.unet_model == HEURISTIC
-    unet = None if heuristic else load_mask_unet(settings.unet_model, dataset)
-    check_ending_for(classifier, output, dataset)
-    photographs = load_photographs(settings, dataset)
     steps = total_steps(settings, len(dataset.train))
-    method = AdversarialTraining(classifier, dataset.image_shape, settings, steps)
+    with strategy.scope():
+        classifier = load_classifier(settings.model, dataset)
+        unet = None if heuristic else load_mask_unet(settings.unet_model, dataset)
+        method = AdversarialTraining(classifier, dataset.image_shape, settings, steps)
+    check_ending_for(classifier, settings.output, dataset)
+    photographs = load_photographs(settings, dataset)
+    models = (settings.model,) if heuristic else (settings.model, settings.unet_model)
+    folder.check_inputs(_inputs(dataset, *models))
 
-    def job() -> None:
-        folder.open(to_json(adversarial=settings))
+    def train() -> dict[str, keras.Model]:
         source = masked_source(dataset, unet, settings, photographs)
         run_adversarial_phase(method, unet, source, dataset, settings, folder)
         generators = [adversary.generator for adversary in method.adversaries]
-        models = {output: classifier, **dict(zip(generator_files, generators, strict=False))}
-        _finish(models, folder)
-        print_accuracies(classifier, dataset)
+        return {**dict(zip(generator_files, generators, strict=False)), settings.output: classifier}
 
-    return job
+    return _job(train, folder, strategy, lambda: print_accuracies(classifier, dataset))
 
 
-def prepare_evaluate(settings: EvaluateSettings) -> Job:
+def of_worker(settings: CommonSettings, strategy: tf.distribute.Strategy) -> CommonSettings:
+    """The settings, if the replicas can follow them; all workers but the chief write nothing.
+
+    Raises:
+        ValueError: a batch that cannot be shared, or XLA on several devices.
+    """
+    if isinstance(settings, PhaseSettings):
+        check_replicas(settings, strategy)
+    if is_chief(strategy):
+        return settings
+    silent = {"run_dir": None, "output": None, "debug": False, "imsave": False, "evaluate_every": 0}
+    known = {field.name for field in dataclasses.fields(settings)}
+    return dataclasses.replace(
+        settings, **{name: value for name, value in silent.items() if name in known}
+    )
+
+
+def open_folder(settings: PhaseSettings, phase: str) -> RunFolder:
+    """The folder of a script's run, if that and the output can be written.
+
+    Raises:
+        ValueError: see `RunFolder` and `check_output`.
+    """
+    folder = RunFolder(settings.run_dir, settings.output, settings.overwrite, {phase: settings})
+    check_output(settings, folder)
+    return folder
+
+
+def prepare_evaluate(settings: EvaluateSettings, strategy: tf.distribute.Strategy) -> Job:
     """Accuracy of a classifier on the training split and on every test."""
+    del strategy
     dataset = load(settings)
     classifier = load_classifier(settings.model, dataset)
     return lambda: print(evaluate_and_log(classifier, dataset).line())
 
 
-def prepare_evaluate_seg(settings: EvaluateSegmentationSettings) -> Job:
+def prepare_evaluate_seg(
+    settings: EvaluateSegmentationSettings, strategy: tf.distribute.Strategy
+) -> Job:
     """Masks of all training images at threshold 0.5, as seg-0.png, seg-1.png, ..."""
+    del strategy
     folder = pathlib.Path(settings.output)
     check_writable(folder)
     refuse_existing(sorted(folder.glob("seg-*.png"))[:1], settings.overwrite)
@@ -139,7 +177,13 @@ def prepare_evaluate_seg(settings: EvaluateSegmentationSettings) -> Job:
 
 def load(settings: DataSettings) -> Dataset:
     """The data set that the settings name."""
-    return load_data(settings.dataset, settings.data_dir, settings.limit)
+    return load_data(
+        settings.dataset,
+        settings.data_dir,
+        settings.limit,
+        settings.image_size,
+        settings.skip_bad_files,
+    )
 
 
 def load_photographs(settings: AdversarialSettings, dataset: Dataset) -> Photographs | None:
@@ -168,18 +212,16 @@ def masked_source(
     return WithBackgrounds(source, photographs) if photographs else source
 
 
-def check_output(settings: PhaseSettings) -> pathlib.Path | None:
-    """The path of `--output`, if a model can be written there.
+def check_output(settings: PhaseSettings, folder: RunFolder) -> None:
+    """Raise if no model can be written to `--output`.
 
     Raises:
         ValueError: another ending, a file that exists, or a folder that cannot be written.
     """
-    if settings.output is None:
-        return None
-    path = check_model_name(settings.output)
-    refuse_existing([path], settings.overwrite)
-    check_writable(path)
-    return path
+    if settings.output is not None:
+        path = check_model_name(settings.output)
+        refuse_existing([path], settings.overwrite or folder.trained)
+        check_writable(path)
 
 
 def print_accuracies(classifier: keras.Model, dataset: Dataset) -> None:
@@ -191,12 +233,17 @@ def _command_line() -> str:
     return "-".join(sys.argv)
 
 
-def _generator_files(
-    output: pathlib.Path | None, settings: AdversarialSettings
-) -> list[pathlib.Path]:
+def _inputs(dataset: Dataset, *models: str) -> dict[str, int]:
+    """What a training starts from, as `RunFolder.check_inputs` takes it."""
+    numbers = {model: content_number(pathlib.Path(model)) for model in models}
+    return {"training images": dataset.train.digest(), **numbers}
+
+
+def _generator_files(settings: AdversarialSettings) -> list[pathlib.Path]:
     """Where the background generators go: `m3-back.h5` beside `m3.h5`, as in the paper's code."""
-    if output is None or settings.back != "adv":
+    if settings.output is None or settings.back != "adv":
         return []
+    output = pathlib.Path(settings.output)
     if len(settings.tiles) == 1:
         return [output.with_name(f"{output.stem}-back{output.suffix}")]
     return [
@@ -205,11 +252,32 @@ def _generator_files(
     ]
 
 
-def _finish(models: dict[pathlib.Path | None, keras.Model], folder: RunFolder) -> None:
+def _job(
+    train: Callable[[], dict[str | pathlib.Path | None, keras.Model]],
+    folder: RunFolder,
+    strategy: tf.distribute.Strategy,
+    report: Callable[[], None],
+) -> Job:
+    """Train, save the models where they have a place, and report; one worker does the latter."""
+
+    def job() -> None:
+        with folder.opened():
+            models = train()
+            if is_chief(strategy):
+                _write(models, folder)
+                report()
+                if any(models):
+                    folder.finished()
+
+    return job
+
+
+def _write(models: dict[str | pathlib.Path | None, keras.Model], folder: RunFolder) -> None:
     """Save models that have a place, draw the curves, and tell what was written."""
+    folder.mark_trained()
     for path, model in models.items():
         if path:
-            save_model(model, path)
+            save_model(model, pathlib.Path(path))
             logging.info("wrote %s", path)
     if folder.pictures:
         write_learning_curves(folder.pictures / "learning_curves.png", folder.metrics_file)

@@ -25,6 +25,7 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     instead_of: str | None = None,
+    may_change: bool = False,
 ) -> Any:
     """Declare an option.
 
@@ -36,6 +37,7 @@ def setting(
         minimum: the smallest number allowed.
         maximum: the largest number allowed.
         instead_of: name of a setting that becomes None where only this one is given.
+        may_change: a run that goes on may have another value than it began with.
     """
     return dataclasses.field(
         default=paper,
@@ -46,6 +48,7 @@ def setting(
             "minimum": minimum,
             "maximum": maximum,
             "instead_of": instead_of,
+            "may_change": may_change,
         },
     )
 
@@ -181,9 +184,55 @@ def check(config: Any) -> None:
 
 
 def to_json(**configs: Any) -> str:
-    """Resolved configurations as JSON, each under its name."""
-    content = {name: dataclasses.asdict(config) for name, config in configs.items()}
-    return json.dumps(content, indent=2) + "\n"
+    """Resolved configurations, and other plain content, as JSON, each under its name."""
+    return json.dumps(_plain(configs), indent=2) + "\n"
+
+
+def resume(kinds: Mapping[str, type], text: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The configurations of a run that goes on, with what was given that may change.
+
+    Args:
+        kinds: their dataclasses, by name.
+        text: what `to_json` wrote.
+        given: values by name, or by name with that of the configuration in front.
+
+    Raises:
+        ValueError: a run of another command, or a value that must not change and has.
+    """
+    configs = {}
+    for name, kind in kinds.items():
+        config = from_json(kind, text, name)
+        for field in dataclasses.fields(kind):
+            option = f"{name}_{field.name}" if f"{name}_{field.name}" in given else field.name
+            value = given.get(option, getattr(config, field.name))
+            if value != getattr(config, field.name) and not field.metadata.get("may_change"):
+                raise ValueError(
+                    f"--resume goes on with {name}.{field.name} = "
+                    f"{_show(getattr(config, field.name))}; received {_show(value)}: leave it out"
+                )
+            config = dataclasses.replace(config, **{field.name: value})
+        check(config)
+        configs[name] = config
+    return configs
+
+
+def differences(kept: Mapping[str, Any], configs: Mapping[str, Any]) -> list[str]:
+    """What a run that goes on must not change, and has: "classifier.steps: 5, was 3".
+
+    Args:
+        kept: what `to_json` wrote.
+        configs: the configurations now, each under its name.
+    """
+    found = []
+    for name, config in configs.items():
+        now, before = json.loads(json.dumps(dataclasses.asdict(config))), kept.get(name, {})
+        changeable = {
+            field.name for field in dataclasses.fields(config) if field.metadata.get("may_change")
+        }
+        for key in sorted((now.keys() | before.keys()) - changeable):
+            if now.get(key) != before.get(key):
+                found.append(f"{name}.{key}: {_show(now.get(key))}, was {_show(before.get(key))}")
+    return found
 
 
 def from_json(settings: type, text: str, name: str) -> Any:
@@ -197,7 +246,9 @@ def from_json(settings: type, text: str, name: str) -> Any:
     Raises:
         ValueError: unknown or missing names, or values out of range.
     """
-    values = json.loads(text)[name]
+    values = json.loads(text).get(name)
+    if values is None:
+        raise ValueError(f"it holds no settings for {name}: the run is one of another command")
     kinds = {field.name: _kind(settings, field) for field in dataclasses.fields(settings)}
     unknown = sorted(set(values) - set(kinds))
     if unknown:
@@ -209,6 +260,13 @@ def from_json(settings: type, text: str, name: str) -> Any:
     config = settings(**tupled)
     check(config)
     return config
+
+
+def _plain(configs: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config
+        for name, config in configs.items()
+    }
 
 
 _METAVARS = {int: "N", float: "X", str: "PATH", tuple: "N[,N...]"}
@@ -236,7 +294,7 @@ def _help(field: dataclasses.Field, recipe: str) -> str:
 
 
 def _show(value: Any) -> str:
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return ",".join(map(str, value))
     if value is None or isinstance(value, bool):
         return {None: "none", True: "on", False: "off"}[value]

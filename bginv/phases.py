@@ -17,6 +17,7 @@ from bginv.recipes import (
     ClassifierSettings,
     ClassifierTrainingSettings,
     MaskSettings,
+    PhaseSettings,
 )
 from bginv.report.pictures import write_image, write_sheet
 from bginv.run_folder import RunFolder
@@ -24,6 +25,7 @@ from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import train
 from bginv.training.masks import MaskTraining, soft_and_binary_masks
+from bginv.training.method import Method
 
 NUM_DEBUG_IMAGES = 6
 NUM_SAVED_IMAGES = 12
@@ -34,7 +36,7 @@ def run_classifier_phase(
 ) -> None:
     """Phase 1."""
     after_epoch = _evaluation_of_epochs(method.classifier, dataset, settings)
-    train(method, dataset.train, settings, folder.metrics_file, after_epoch)
+    _train(method, dataset.train, settings, folder, after_epoch)
 
 
 def run_mask_phase(
@@ -52,7 +54,7 @@ def run_mask_phase(
         prefix = f"{folder.pictures or pathlib.Path()}/{debug_prefix}"
         _write_debug_pictures(method.unet, source, settings, epoch, prefix)
 
-    train(method, dataset.train, settings, folder.metrics_file, draw if settings.debug else None)
+    _train(method, dataset.train, settings, folder, draw if settings.debug else None)
     if folder.pictures:
         _write_mask_sheet(
             folder.pictures / "masks.png", method.unet, source, settings, "masks of training images"
@@ -88,15 +90,20 @@ def run_adversarial_phase(
             directory = folder.pictures or pathlib.Path()
             _write_composites(directory, unet, tested, backgrounds, settings, epoch)
 
-    train(
-        method,
-        source,
-        settings,
-        folder.metrics_file,
-        after_epoch if evaluate or settings.imsave else None,
-    )
+    _train(method, source, settings, folder, after_epoch if evaluate or settings.imsave else None)
     if folder.pictures:
         _write_adversarial_sheets(folder.pictures, method, source)
+
+
+def _train(
+    method: Method,
+    source: Source,
+    settings: PhaseSettings,
+    folder: RunFolder,
+    on_epoch_end: Callable[[int], None] | None,
+) -> None:
+    checkpoints = folder.checkpoints(method.name)
+    train(method, source, settings, folder.metrics_file, on_epoch_end, checkpoints)
 
 
 def _evaluation_of_epochs(

@@ -1,9 +1,7 @@
 """`bginv run`: the three phases, the evaluation and the paper's table, in one folder."""
 
-import contextlib
 import dataclasses
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
@@ -11,9 +9,8 @@ from absl import logging
 
 import bginv
 from bginv.artefacts import write_text
-from bginv.commands import HEURISTIC, load_photographs, masked_source
-from bginv.config import to_json
-from bginv.data.catalog import load_data, proof_name
+from bginv.commands import HEURISTIC, load, load_photographs, masked_source, of_worker
+from bginv.data.catalog import proof_name
 from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.interop.model_files import save_model
 from bginv.models.classifier import build_classifier
@@ -22,71 +19,93 @@ from bginv.phases import run_adversarial_phase, run_classifier_phase, run_mask_p
 from bginv.recipes import PhaseSettings, RunSettings
 from bginv.report.pictures import write_learning_curves
 from bginv.report.tables import json_results, markdown_table, published_rows
-from bginv.run_folder import RunFolder
+from bginv.run_folder import RunFolder, default_run_dir
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
+from bginv.training.distribution import send_from_chief
 from bginv.training.loop import total_steps
 from bginv.training.masks import MaskTraining
+from bginv.training.progress import training_seconds
 
 
 class Pipeline:
     """Everything that a run needs, made and checked before it starts.
 
+    Phases that are done are not done again: their checkpoints are kept until the run is finished.
+
     Args:
         settings: of the run.
         phases: settings of "classifier", "masks" and "adversarial".
+        strategy: the devices.
 
     Raises:
         ValueError: settings that do not go together, or with the data.
         FileNotFoundError: data that is not there.
     """
 
-    def __init__(self, settings: RunSettings, phases: Mapping[str, PhaseSettings]):
-        run_dir = settings.run_dir or f"runs/{settings.dataset}"
-        self.settings = dataclasses.replace(settings, run_dir=run_dir)
-        self.phases = phases
-        self.folder = RunFolder(run_dir, settings.overwrite)
-        self.dataset = load_data(proof_name(settings.dataset), settings.data_dir, settings.limit)
+    def __init__(
+        self,
+        settings: RunSettings,
+        phases: Mapping[str, PhaseSettings],
+        strategy: tf.distribute.Strategy,
+    ):
+        run_dir = settings.run_dir or default_run_dir(settings.dataset)
+        self._strategy = strategy
+        self.settings = of_worker(dataclasses.replace(settings, run_dir=run_dir), strategy)
+        self.phases = {name: of_worker(phase, strategy) for name, phase in phases.items()}
+        self.folder = RunFolder(
+            self.settings.run_dir, None, settings.overwrite, {"run": settings, **phases}
+        )
+        self.dataset = load(dataclasses.replace(settings, dataset=proof_name(settings.dataset)))
+        self.folder.check_inputs({"training images": self.dataset.train.digest()})
         shape, seed = self.dataset.image_shape, settings.seed
         self.photographs = load_photographs(phases["adversarial"], self.dataset)
-        self.classifier = build_classifier(shape, self.dataset.num_classes, seed)
-        self.unet = None if settings.masks == HEURISTIC else build_mask_unet(shape, seed)
         steps = total_steps(phases["adversarial"], len(self.dataset.train))
-        self._phase1 = ClassifierTraining(self.classifier, phases["classifier"])
-        self._phase2 = (
-            None if self.unet is None else MaskTraining(self.unet, self.classifier, phases["masks"])
-        )
-        self._phase3 = AdversarialTraining(self.classifier, shape, phases["adversarial"], steps)
-        self._seconds: dict[str, float] = {}
+        with strategy.scope():
+            self.classifier = build_classifier(shape, self.dataset.num_classes, seed)
+            self._phase1 = ClassifierTraining(self.classifier, self.phases["classifier"])
+            self.unet, self._phase2 = None, None
+            if settings.masks != HEURISTIC:
+                self.unet = build_mask_unet(shape, seed)
+                self._phase2 = MaskTraining(self.unet, self.classifier, self.phases["masks"])
+            self._phase3 = AdversarialTraining(
+                self.classifier, shape, self.phases["adversarial"], steps
+            )
 
     def run(self) -> None:
         """Train, save, evaluate, and print the table."""
-        folder, path, dataset, phases = self.folder, self.folder.path, self.dataset, self.phases
-        folder.open(to_json(run=self.settings, **phases))
-        with self._timed("classifier"):
-            run_classifier_phase(self._phase1, dataset, phases["classifier"], folder)
-        save_model(self.classifier, path / "classifier.keras")
-        rows = {"Traditional": evaluate_accuracy(self.classifier, dataset)}
-        if self._phase2:
-            with self._timed("masks"):
-                run_mask_phase(self._phase2, dataset, phases["masks"], folder, "masks")
-            save_model(self.unet, path / "mask_unet.keras")
-        with self._timed("adversarial"):
-            source = masked_source(dataset, self.unet, phases["adversarial"], self.photographs)
-            run_adversarial_phase(
-                self._phase3, self.unet, source, dataset, phases["adversarial"], folder
-            )
-        save_model(self.classifier, path / "robust_classifier.keras")
-        for adversary in self._phase3.adversaries:
-            save_model(adversary.generator, path / f"{adversary.generator.name}.keras")
-        rows["Proposal"] = evaluate_accuracy(self.classifier, dataset)
-        self._write_results({**rows, **published_rows(dataset.name)})
+        with self.folder.opened():
+            results = self.folder.path and self.folder.path / "results.md"
+            finished = bool(self.folder.goes_on and results.exists())
+            if send_from_chief(self._strategy, finished, []):
+                logging.info("%s is finished: nothing is done again", self.settings.run_dir)
+            else:
+                self._train()
+            if results:
+                print(results.read_text(encoding="utf-8"), end="")
 
-    @contextlib.contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        start = time.monotonic()
-        yield
-        self._seconds[phase] = round(time.monotonic() - start, 1)
+    def _train(self) -> None:
+        dataset, phases, folder, rows = self.dataset, self.phases, self.folder, {}
+        run_classifier_phase(self._phase1, dataset, phases["classifier"], folder)
+        if folder.path:
+            save_model(self.classifier, folder.path / "classifier.keras")
+            rows["Traditional"] = evaluate_accuracy(self.classifier, dataset)
+        if self._phase2:
+            run_mask_phase(self._phase2, dataset, phases["masks"], folder, "masks")
+            if folder.path:
+                save_model(self.unet, folder.path / "mask_unet.keras")
+        source = masked_source(dataset, self.unet, phases["adversarial"], self.photographs)
+        run_adversarial_phase(
+            self._phase3, self.unet, source, dataset, phases["adversarial"], folder
+        )
+        if folder.path:
+            save_model(self.classifier, folder.path / "robust_classifier.keras")
+            for adversary in self._phase3.adversaries:
+                name = adversary.generator.name
+                save_model(adversary.generator, folder.path / f"{name}.keras")
+            rows["Proposal"] = evaluate_accuracy(self.classifier, dataset)
+            self._write_results({**rows, **published_rows(dataset.name)})
+            folder.finished()
 
     def _write_results(self, rows: Mapping[str, Accuracies]) -> None:
         path, table = self.folder.path, markdown_table(rows)
@@ -95,15 +114,15 @@ class Pipeline:
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
         }
+        seconds = training_seconds(self.folder.metrics_file)
         results = json_results(
-            rows, dataset=self.dataset.name, training_seconds=self._seconds, versions=versions
+            rows, dataset=self.dataset.name, training_seconds=seconds, versions=versions
         )
         write_text(path / "results.json", results)
-        write_text(path / "results.md", table)
         write_learning_curves(
             self.folder.pictures / "learning_curves.png", self.folder.metrics_file
         )
-        times = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self._seconds.items())
-        logging.info("training took %.0f s: %s", sum(self._seconds.values()), times)
+        write_text(path / "results.md", table)  # the last one: with it the run is finished
+        times = ", ".join(f"{name} {taken:.0f} s" for name, taken in seconds.items())
+        logging.info("training took %.0f s: %s", sum(seconds.values()), times)
         logging.info("wrote models, results and pictures to %s", path)
-        print(table, end="")

@@ -27,9 +27,15 @@ class DataSettings:
     """What every command takes."""
 
     dataset: str = positional(help="name of a data set, such as digits or mnist_backgrounds")
-    data_dir: str | None = setting(None, help="folder with the data set's files")
+    data_dir: str | None = setting(None, may_change=True, help="folder with the data set's files")
+    image_size: int | None = setting(
+        None, minimum=8, help="side of the images of folder:PATH (default: 64)"
+    )
+    skip_bad_files: bool = setting(
+        False, help="leave out image files that cannot be read, instead of stopping"
+    )
     limit: int | None = setting(None, minimum=1, help="use the first N training images only")
-    overwrite: bool = setting(False, help="replace what an earlier run wrote")
+    overwrite: bool = setting(False, may_change=True, help="replace what an earlier run wrote")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,20 +46,54 @@ class CommonSettings(DataSettings):
     seed: int = setting(
         0, minimum=0, maximum=2**31 - 1, help="of initial weights, order, augmentation and noise"
     )
-    run_dir: str | None = setting(None, help="folder for configuration, metrics and pictures")
+    run_dir: str | None = setting(
+        None, may_change=True, help="folder for configuration, checkpoints, metrics and pictures"
+    )
+    resume: bool = setting(
+        False,
+        may_change=True,
+        help="go on with an unfinished run, with the settings it was made with",
+    )
+    distribute: str = setting(
+        "none",
+        may_change=True,
+        choices=("none", "mirrored", "multiworker"),
+        help="one device, all GPUs of this machine, or the machines that TF_CONFIG names",
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PhaseSettings(CommonSettings):
     """What every phase takes."""
 
-    output: str | None = setting(None, help="file for the trained model, .keras or .h5")
+    output: str | None = setting(
+        None, may_change=True, help="file for the trained model, .keras or .h5"
+    )
     epochs: int | None = setting(100, tuned=None, minimum=1, help="passes over the training images")
     steps: int | None = setting(None, minimum=1, instead_of="epochs", help="number of batches")
     batchsize: int = setting(8, tuned=64, minimum=1, help="images a batch")
     flip: bool = setting(True, tuned=False, help="mirror half of the images")
     learning_rate: float = setting(1e-3, minimum=0, help="of Adam")
-    steps_per_call: int = setting(20, minimum=1, help="steps between two progress reports")
+    steps_per_call: int = setting(
+        20, may_change=True, minimum=1, help="steps between two progress reports"
+    )
+    precision: str = setting(
+        "float32",
+        choices=("float32", "bfloat16", "float16"),
+        help="of the layers' arithmetic; weights and what is saved stay float32",
+    )
+    xla: str = setting(
+        "auto",
+        may_change=True,
+        choices=("auto", "on", "off"),
+        help="compile each step with XLA; auto: on one GPU, not on CPUs, where it is slower",
+    )
+    checkpoint_steps: int = setting(
+        0, may_change=True, minimum=0, help="save a checkpoint every N steps too; 0: do not"
+    )
+    checkpoint_minutes: float = setting(
+        10.0, may_change=True, minimum=0, help="save a checkpoint every X minutes; 0: do not"
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +101,11 @@ class ClassifierTrainingSettings(PhaseSettings):
     """What the phases take that train the classifier."""
 
     evaluate_every: int = setting(
-        1, tuned=0, minimum=0, help="epochs between two evaluations; 0: at the end only"
+        1,
+        tuned=0,
+        may_change=True,
+        minimum=0,
+        help="epochs between two evaluations; 0: at the end only",
     )
 
 
@@ -83,7 +127,9 @@ class MaskSettings(PhaseSettings):
     loss: str = setting("abs", choices=("abs", "squared"), help="penalty on area beyond --area")
     area: float = setting(0.2, minimum=0, maximum=1, help="share of the image that a mask may take")
     total_variation: float = setting(0.1, minimum=0, help="weight of the masks' total variation")
-    debug: bool = setting(False, help="write pictures of images and masks after each epoch")
+    debug: bool = setting(
+        False, may_change=True, help="write pictures of images and masks after each epoch"
+    )
     learning_rate: float = setting(1e-5, tuned=1e-3, minimum=0, help="of Adam")
     steps: int | None = setting(
         None, tuned=400, minimum=1, instead_of="epochs", help="number of batches"
@@ -111,7 +157,9 @@ class AdversarialSettings(ClassifierTrainingSettings):
     noise: str = setting(
         "normal", tuned="uniform", choices=("normal", "uniform"), help="values for back = noise"
     )
-    imsave: bool = setting(False, help="write pictures of composites after each epoch")
+    imsave: bool = setting(
+        False, may_change=True, help="write pictures of composites after each epoch"
+    )
     generator_learning_rate: float = setting(1e-5, tuned=1e-3, minimum=0, help="of Adam")
     decay: str = setting(
         "none", tuned="cosine", choices=("none", "cosine"), help="of the learning rate, to 0"
@@ -156,7 +204,9 @@ class RunSettings(CommonSettings):
     """The three phases and the evaluation, in one folder."""
 
     recipe: str = setting("tuned", choices=RECIPES, help="values of unset options")
-    run_dir: str | None = setting(None, help="folder for everything (default: runs/DATASET)")
+    run_dir: str | None = setting(
+        None, may_change=True, help="folder for everything (default: runs/DATASET)"
+    )
     masks: str = setting(
         "learned", choices=("learned", "heuristic"), help="by phase 2, or image > 0 without it"
     )

@@ -41,7 +41,7 @@ WRONG = {
     ),
     "broken photograph": (
         (*PHASE3, "real", "--backgrounds", "photographs"),
-        "photographs/b.png cannot be read as a photograph",
+        "1 of 2 image files cannot be read, the first: photographs/b.png (it is not an image)",
     ),
     "data folder": (("train1", "mnist", "--data-dir", "nowhere"), "nowhere is not a folder"),
     "a phase of a run": (

@@ -49,7 +49,7 @@ def test_a_run_leaves_models_results_and_pictures(finished):
 def test_the_configuration_holds_every_phase(finished):
     folder, _ = finished
     text = (folder / "config.json").read_text()
-    assert list(json.loads(text)) == ["run", *PHASES]
+    assert list(json.loads(text)) == ["run", *PHASES, "inputs"]
     assert from_json(PHASES["adversarial"], text, "adversarial").steps == 2
 
 

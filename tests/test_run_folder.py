@@ -1,41 +1,165 @@
+import dataclasses
+import json
+import subprocess
+import sys
+
 import pytest
 
-from bginv.run_folder import RunFolder
+from bginv.recipes import ClassifierSettings
+from bginv.run_folder import RunFolder, kept_settings
+
+SETTINGS = ClassifierSettings(dataset="digits", epochs=5)
+
+
+def folder(path, overwrite=False, output=None, **changed) -> RunFolder:
+    settings = {"classifier": dataclasses.replace(SETTINGS, **changed)}
+    return RunFolder(path and str(path), output and str(output), overwrite, settings)
+
+
+def begin(path, output=None) -> None:
+    """What an unfinished run leaves."""
+    begun = folder(path, output=output)
+    begun.check_inputs({"training images": 7})
+    with begun.opened():
+        checkpoints = begun.checkpoints("classifier")
+        checkpoints.mkdir(parents=True)
+        (checkpoints / "step-3.index").write_text("kept")
 
 
 def test_overwriting_removes_what_a_run_writes_and_nothing_else(tmp_path):
+    begin(tmp_path / "run")
     ours = ("metrics.jsonl", "mask_unet.keras", "background_generator_8x8.keras", "results.md")
     for name in (*ours, "notes.txt", "mine.keras"):
-        (tmp_path / name).write_text("old")
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "masks.png").write_text("old")
-    RunFolder(str(tmp_path), overwrite=True).open("{}")
-    left = {path.name: path.read_text() for path in tmp_path.rglob("*.*")}
-    assert left == {
-        "config.json": "{}",
-        "metrics.jsonl": "",
-        "notes.txt": "old",
-        "mine.keras": "old",
-    }
+        (tmp_path / "run" / name).write_text("old")
+    (tmp_path / "run" / "pictures").mkdir()
+    (tmp_path / "run" / "pictures" / "masks.png").write_text("old")
+    with folder(tmp_path / "run", overwrite=True, epochs=6).opened():
+        left = {path.name: path.read_text() for path in tmp_path.rglob("*.*") if path.is_file()}
+    config = json.loads(left.pop("config.json"))
+    assert config["classifier"]["epochs"] == 6
+    assert left == {"metrics.jsonl": "", "notes.txt": "old", "mine.keras": "old"}
 
 
 def test_nothing_is_removed_before_the_run_opens(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("old")
-    RunFolder(str(tmp_path), overwrite=True)
+    folder(tmp_path, overwrite=True)
     assert (tmp_path / "metrics.jsonl").read_text() == "old"
     with pytest.raises(ValueError, match="exists already"):
-        RunFolder(str(tmp_path), overwrite=False)
+        folder(tmp_path)
 
 
 def test_a_file_is_no_folder_even_with_overwrite(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(ValueError, match="file is a file, not a folder"):
-        RunFolder(str(tmp_path / "file"), overwrite=True)
+    with pytest.raises(ValueError, match="file is a file, and a folder is needed"):
+        folder(tmp_path / "file", overwrite=True)
 
 
 def test_without_a_path_nothing_is_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folder = RunFolder(None, overwrite=False)
-    folder.open("{}")
-    assert (folder.metrics_file, folder.pictures) == (None, None)
+    nowhere = folder(None)
+    with nowhere.opened():
+        nowhere.mark_trained()
+        nowhere.finished()
+    assert (nowhere.metrics_file, nowhere.pictures) == (None, None)
+    assert nowhere.checkpoints("classifier") is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_settings_go_on(tmp_path):
+    begin(tmp_path / "run")
+    (tmp_path / "run" / "metrics.jsonl").write_text("kept")
+    again = folder(tmp_path / "run")
+    again.check_inputs({"training images": 7})
+    with again.opened():
+        assert again.goes_on
+        assert again.metrics_file.read_text() == "kept"
+        assert (again.checkpoints("classifier") / "step-3.index").exists()
+
+
+def test_settings_without_influence_may_change(tmp_path):
+    begin(tmp_path / "run")
+    assert folder(tmp_path / "run", checkpoint_minutes=1.0, distribute="mirrored").goes_on
+
+
+def test_other_settings_are_refused_with_the_differences(tmp_path):
+    begin(tmp_path / "run")
+    message = r"other settings \(classifier.epochs: 6, was 5; classifier.flip: off, was on\)"
+    with pytest.raises(ValueError, match=message):
+        folder(tmp_path / "run", epochs=6, flip=False)
+
+
+def test_a_setting_that_another_version_had_is_a_difference(tmp_path):
+    begin(tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["classifier"]["momentum"] = 0.9
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="classifier.momentum: none, was 0.9"):
+        folder(tmp_path / "run")
+
+
+def test_other_data_or_models_are_refused(tmp_path):
+    begin(tmp_path / "run")
+    with pytest.raises(ValueError, match="training images: another content"):
+        folder(tmp_path / "run").check_inputs({"training images": 8})
+
+
+def test_a_broken_configuration_is_refused(tmp_path):
+    begin(tmp_path / "run")
+    (tmp_path / "run" / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="config.json cannot be read .*--overwrite begins again"):
+        folder(tmp_path / "run")
+
+
+def test_an_output_keeps_its_checkpoints_beside_it_until_it_is_written(tmp_path):
+    begin(None, output=tmp_path / "m1.keras")
+    again = folder(None, output=tmp_path / "m1.keras")
+    assert again.goes_on and again.metrics_file is None
+    assert {path.name for path in tmp_path.iterdir()} == {"m1.keras.unfinished"}
+    assert not again.trained
+    with again.opened():
+        again.mark_trained()
+        assert again.trained
+        again.finished()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_something_of_the_users_survives_beside_the_checkpoints(tmp_path):
+    begin(None, output=tmp_path / "m1.keras")
+    (tmp_path / "m1.keras.unfinished" / "notes.txt").write_text("mine")
+    again = folder(None, output=tmp_path / "m1.keras")
+    with again.opened():
+        again.finished()
+    assert [path.name for path in tmp_path.rglob("*")] == ["m1.keras.unfinished", "notes.txt"]
+
+
+def test_two_processes_cannot_fill_one_folder(tmp_path):
+    program = (
+        "import pathlib, sys; from bginv.artefacts import locked\n"
+        "with locked(pathlib.Path(sys.argv[1])): print('locked', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(BlockingIOError, match="another process is at work in"):
+            with folder(tmp_path).opened():
+                pass
+        other.kill()
+    with folder(tmp_path).opened():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("run_dir", "output", "message"),
+    [
+        (None, None, "needs the --run-dir or the --output"),
+        ("empty", None, "empty holds no run that could go on"),
+        (None, "m1.keras", "m1.keras.unfinished holds no run that could go on"),
+    ],
+)
+def test_resume_needs_a_run(run_dir, output, message):
+    with pytest.raises(ValueError, match=message):
+        kept_settings(run_dir, output)

@@ -64,13 +64,13 @@ def check_model_name(path: str) -> pathlib.Path:
     return pathlib.Path(path)
 
 
-def check_ending_for(classifier: keras.Model, path: pathlib.Path | None, dataset: Dataset) -> None:
+def check_ending_for(classifier: keras.Model, path: str | None, dataset: Dataset) -> None:
     """Raise if the classifier could be saved under this name, but not loaded again.
 
     Raises:
         ValueError: `.h5` for an architecture other than the paper's.
     """
-    if path is None or path.suffix != ".h5":
+    if path is None or not path.endswith(".h5"):
         return
     own = build_classifier(dataset.image_shape, classifier.output_shape[1])
     if [weight.shape for weight in own.weights] != [weight.shape for weight in classifier.weights]:

@@ -6,6 +6,7 @@ from keras import layers
 
 from bginv.models.initializers import glorot_uniform
 from bginv.ops.compositing import assemble_tiles
+from bginv.ops.replicas import own_rows
 
 LEAKY_SLOPE = 0.2
 
@@ -90,8 +91,11 @@ def generate_backgrounds(
     Returns:
         float32 [B, H, W, C] in (0, 1).
     """
-    noise = tf.random.stateless_normal([count * tiles * tiles, generator.input_shape[1]], seed)
-    return backgrounds_from_noise(generator, noise, tiles)
+    length = generator.input_shape[1]
+    noise = own_rows(
+        lambda n: tf.random.stateless_normal([n, tiles * tiles * length], seed), count
+    )
+    return backgrounds_from_noise(generator, tf.reshape(noise, [-1, length]), tiles)
 
 
 def backgrounds_from_noise(generator: keras.Model, noise: tf.Tensor, tiles: int) -> tf.Tensor:

@@ -10,6 +10,8 @@ import math
 import keras
 import tensorflow as tf
 
+from bginv.ops.replicas import own_rows
+
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
@@ -46,7 +48,7 @@ def random_transforms(
         float32 [count, 8]: coefficients (a0, a1, a2, b0, b1, b2, 0, 0) that map an output pixel
         (x, y) to the input point (a0 x + a1 y + a2, b0 x + b1 y + b2).
     """
-    unit = tf.random.stateless_uniform([5, count], seed, -1.0, 1.0)
+    unit = own_rows(lambda n: tf.random.stateless_uniform([5, n], seed, -1.0, 1.0), count, axis=1)
     angle = unit[0] * math.radians(ranges.rotation)
     shift_y, shift_x = unit[1] * ranges.shift * height, unit[2] * ranges.shift * width
     shear = unit[3] * math.radians(ranges.shear)
@@ -95,7 +97,9 @@ def grow_masks(masks: tf.Tensor, seed: tf.Tensor, largest: int) -> tf.Tensor:
     grown = [masks]
     for _ in range(largest):
         grown.append(tf.nn.max_pool2d(grown[-1], 3, 1, "SAME"))
-    chosen = tf.random.stateless_uniform([masks.shape[0]], seed, 0, largest + 1, tf.int32)
+    chosen = own_rows(
+        lambda n: tf.random.stateless_uniform([n], seed, 0, largest + 1, tf.int32), masks.shape[0]
+    )
     return tf.gather(tf.stack(grown, axis=1), chosen, batch_dims=1)
 
 
@@ -119,8 +123,9 @@ def augment(
     count, height, width, _ = images.shape
     geometry_seed, light_seed = tf.unstack(tf.random.split(seed, 2))
     transforms = random_transforms(count, height, width, ranges, geometry_seed)
-    factor = tf.random.stateless_uniform(
-        [count, 1, 1, 1], light_seed, 1 - ranges.brightness, 1 + ranges.brightness
+    darkest, brightest = 1 - ranges.brightness, 1 + ranges.brightness
+    factor = own_rows(
+        lambda n: tf.random.stateless_uniform([n, 1, 1, 1], light_seed, darkest, brightest), count
     )
     lit = tf.minimum(warp(images, transforms) * factor, 1.0)
     return lit, None if masks is None else warp(masks, transforms)

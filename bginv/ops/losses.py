@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from bginv.ops.replicas import mean_over_replicas
+
 AREA_LOSSES = ("abs", "squared")
 
 
@@ -10,11 +12,12 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
     Args:
         labels: int [B], class indices.
-        logits: float32 [B, K].
+        logits: float [B, K]; the loss is computed in float32.
 
     Returns:
         Scalar float32.
     """
+    logits = tf.cast(logits, tf.float32)
     return tf.reduce_mean(
         tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
     )
@@ -57,13 +60,15 @@ def total_variation(masks: tf.Tensor) -> tf.Tensor:
 def brightness_penalty(backgrounds: tf.Tensor) -> tf.Tensor:
     """`relu(mean(background) - 0.5)`: keeps grey backgrounds from turning all white.
 
+    The mean is that over all replicas.
+
     Args:
         backgrounds: float32 [B, H, W, C] in [0, 1].
 
     Returns:
         Scalar float32 in [0, 0.5].
     """
-    return tf.nn.relu(tf.reduce_mean(backgrounds) - 0.5)
+    return tf.nn.relu(mean_over_replicas(tf.reduce_mean(backgrounds)) - 0.5)
 
 
 def reverse_gradient(values: tf.Tensor, scale: float = 1.0) -> tf.Tensor:

@@ -1,6 +1,5 @@
 """Pictures of a run: contact sheets, learning curves, and single images as the paper's code."""
 
-import json
 import pathlib
 from collections.abc import Mapping
 
@@ -9,9 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bginv.artefacts import write_file
+from bginv.training.progress import read_metrics
 
 INCHES_PER_IMAGE = 1.1
-NOT_LOSSES = {"phase", "step", "epoch", "images_per_second"}
+NOT_LOSSES = {"phase", "step", "epoch", "images_per_second", "seconds"}
 
 
 def write_sheet(path: pathlib.Path, rows: Mapping[str, np.ndarray], title: str) -> None:
@@ -46,7 +46,7 @@ def write_learning_curves(path: pathlib.Path, metrics_file: pathlib.Path) -> Non
         path: PNG to write.
         metrics_file: JSON lines of a run.
     """
-    records = [json.loads(line) for line in metrics_file.read_text("utf-8").splitlines()]
+    records = read_metrics(metrics_file)
     phases = list(dict.fromkeys(record["phase"] for record in records))
     figure = Figure((4.5 * len(phases), 3.4), layout="constrained")
     axes = figure.subplots(1, len(phases), squeeze=False)[0]

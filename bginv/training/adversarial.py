@@ -8,8 +8,9 @@ from bginv.models.background_generator import build_background_generator, genera
 from bginv.ops.augment import Augmentation, grow_masks
 from bginv.ops.compositing import composite
 from bginv.ops.losses import brightness_penalty, cross_entropy, reverse_gradient
+from bginv.ops.replicas import own_rows
 from bginv.recipes import AdversarialSettings
-from bginv.training.loop import Method
+from bginv.training.method import Method
 
 
 class Adversary:
@@ -74,7 +75,8 @@ class AdversarialTraining(Method):
         settings: AdversarialSettings,
         steps: int,
     ):
-        self.classifier, self.image_shape, self.settings = classifier, image_shape, settings
+        super().__init__(settings)
+        self.classifier, self.image_shape = classifier, image_shape
         self.align_masks = settings.align_masks
         self.augmentation = Augmentation(flip=settings.flip)
         self.optimizer = _classifier_optimizer(settings, steps)
@@ -93,6 +95,19 @@ class AdversarialTraining(Method):
                 f"leaves {injected} images for {len(self.adversaries)} generators; "
                 "raise the one, lower the other, or give fewer --tiles"
             )
+
+    @property
+    def models(self) -> list[keras.Model]:
+        """See `Method.models`."""
+        return [self.classifier, *(adversary.generator for adversary in self.adversaries)]
+
+    def state(self) -> dict[str, object]:
+        """See `Method.state`."""
+        state = {"classifier": self.classifier, "optimizer": self.optimizer}
+        for adversary in self.adversaries:
+            name = adversary.generator.name
+            state |= {name: adversary.generator, f"{name}_optimizer": adversary.optimizer}
+        return state
 
     def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Grow the masks at random, then see `Method.augment_batch`."""
@@ -142,16 +157,12 @@ class AdversarialTraining(Method):
 
     def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Method.train_step`."""
-        players = [self.classifier, *(adversary.generator for adversary in self.adversaries)]
-        optimizers = [self.optimizer, *(adversary.optimizer for adversary in self.adversaries)]
         with tf.GradientTape() as tape:
             backgrounds = self._backgrounds(batch, seed)
             losses = self.losses(batch["image"], batch["label"], batch["mask"], backgrounds)
-        variables = [player.trainable_variables for player in players]
-        for optimizer, gradients, weights in zip(
-            optimizers, tape.gradient(losses["loss"], variables), variables, strict=True
-        ):
-            optimizer.apply(gradients, weights)
+        players = [(self.optimizer, self.classifier)]
+        players += [(adversary.optimizer, adversary.generator) for adversary in self.adversaries]
+        self.descend(tape, losses["loss"], players)
         return losses
 
     def before_step(self, step: int) -> None:
@@ -188,14 +199,13 @@ class AdversarialTraining(Method):
             float32 [N_i, H, W, C] tensors, one for each generator that gets a share (one where
             there is no generator).
         """
-        shape = [count, *self.image_shape]
         match self.settings.back:
             case "black":
-                return [tf.zeros(shape)]
-            case "noise" if self.settings.noise == "normal":
-                return [tf.random.stateless_normal(shape, seed)]
+                return [tf.zeros([count, *self.image_shape])]
             case "noise":
-                return [tf.random.stateless_uniform(shape, seed)]
+                normal = self.settings.noise == "normal"
+                draw = tf.random.stateless_normal if normal else tf.random.stateless_uniform
+                return [own_rows(lambda n: draw([n, *self.image_shape], seed), count)]
         shares = np.array_split(np.arange(count), len(self.adversaries))
         return [
             adversary.draw(len(share), tf.random.fold_in(seed, i))

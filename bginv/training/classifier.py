@@ -6,7 +6,7 @@ import tensorflow as tf
 from bginv.ops.augment import Augmentation
 from bginv.ops.losses import cross_entropy
 from bginv.recipes import ClassifierSettings
-from bginv.training.loop import Method
+from bginv.training.method import Method
 
 
 class ClassifierTraining(Method):
@@ -20,17 +20,26 @@ class ClassifierTraining(Method):
     name = "classifier"
 
     def __init__(self, classifier: keras.Model, settings: ClassifierSettings):
+        super().__init__(settings)
         self.classifier = classifier
         self.optimizer = keras.optimizers.Adam(settings.learning_rate)
         self.optimizer.build(classifier.trainable_variables)
         self.augmentation = Augmentation(flip=settings.flip)
 
+    @property
+    def models(self) -> list[keras.Model]:
+        """See `Method.models`."""
+        return [self.classifier]
+
+    def state(self) -> dict[str, object]:
+        """See `Method.state`."""
+        return {"classifier": self.classifier, "optimizer": self.optimizer}
+
     def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Method.train_step`."""
         del seed
-        variables = self.classifier.trainable_variables
         with tf.GradientTape() as tape:
             logits = self.classifier(batch["image"], training=True)
             loss = cross_entropy(batch["label"], logits)
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        self.descend(tape, loss, [(self.optimizer, self.classifier)])
         return {"loss": loss}

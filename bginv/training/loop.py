@@ -1,58 +1,22 @@
 """The loop that every method shares."""
 
-import abc
 import math
 import pathlib
+import signal
 import time
 from collections.abc import Callable
 
 import tensorflow as tf
+from absl import logging
 
 from bginv.data.sources import Source
-from bginv.ops.augment import Augmentation, augment
 from bginv.recipes import PhaseSettings
+from bginv.training.checkpoints import Checkpoints
+from bginv.training.distribution import is_chief, num_workers, send_from_chief
+from bginv.training.interrupts import Interrupted, StopRequest
+from bginv.training.method import Method
+from bginv.training.precision import computing_in
 from bginv.training.progress import Progress
-
-
-class Method(abc.ABC):
-    """What the loop asks of a method: its step, and what happens between steps.
-
-    Attributes:
-        name: of the phase, for reports.
-        augmentation: ranges of the random transforms.
-        align_masks: augment image and mask together, not the image alone.
-    """
-
-    name: str
-    augmentation: Augmentation
-    align_masks: bool = True
-
-    def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The batch with augmented images; apart from the step, as XLA has no affine transforms."""
-        masks = batch.get("mask") if self.align_masks else None
-        images, warped = augment(batch["image"], seed, self.augmentation, masks)
-        return {**batch, "image": images, **({} if warped is None else {"mask": warped})}
-
-    @abc.abstractmethod
-    def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Update the method's models once; traced inside a `tf.function`.
-
-        Args:
-            batch: augmented records of a `Source`, with static shapes.
-            seed: int32 [2], another one at each step.
-
-        Returns:
-            Scalars to report.
-        """
-
-    def before_step(self, step: int) -> None:  # noqa: B027 - most methods have nothing to do
-        """Called in Python before a step that `next_event` named."""
-
-    def next_event(self, step: int) -> int | None:  # noqa: B027
-        """The first step after `step` that needs `before_step`, or None."""
-
-    def finish(self) -> None:  # noqa: B027
-        """Called once after the last step."""
 
 
 def steps_per_epoch(num_records: int, batch_size: int) -> int:
@@ -71,75 +35,230 @@ def train(
     settings: PhaseSettings,
     metrics_file: pathlib.Path | None = None,
     on_epoch_end: Callable[[int], None] | None = None,
+    checkpoints: pathlib.Path | None = None,
 ) -> None:
-    """Run a method over shuffled batches of a source.
+    """Run a method over shuffled batches of a source, from the last checkpoint on.
 
     Args:
         method: it owns the models.
         source: training records.
-        settings: `steps` or `epochs`, `batchsize`, `seed`, `steps_per_call`.
+        settings: of the phase; those of `PhaseSettings` matter here.
         metrics_file: JSON lines are appended to it.
         on_epoch_end: is given the number of the epoch, from 1.
+        checkpoints: their folder; None keeps none.
 
     Raises:
         FloatingPointError: a loss that is not finite.
+        Interrupted: SIGINT or SIGTERM came, and the last step is saved.
+        ConnectionError: another worker was lost.
+        OSError: a checkpoint cannot be written.
     """
-    epoch_steps = steps_per_epoch(len(source), settings.batchsize)
-    steps = total_steps(settings, len(source))
-    batches = iter(source.batches(settings.batchsize, shuffle=True, seed=settings.seed))
-    run_steps = _compile(method, settings.seed)
-    step = 0
-    with Progress(method.name, steps, settings.batchsize, metrics_file) as progress:
-        while step < steps:
-            epoch_end = (step // epoch_steps + 1) * epoch_steps
-            event = method.next_event(step)
-            stops = [steps, step + settings.steps_per_call, event]
-            if on_epoch_end:
-                stops.append(epoch_end)
-            stop = min(candidate for candidate in stops if candidate is not None)
-            began = time.monotonic()
+    _Training(method, source, settings, checkpoints).run(metrics_file, on_epoch_end)
+
+
+class _Training:
+    """One call of `train`."""
+
+    def __init__(
+        self,
+        method: Method,
+        source: Source,
+        settings: PhaseSettings,
+        checkpoints: pathlib.Path | None,
+    ):
+        self.method, self.source, self.settings = method, source, settings
+        self.epoch_steps = steps_per_epoch(len(source), settings.batchsize)
+        self.steps = total_steps(settings, len(source))
+        self.stop_request = StopRequest()
+        self.checkpoints = Checkpoints(
+            checkpoints if is_chief(method.strategy) else None,
+            method.state(),
+            settings.checkpoint_steps,
+            settings.checkpoint_minutes,
+        )
+        self.step = send_from_chief(
+            method.strategy, self.checkpoints.restore(), _variables(method.state())
+        )
+
+    def run(
+        self, metrics_file: pathlib.Path | None, on_epoch_end: Callable[[int], None] | None
+    ) -> None:
+        """See `train`."""
+        if self.step < self.steps:
+            self._run_steps(metrics_file, on_epoch_end)
+            self.checkpoints.save(self.steps)
+        else:
+            logging.info("%s: all %d steps are done", self.method.name, self.steps)
+        self.method.finish()
+
+    def _run_steps(
+        self, metrics_file: pathlib.Path | None, on_epoch_end: Callable[[int], None] | None
+    ) -> None:
+        method, settings = self.method, self.settings
+        batches = _distributed_batches(method, self.source, settings, self.step)
+        run_steps = _compile(method, settings, self.stop_request.flag)
+        progress = Progress(method.name, self.step, self.steps, settings.batchsize, metrics_file)
+        with progress, self.stop_request:
+            while self.step < self.steps:
+                epoch = self.step // self.epoch_steps + 1
+                stop = self._next_stop(epoch if on_epoch_end else None)
+                began, start = time.monotonic(), self.step
+                means, stopping = self._call(run_steps, batches, stop)
+                seconds = time.monotonic() - began
+                reached_epoch = math.ceil(self.step / self.epoch_steps)
+                progress.update(self.step, self.step - start, seconds, reached_epoch, means)
+                if on_epoch_end and self.step in (epoch * self.epoch_steps, self.steps):
+                    progress.clear()
+                    on_epoch_end(epoch)
+                if self.step == method.next_event(start) and self.step < self.steps:
+                    method.before_step(self.step)
+                if stopping or self.checkpoints.is_due(self.step):
+                    self.checkpoints.save(self.step)
+                if stopping:
+                    self._raise_interrupted()
+
+    def _next_stop(self, epoch: int | None) -> int:
+        """The step to return to Python after: there is a report, an event or a checkpoint."""
+        per_call = self.settings.steps_per_call
+        candidates = [
+            self.steps,
+            (self.step // per_call + 1) * per_call,
+            self.method.next_event(self.step),
+            self.checkpoints.next_step(self.step),
+            epoch and epoch * self.epoch_steps,
+        ]
+        return min(candidate for candidate in candidates if candidate is not None)
+
+    def _call(self, run_steps: Callable, batches, stop: int) -> tuple[dict[str, float], bool]:
+        """Train up to step `stop`, or less; the means of the metrics, and whether to end here."""
+        start = self.step
+        try:
             # tensors, as Python numbers would be traced anew at each call
-            means = run_steps(batches, tf.constant(step), tf.constant(stop))
-            metrics = {name: float(value) for name, value in means.items()}
-            seconds = time.monotonic() - began
-            _check_finite(metrics, method.name, step, stop)
-            epoch = math.ceil(stop / epoch_steps)
-            progress.update(stop, stop - step, seconds, epoch, metrics)
-            step = stop
-            if on_epoch_end and step in (epoch_end, steps):
-                progress.clear()
-                on_epoch_end(epoch)
-            if step == event and step < steps:
-                method.before_step(step)
-    method.finish()
+            sums, reached, stopping = run_steps(batches, tf.constant(start), tf.constant(stop))
+        except tf.errors.OpError as error:
+            if num_workers(self.method.strategy) == 1 or not _tells_lost_worker(error):
+                raise
+            raise ConnectionError(
+                f"{self.method.name}: another worker was lost after step {start} "
+                f"({error.message.splitlines()[0]}); {self.checkpoints.last()}; start every worker "
+                "again with the same command to go on from there"
+            ) from error
+        self.step = int(reached)
+        means = {name: float(total) / (self.step - start) for name, total in sums.items()}
+        self._check_finite(means)
+        return means, bool(stopping)
+
+    def _check_finite(self, metrics: dict[str, float]) -> None:
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                precision = self.settings.precision
+                wider = "" if precision == "float32" else ", --precision float32"
+                raise FloatingPointError(
+                    f"{self.method.name}: {name} is {value} at step {self.step} of {self.steps}; "
+                    f"{self.checkpoints.last()}; the same settings would fail again: try a smaller "
+                    f"--learning-rate{wider} or a larger --batchsize"
+                )
+
+    def _raise_interrupted(self) -> None:
+        number = self.stop_request.signal_number
+        name = signal.Signals(number).name if number else "another worker's signal"
+        kept = self.checkpoints.folder or not is_chief(self.method.strategy)
+        remedy = (
+            "the same command goes on from there"
+            if kept
+            else "nothing is kept: only a command with --run-dir or --output can go on"
+        )
+        raise Interrupted(
+            number or signal.SIGTERM,
+            f"{self.method.name}: {name} after step {self.step} of {self.steps}; {remedy}",
+        )
 
 
-def _compile(method: Method, seed: int) -> Callable:
-    """Steps `start` to `stop` in one call, with the means of their metrics."""
-    # XLA raises the speed on GPUs and halves that of these convolutions on CPUs.
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    train_step = tf.function(method.train_step, jit_compile=on_gpu, autograph=False)
+def _distributed_batches(method: Method, source: Source, settings: PhaseSettings, start: int):
+    """An iterator over batches for each replica, from batch number `start` on."""
+
+    def batches_of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        local = context.num_replicas_in_sync // context.num_input_pipelines
+        first = context.input_pipeline_id * local
+        return source.batches(
+            settings.batchsize,
+            shuffle=True,
+            seed=settings.seed,
+            start=start,
+            replicas=range(first, first + local),
+            num_replicas=context.num_replicas_in_sync,
+        )
+
+    return iter(method.strategy.distribute_datasets_from_function(batches_of_worker))
+
+
+def _compile(method: Method, settings: PhaseSettings, stop_flag: tf.Variable) -> Callable:
+    """Steps `start` to `stop` in one call.
+
+    Gives the sums of their metrics, the step reached, and whether a stop was asked for. It ends
+    early for that, and at a metric that is not finite.
+    """
+    strategy = method.strategy
+    several_workers = num_workers(strategy) > 1
+    train_step = method.train_step
+    if _with_xla(settings, strategy):
+        train_step = tf.function(train_step, jit_compile=True, autograph=False)
+
+    def replica_step(batch: dict[str, tf.Tensor], step: tf.Tensor) -> dict[str, tf.Tensor]:
+        seeds = tf.random.split(tf.random.fold_in(tf.constant([settings.seed, 0]), step), 2)
+        metrics = train_step(method.augment_batch(batch, seeds[0]), seeds[1])
+        # all workers have to end with the same step
+        return {**metrics, "": tf.identity(stop_flag)} if several_workers else metrics
 
     @tf.function(autograph=False)
-    def one_step(batches, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        seeds = tf.random.split(tf.random.fold_in(tf.constant([seed, 0]), step), 2)
-        return train_step(method.augment_batch(next(batches), seeds[0]), seeds[1])
+    def one_step(batches, step: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        with computing_in(settings.precision, method.models):
+            per_replica = strategy.run(replica_step, args=(next(batches), step))
+        stopping = (
+            strategy.reduce("SUM", per_replica.pop(""), axis=None)
+            if several_workers
+            else stop_flag.read_value()
+        )
+        metrics = {
+            name: strategy.reduce("MEAN", value, axis=None) for name, value in per_replica.items()
+        }
+        finite = tf.reduce_all(tf.math.is_finite(tf.stack(list(metrics.values()))))
+        return metrics, stopping > 0, finite
 
     @tf.function(reduce_retracing=True)
-    def run_steps(batches, start: tf.Tensor, stop: tf.Tensor) -> dict[str, tf.Tensor]:
-        sums = one_step(batches, start)
-        for step in tf.range(start + 1, stop):
-            latest = one_step(batches, step)
+    def run_steps(batches, start: tf.Tensor, stop: tf.Tensor):
+        sums, stopping, finite = one_step(batches, start)
+        step = start + 1
+        while step < stop and finite and not stopping:
+            latest, stopping, finite = one_step(batches, step)
             sums = {name: sums[name] + latest[name] for name in sums}
-        return {name: total / tf.cast(stop - start, total.dtype) for name, total in sums.items()}
+            step += 1
+        return sums, step, stopping
 
     return run_steps
 
 
-def _check_finite(metrics: dict[str, float], phase: str, start: int, stop: int) -> None:
-    for name, value in metrics.items():
-        if not math.isfinite(value):
-            raise FloatingPointError(
-                f"{phase}: {name} is {value} between steps {start + 1} and {stop}; "
-                "try a smaller --learning-rate or a larger --batchsize"
-            )
+def _with_xla(settings: PhaseSettings, strategy: tf.distribute.Strategy) -> bool:
+    """XLA raises the speed on GPUs and halves that of these convolutions on CPUs."""
+    if settings.xla != "auto":
+        return settings.xla == "on"
+    return bool(tf.config.list_physical_devices("GPU")) and strategy.num_replicas_in_sync == 1
+
+
+def _variables(state: dict[str, object]) -> list[tf.Variable]:
+    return [
+        variable
+        for value in state.values()
+        for variable in (value.variables if hasattr(value, "variables") else [value])
+    ]
+
+
+def _tells_lost_worker(error: tf.errors.OpError) -> bool:
+    lost = (
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError,
+        tf.errors.InternalError,
+        tf.errors.UnavailableError,
+    )
+    return isinstance(error, lost)

@@ -9,7 +9,7 @@ from bginv.ops.augment import Augmentation
 from bginv.ops.binarize import binarize
 from bginv.ops.losses import area_loss, cross_entropy, total_variation
 from bginv.recipes import MaskSettings
-from bginv.training.loop import Method
+from bginv.training.method import Method
 
 MASK_BATCH = 256
 
@@ -26,10 +26,20 @@ class MaskTraining(Method):
     name = "masks"
 
     def __init__(self, unet: keras.Model, classifier: keras.Model, settings: MaskSettings):
-        self.unet, self.classifier, self.settings = unet, classifier, settings
+        super().__init__(settings)
+        self.unet, self.classifier = unet, classifier
         self.optimizer = keras.optimizers.Adam(settings.learning_rate)
         self.optimizer.build(unet.trainable_variables)
         self.augmentation = Augmentation(flip=settings.flip)
+
+    @property
+    def models(self) -> list[keras.Model]:
+        """See `Method.models`."""
+        return [self.unet, self.classifier]
+
+    def state(self) -> dict[str, object]:
+        """See `Method.state`."""
+        return {"unet": self.unet, "optimizer": self.optimizer}
 
     def losses(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """Terms of the loss, and their weighted sum as "loss".
@@ -51,10 +61,9 @@ class MaskTraining(Method):
     def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Method.train_step`."""
         del seed
-        variables = self.unet.trainable_variables
         with tf.GradientTape() as tape:
             losses = self.losses(batch["image"], batch["label"])
-        self.optimizer.apply(tape.gradient(losses["loss"], variables), variables)
+        self.descend(tape, losses["loss"], [(self.optimizer, self.unet)])
         return losses
 
 

@@ -8,6 +8,8 @@ import time
 import tqdm
 from absl import logging
 
+from bginv.artefacts import write_text
+
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -16,20 +18,35 @@ class Progress:
 
     Args:
         phase: its name.
-        steps: how many it will take.
+        done: steps of an earlier command; what the file holds beyond them is removed.
+        steps: how many it will take in all.
         batch_size: images a step, for the speed.
         metrics_file: JSON lines are appended to it; None writes none.
     """
 
     def __init__(
-        self, phase: str, steps: int, batch_size: int, metrics_file: pathlib.Path | None = None
+        self,
+        phase: str,
+        done: int,
+        steps: int,
+        batch_size: int,
+        metrics_file: pathlib.Path | None = None,
     ):
         self._phase, self._steps, self._batch_size = phase, steps, batch_size
+        if metrics_file and metrics_file.exists():
+            _remove_beyond(metrics_file, phase, done)
         self._metrics = metrics_file and metrics_file.open("a", encoding="utf-8")
         on_terminal = sys.stderr.isatty()
         self._bar = tqdm.tqdm(
-            total=steps, desc=phase, unit="step", file=sys.stderr, disable=not on_terminal
+            total=steps,
+            initial=done,
+            desc=phase,
+            unit="step",
+            file=sys.stderr,
+            disable=not on_terminal,
         )
+        if done:
+            logging.info("%s goes on after step %d of %d", phase, done, steps)
         self._plain = not on_terminal
         self._last_line = time.monotonic()
 
@@ -61,7 +78,8 @@ class Progress:
         speed = taken * self._batch_size / max(seconds, 1e-9)
         if self._metrics:
             record = {"phase": self._phase, "step": step, "epoch": epoch, **metrics}
-            self._metrics.write(json.dumps({**record, "images_per_second": round(speed, 1)}) + "\n")
+            speeds = {"images_per_second": round(speed, 1), "seconds": round(seconds, 4)}
+            self._metrics.write(json.dumps({**record, **speeds}) + "\n")
             self._metrics.flush()
         shown = {name: f"{value:.4f}" for name, value in metrics.items()}
         shown["images/s"] = f"{speed:.0f}"
@@ -72,3 +90,32 @@ class Progress:
             losses = "  ".join(f"{name} {value}" for name, value in shown.items())
             done = f"step {step}/{self._steps}  epoch {epoch}"
             logging.info("%s  %s  %s", self._phase, done, losses)
+
+
+def read_metrics(metrics_file: pathlib.Path) -> list[dict]:
+    """Records of a metrics file; a last line that a crash cut is left out."""
+    records = []
+    for line in metrics_file.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            logging.warning("%s: a line cannot be read and is left out", metrics_file)
+    return records
+
+
+def training_seconds(metrics_file: pathlib.Path) -> dict[str, float]:
+    """How long the steps of each phase took, over all commands that took part."""
+    seconds: dict[str, float] = {}
+    for record in read_metrics(metrics_file):
+        seconds[record["phase"]] = seconds.get(record["phase"], 0.0) + record["seconds"]
+    return {phase: round(taken, 1) for phase, taken in seconds.items()}
+
+
+def _remove_beyond(metrics_file: pathlib.Path, phase: str, done: int) -> None:
+    """Remove what a phase reported after its last checkpoint: it will report it again."""
+    kept = [
+        record
+        for record in read_metrics(metrics_file)
+        if record["phase"] != phase or record["step"] <= done
+    ]
+    write_text(metrics_file, "".join(json.dumps(record) + "\n" for record in kept))

@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from bginv.ops.augment import Augmentation
 from bginv.recipes import ClassifierSettings
-from bginv.training.loop import Method, steps_per_epoch, total_steps, train
+from bginv.training.loop import steps_per_epoch, total_steps, train
+from bginv.training.method import Method
 
 
 class Counting(Method):
@@ -16,10 +17,18 @@ class Counting(Method):
     augmentation = Augmentation(0, 0, 0, False, 0)
 
     def __init__(self, diverges_at: int | None = None, event_every: int | None = None):
+        super().__init__(settings())
         self.steps = tf.Variable(0)
         self.seen = tf.Variable(tf.zeros([24], tf.int32))
         self.diverges_at, self.event_every = diverges_at, event_every
         self.events, self.seeds, self.finished = [], [], False
+
+    @property
+    def models(self):
+        return []
+
+    def state(self):
+        return {"steps": self.steps, "seen": self.seen}
 
     def train_step(self, batch, seed):
         self.steps.assign_add(1)
@@ -99,7 +108,7 @@ def test_metrics_are_means_over_the_steps_of_a_call(squares, tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_training(squares):
     method = Counting(diverges_at=4)
     with pytest.raises(
-        FloatingPointError, match="counting: loss is nan between steps 4 and 6.*try"
+        FloatingPointError, match="counting: loss is nan at step 4 of 45; no checkpoint.*try"
     ):
         train(method, squares.train, settings(epochs=9, steps_per_call=3))
     assert not method.finished

@@ -12,7 +12,7 @@ class Terminal(io.StringIO):
 
 
 def report(steps: int) -> None:
-    with Progress("masks", steps, 8) as progress:
+    with Progress("masks", 0, steps, 8) as progress:
         progress.update(1, 1, 0.5, 1, {"loss": 0.5})
         if steps == 2:
             progress.update(2, 1, 0.5, 1, {"loss": 0.25})

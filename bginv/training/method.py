@@ -1,0 +1,99 @@
+"""What the loop asks of a method."""
+
+import abc
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from bginv.ops.augment import Augmentation, augment
+from bginv.recipes import PhaseSettings
+from bginv.training.precision import LossScale
+
+Player = tuple[keras.Optimizer, keras.Model]
+
+
+class Method(abc.ABC):
+    """A training method: its step, and what happens between steps.
+
+    Made in the scope of a `tf.distribute` strategy, it is trained under that strategy.
+
+    Args:
+        settings: of the phase.
+
+    Attributes:
+        name: of the phase, for reports.
+        augmentation: ranges of the random transforms.
+        align_masks: augment image and mask together, not the image alone.
+        strategy: the one that the method was made under.
+    """
+
+    name: str
+    augmentation: Augmentation
+    align_masks: bool = True
+
+    def __init__(self, settings: PhaseSettings):
+        self.settings = settings
+        self.strategy = tf.distribute.get_strategy()
+        self.loss_scale = LossScale() if settings.precision == "float16" else None
+
+    @property
+    @abc.abstractmethod
+    def models(self) -> list[keras.Model]:
+        """Every model that a step runs, frozen ones too."""
+
+    @abc.abstractmethod
+    def state(self) -> dict[str, object]:
+        """What a step changes, by name: models, optimizers, `tf.Module`s and variables."""
+
+    def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The batch with augmented images; apart from the step, as XLA has no affine transforms."""
+        masks = batch.get("mask") if self.align_masks else None
+        images, warped = augment(batch["image"], seed, self.augmentation, masks)
+        return {**batch, "image": images, **({} if warped is None else {"mask": warped})}
+
+    @abc.abstractmethod
+    def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Update the method's models once; traced inside a `tf.function`.
+
+        Args:
+            batch: augmented records of a `Source`, with static shapes; a replica's share of them.
+            seed: int32 [2], another one at each step, the same on all replicas.
+
+        Returns:
+            Scalars to report, means over the batch.
+        """
+
+    def descend(self, tape: tf.GradientTape, loss: tf.Tensor, players: Sequence[Player]) -> None:
+        """Move the weights of each player down the gradient of the loss over the whole batch.
+
+        Args:
+            tape: it recorded the loss.
+            loss: scalar, the mean over this replica's share of the batch.
+            players: optimizers and whose weights they move.
+        """
+        variables = [model.trainable_variables for _, model in players]
+        # optimizers add up the gradients of the replicas
+        num_replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        factor = None if num_replicas == 1 else tf.constant(1 / num_replicas)
+        if self.loss_scale:
+            factor = self.loss_scale.scale / num_replicas
+        gradients = tape.gradient(loss, variables, factor)
+        updates = [
+            (optimizer, *parts)
+            for (optimizer, _), *parts in zip(players, gradients, variables, strict=True)
+        ]
+        if self.loss_scale:
+            self.loss_scale.apply(updates)
+            return
+        for optimizer, own_gradients, weights in updates:
+            optimizer.apply(own_gradients, weights)
+
+    def before_step(self, step: int) -> None:  # noqa: B027 - most methods have nothing to do
+        """Called in Python before a step that `next_event` named."""
+
+    def next_event(self, step: int) -> int | None:  # noqa: B027
+        """The first step after `step` that needs `before_step`, or None."""
+
+    def finish(self) -> None:  # noqa: B027
+        """Called once after the last step."""
