@@ -151,8 +151,11 @@ def _prepare(given: dict) -> Callable[[], None]:
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     with _quiet_start():
         # after the arguments are checked, because it takes seconds
+        import tensorflow as tf
+
         from bginv.training.distribution import make_strategy
 
+        tf.get_logger().setLevel("WARNING")
         strategy = make_strategy(given.get("distribute", "none"))
     from bginv import commands, pipeline
 
@@ -204,8 +207,11 @@ def _quiet_start() -> Iterator[None]:
 
 
 def _fail(error: BaseException, code: int) -> int:
-    # TensorFlow's errors go on with the graph
-    text = str(getattr(error, "message", error)).strip()
+    text = str(error).strip()
+    if hasattr(error, "message"):  # TensorFlow's errors go on with the graph
+        from bginv.data.files import input_error
+
+        text = input_error(error) or error.message.strip()
     message = text.splitlines()[0] if text else type(error).__name__
     program = os.path.basename(sys.argv[0]).replace("__main__.py", "bginv")
     print(f"{program}: error: {message}", file=sys.stderr)

@@ -112,7 +112,7 @@ def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strate
     folder.check_inputs(_inputs(dataset, *models))
 
     def train() -> dict[str, keras.Model]:
-        source = masked_source(dataset, unet, settings, photographs)
+        source = masked_source(dataset, unet, settings, photographs, folder)
         run_adversarial_phase(method, unet, source, dataset, settings, folder)
         generators = [adversary.generator for adversary in method.adversaries]
         return {**dict(zip(generator_files, generators, strict=False)), settings.output: classifier}
@@ -130,11 +130,9 @@ def of_worker(settings: CommonSettings, strategy: tf.distribute.Strategy) -> Com
         check_replicas(settings, strategy)
     if is_chief(strategy):
         return settings
-    silent = {"run_dir": None, "output": None, "debug": False, "imsave": False, "evaluate_every": 0}
-    known = {field.name for field in dataclasses.fields(settings)}
-    return dataclasses.replace(
-        settings, **{name: value for name, value in silent.items() if name in known}
-    )
+    if isinstance(settings, PhaseSettings):
+        settings = dataclasses.replace(settings, output=None)
+    return dataclasses.replace(settings, run_dir=None)
 
 
 def open_folder(settings: PhaseSettings, phase: str) -> RunFolder:
@@ -198,7 +196,9 @@ def load_photographs(settings: AdversarialSettings, dataset: Dataset) -> Photogr
         return None
     if settings.backgrounds is None:
         raise ValueError("back = real needs --backgrounds with a folder of photographs")
-    return Photographs(settings.backgrounds, dataset.image_shape, settings.crops)
+    return Photographs(
+        settings.backgrounds, dataset.image_shape, settings.crops, settings.skip_bad_files
+    )
 
 
 def masked_source(
@@ -206,9 +206,12 @@ def masked_source(
     unet: keras.Model | None,
     settings: AdversarialSettings,
     photographs: Photographs | None,
+    folder: RunFolder,
 ) -> Source:
     """Training images with their masks, computed once, and photographs where they are used."""
-    source = with_generated_masks(dataset.train, unet, settings.binarize, settings.area)
+    source = with_generated_masks(
+        dataset.train, unet, settings.binarize, settings.area, folder.masks
+    )
     return WithBackgrounds(source, photographs) if photographs else source
 
 

@@ -23,6 +23,7 @@ from bginv.report.pictures import write_image, write_sheet
 from bginv.run_folder import RunFolder
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
+from bginv.training.distribution import is_chief
 from bginv.training.loop import train
 from bginv.training.masks import MaskTraining, soft_and_binary_masks
 from bginv.training.method import Method
@@ -102,8 +103,14 @@ def _train(
     folder: RunFolder,
     on_epoch_end: Callable[[int], None] | None,
 ) -> None:
+    if on_epoch_end and not is_chief(method.strategy):
+        on_epoch_end = _do_nothing  # but return to Python at the same steps as the chief
     checkpoints = folder.checkpoints(method.name)
     train(method, source, settings, folder.metrics_file, on_epoch_end, checkpoints)
+
+
+def _do_nothing(epoch: int) -> None:
+    del epoch
 
 
 def _evaluation_of_epochs(

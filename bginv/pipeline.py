@@ -94,7 +94,7 @@ class Pipeline:
             run_mask_phase(self._phase2, dataset, phases["masks"], folder, "masks")
             if folder.path:
                 save_model(self.unet, folder.path / "mask_unet.keras")
-        source = masked_source(dataset, self.unet, phases["adversarial"], self.photographs)
+        source = masked_source(dataset, self.unet, phases["adversarial"], self.photographs, folder)
         run_adversarial_phase(
             self._phase3, self.unet, source, dataset, phases["adversarial"], folder
         )

@@ -137,6 +137,11 @@ class RunFolder:
         """Folder of a phase's checkpoints, or None."""
         return self._state and self._state / "checkpoints" / phase
 
+    @property
+    def masks(self) -> pathlib.Path | None:
+        """Folder of the masks of images in files, or None."""
+        return self._state and self._state / "masks"
+
     def mark_trained(self) -> None:
         """From here on, the output may be there because this run wrote it."""
         if self._state:
@@ -149,7 +154,7 @@ class RunFolder:
             with contextlib.suppress(OSError):  # something of the user's may lie there
                 self._state.rmdir()
         elif self._state:
-            shutil.rmtree(self._state / "checkpoints", ignore_errors=True)
+            self._remove_folders()
             (self._state / "trained").unlink(missing_ok=True)
 
     @property
@@ -185,4 +190,8 @@ class RunFolder:
         for pattern in _ARTEFACTS:
             for old in self._state.glob(pattern):
                 old.unlink()
-        shutil.rmtree(self._state / "checkpoints", ignore_errors=True)
+        self._remove_folders()
+
+    def _remove_folders(self) -> None:
+        shutil.rmtree(self.checkpoints(""), ignore_errors=True)
+        shutil.rmtree(self.masks, ignore_errors=True)

@@ -5,20 +5,19 @@ import pathlib
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
-import keras
-import numpy as np
 import pytest
 
-from bginv.interop.model_files import save_model
-from bginv.models.classifier import build_classifier
-from bginv.models.mask_unet import build_mask_unet
+from tests.programs import (
+    assert_identical,
+    finish,
+    start,
+    wait_for_checkpoint,
+    write_models,
+    written_weights,
+)
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-SHAPE = (32, 32, 1)
 KILLS = int(os.environ.get("BGINV_SOAK_KILLS", "1"))
 SEED = int(os.environ.get("BGINV_SOAK_SEED", "0"))
 SMALL = ("--limit", "100", "--batchsize", "16", "--checkpoint-steps", "3", "--recipe", "tuned")
@@ -35,47 +34,8 @@ PHASES = {
 @pytest.fixture
 def models(tmp_path) -> pathlib.Path:
     """A folder with what phases 2 and 3 start from."""
-    save_model(build_classifier(SHAPE, 10, 1), tmp_path / "m1.keras")
-    save_model(build_mask_unet(SHAPE, 1), tmp_path / "u1.keras")
+    write_models(tmp_path)
     return tmp_path
-
-
-def start(folder: pathlib.Path, script: str, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / f"{script}.py"), *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
-
-
-def finish(process: subprocess.Popen) -> str:
-    """What a program that succeeds told."""
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    return out + err
-
-
-def wait_for_checkpoint(folder: pathlib.Path, process: subprocess.Popen) -> None:
-    while process.poll() is None and not list(folder.rglob("step-*.index")):
-        time.sleep(0.02)
-
-
-def weights(folder: pathlib.Path) -> dict[str, list[np.ndarray]]:
-    return {
-        path.name: keras.models.load_model(path).get_weights()
-        for path in sorted(folder.glob("m*.keras"))
-        if path.is_file() and path.name != "m1.keras"
-    }
-
-
-def assert_identical(found, expected) -> None:
-    assert found.keys() == expected.keys()
-    for name, arrays in expected.items():
-        for array, other in zip(arrays, found[name], strict=True):
-            np.testing.assert_array_equal(array, other, err_msg=name)
 
 
 @pytest.mark.parametrize("script", PHASES)
@@ -103,7 +63,7 @@ def test_a_killed_phase_ends_with_the_same_weights(models, tmp_path_factory, scr
             (killed / "m.keras").unlink()
     told = finish(start(killed, script, *arguments))
     assert KILLS > 1 or "goes on after step" in told
-    assert_identical(weights(killed), weights(calm))
+    assert_identical(written_weights(killed), written_weights(calm))
     assert {path.name for path in killed.iterdir()} == {path.name for path in calm.iterdir()}
 
 
@@ -122,6 +82,6 @@ def test_a_signal_saves_the_step_and_the_same_command_goes_on(models, number, co
         "the same command goes on from there"
     )
     assert f"goes on after step {step} of 150" in finish(start(models, "train1", *arguments))
-    interrupted = weights(models)
+    interrupted = written_weights(models)
     finish(start(models, "train1", *arguments, "--overwrite"))
-    assert_identical(weights(models), interrupted)
+    assert_identical(written_weights(models), interrupted)

@@ -1,15 +1,13 @@
 """Crops of the user's photographs, as backgrounds."""
 
-import concurrent.futures
 import os
-import pathlib
 from collections.abc import Sequence
 
 import tensorflow as tf
 
+from bginv.data.images import ENDINGS, readable_rows, scan, shown
 from bginv.data.sources import Source, rows_of
 
-ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".png"}
 CROPS = ("native", "any")
 CROPS_PER_PHOTOGRAPH = 8
 
@@ -22,21 +20,26 @@ class Photographs:
         image_shape: (H, W, C) of a crop.
         crops: "native" cuts H x W pixels as they are; "any" cuts a random share of the photograph
             and resizes it.
+        skip_bad_files: leave photographs out that cannot be read, with a warning.
 
     Raises:
         ValueError: not a folder that can be read, no photograph in it, or a broken one.
     """
 
-    def __init__(self, folder: str, image_shape: tuple[int, int, int], crops: str):
-        self.files = _find_photographs(folder)
-        self.image_shape = image_shape
-        self.crops = crops
+    def __init__(
+        self,
+        folder: str,
+        image_shape: tuple[int, int, int],
+        crops: str,
+        skip_bad_files: bool = False,
+    ):
         if crops not in CROPS:
             raise ValueError(f"crops must be one of {', '.join(CROPS)}; received {crops!r}")
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            for reason in pool.map(_reason_not_readable, self.files):
-                if reason:
-                    raise ValueError(reason)
+        self.image_shape, self.crops = image_shape, crops
+        files = scan(_find_photographs(folder))
+        self.files = files.take(readable_rows(files, skip_bad_files))
+        if not len(self.files):
+            raise ValueError(f"--backgrounds {shown(folder)} holds no photograph that can be read")
 
     def batches(self, batch_size: int, seed: int, start: int = 0) -> tf.data.Dataset:
         """Endless batches float32 [batch_size, H, W, C] in [0, 1], each a function of its number.
@@ -63,15 +66,15 @@ class Photographs:
         places = tf.random.stateless_uniform([num_photographs, CROPS_PER_PHOTOGRAPH, 3], place_seed)
 
         def crops_of(drawn: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-            photograph = self._decode(tf.gather(self.files, drawn[0]))
+            photograph = self._decode(drawn[0])
             return tf.map_fn(lambda place: self._cut(photograph, place), drawn[1])
 
         crops = tf.map_fn(crops_of, (chosen, places), fn_output_signature=tf.float32)
         return tf.reshape(crops, [-1, *self.image_shape])[:count]
 
-    def _decode(self, file: tf.Tensor) -> tf.Tensor:
+    def _decode(self, row: tf.Tensor) -> tf.Tensor:
         """Photograph float32 [h, w, C] in [0, 1], at least as large as a crop."""
-        pixels = tf.cast(_read(file), tf.float32) / 255.0
+        pixels = tf.cast(self.files.read(row), tf.float32) / 255.0
         if self.image_shape[-1] == 1:
             pixels = tf.image.rgb_to_grayscale(pixels)
         height, width, _ = self.image_shape
@@ -138,29 +141,25 @@ class WithBackgrounds(Source):
         return pairs.map(lambda records, background: {**records, "background": background})
 
 
-def _read(file: tf.Tensor) -> tf.Tensor:
-    return tf.io.decode_image(tf.io.read_file(file), channels=3, expand_animations=False)
-
-
-def _reason_not_readable(file: str) -> str | None:
-    """Why a file is no photograph; None if it is one."""
-    try:
-        _read(tf.constant(file))
-    except tf.errors.OpError as error:
-        return f"{file} cannot be read as a photograph: {error.message.splitlines()[0]}"
-    return None
-
-
 def _find_photographs(folder: str) -> list[str]:
-    root = pathlib.Path(folder)
-    if not root.is_dir() or not os.access(root, os.R_OK | os.X_OK):
-        raise ValueError(f"--backgrounds {folder} is not a folder that can be read")
+    root = os.path.expanduser(folder)
+    if not os.path.isdir(root):
+        raise ValueError(f"--backgrounds {shown(folder)} is not a folder that can be read")
     files = sorted(
-        str(path) for path in root.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file()
+        os.path.join(place, name)
+        for place, _, names in os.walk(root, onerror=_refuse_folder)
+        for name in names
+        if name.lower().endswith(ENDINGS) and not name.startswith(".")
     )
     if not files:
         raise ValueError(
-            f"--backgrounds {folder} holds no photograph; "
-            f"files that end in {', '.join(sorted(ENDINGS))} count"
+            f"--backgrounds {shown(folder)} holds no photograph; "
+            f"files that end in {', '.join(ENDINGS)} count"
         )
     return files
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise ValueError(
+        f"--backgrounds: {shown(error.filename)} is not a folder that can be read"
+    ) from error

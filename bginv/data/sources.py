@@ -66,6 +66,10 @@ class Source(abc.ABC):
         batched = indices.batch(batch_size, drop_remainder=shuffle)
         if num_replicas > 1:
             batched = batched.flat_map(lambda batch: rows_of(batch, replicas, num_replicas))
+        if shuffle:
+            # told, because several workers ask each other at every step where it is not known
+            endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+            batched = batched.apply(endless)
         return batched.map(self.gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
     def _epoch(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:

@@ -92,9 +92,7 @@ def generate_backgrounds(
         float32 [B, H, W, C] in (0, 1).
     """
     length = generator.input_shape[1]
-    noise = own_rows(
-        lambda n: tf.random.stateless_normal([n, tiles * tiles * length], seed), count
-    )
+    noise = own_rows(lambda n: tf.random.stateless_normal([n, tiles * tiles * length], seed), count)
     return backgrounds_from_noise(generator, tf.reshape(noise, [-1, length]), tiles)
 
 

@@ -87,12 +87,13 @@ class AdversarialTraining(Method):
         ]
         if len(set(settings.tiles)) < len(settings.tiles):
             raise ValueError(f"--tiles names a count twice: {','.join(map(str, settings.tiles))}")
-        self._num_clean = round(settings.batchsize * settings.clean_fraction)
-        injected = settings.batchsize - self._num_clean
+        share = settings.batchsize // self.strategy.num_replicas_in_sync
+        injected = self._num_injected(share)
         if injected < len(self.adversaries):
             raise ValueError(
-                f"--batchsize {settings.batchsize} with --clean-fraction {settings.clean_fraction} "
-                f"leaves {injected} images for {len(self.adversaries)} generators; "
+                f"--batchsize {settings.batchsize}, {share} a device, with "
+                f"--clean-fraction {settings.clean_fraction}, leaves {injected} images for "
+                f"{len(self.adversaries)} generators; "
                 "raise the one, lower the other, or give fewer --tiles"
             )
 
@@ -213,9 +214,12 @@ class AdversarialTraining(Method):
             if len(share)
         ]
 
+    def _num_injected(self, batch_size: int) -> int:
+        return batch_size - round(batch_size * self.settings.clean_fraction)
+
     def _backgrounds(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
         """Backgrounds for the part of the batch that does not stay clean."""
-        injected = batch["image"].shape[0] - self._num_clean
+        injected = self._num_injected(batch["image"].shape[0])
         if injected == 0:
             return []
         if self.settings.back == "real":

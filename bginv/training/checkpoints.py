@@ -76,8 +76,11 @@ class Checkpoints:
         return 0
 
     def next_step(self, step: int) -> int | None:
-        """The first step after `step` to save at, as far as steps decide."""
-        if not (self.folder and self._every_steps):
+        """The first step after `step` to save at, as far as steps decide.
+
+        The same for workers that keep nothing, as all have to return to Python at the same steps.
+        """
+        if not self._every_steps:
             return None
         return (step // self._every_steps + 1) * self._every_steps
 

@@ -1,7 +1,9 @@
 """Several devices, several machines: the strategy, and who writes."""
 
+import dataclasses
 import json
 import os
+import zlib
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -84,25 +86,44 @@ def check_replicas(settings: PhaseSettings, strategy: tf.distribute.Strategy) ->
         raise ValueError(f"--xla on is for one device; this command runs on {replicas}")
 
 
+def check_same_command(
+    strategy: tf.distribute.Strategy, settings: PhaseSettings, num_records: int
+) -> None:
+    """Raise on a worker whose settings or data are not the chief's: they would wait for ever.
+
+    Raises:
+        ValueError: it says so.
+    """
+    own = dataclasses.replace(settings, run_dir=None, output=None, data_dir=None)
+    number = zlib.crc32(repr((own, num_records)).encode())
+    if send_from_chief(strategy, number, []) != number:
+        raise ValueError(
+            "this worker has other settings or other data than the chief: start every worker with "
+            "the same command"
+        )
+
+
 def send_from_chief(
-    strategy: tf.distribute.Strategy, step: int, variables: Sequence[tf.Variable]
+    strategy: tf.distribute.Strategy, number: int, variables: Sequence[tf.Variable]
 ) -> int:
-    """Give every worker the chief's step and weights, so that it alone reads checkpoints."""
+    """Give every worker the chief's number and weights, so that it alone reads checkpoints."""
     if num_workers(strategy) == 1:
-        return step
+        return number
 
     @tf.function(autograph=False)
-    def send(value: tf.Tensor) -> tf.Tensor:
-        def own() -> tf.Tensor:
+    def send(values: list[tf.Tensor]) -> list[tf.Tensor]:
+        def own() -> list[tf.Tensor]:
             context = tf.distribute.get_replica_context()
             first = tf.equal(context.replica_id_in_sync_group, 0)
-            return tf.where(first, value, tf.zeros_like(value))
+            return [tf.where(first, value, tf.zeros_like(value)) for value in values]
 
-        return strategy.reduce("SUM", strategy.run(own), axis=None)
+        return [strategy.reduce("SUM", value, axis=None) for value in strategy.run(own)]
 
-    for variable in variables:
-        variable.assign(send(tf.convert_to_tensor(variable)))
-    return int(send(tf.constant(step, tf.int64)))
+    own_values = [tf.convert_to_tensor(variable) for variable in variables]
+    number, *values = send([tf.constant(number, tf.int64), *own_values])
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return int(number)
 
 
 def _cluster(strategy: tf.distribute.Strategy) -> dict[str, list[str]]:

@@ -9,10 +9,16 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import logging
 
+from bginv.data.files import input_error
 from bginv.data.sources import Source
 from bginv.recipes import PhaseSettings
 from bginv.training.checkpoints import Checkpoints
-from bginv.training.distribution import is_chief, num_workers, send_from_chief
+from bginv.training.distribution import (
+    check_same_command,
+    is_chief,
+    num_workers,
+    send_from_chief,
+)
 from bginv.training.interrupts import Interrupted, StopRequest
 from bginv.training.method import Method
 from bginv.training.precision import computing_in
@@ -72,12 +78,13 @@ class _Training:
         self.stop_request = StopRequest()
         self.checkpoints = Checkpoints(
             checkpoints if is_chief(method.strategy) else None,
-            method.state(),
+            method.checkpointed(),
             settings.checkpoint_steps,
             settings.checkpoint_minutes,
         )
+        check_same_command(method.strategy, settings, len(source))
         self.step = send_from_chief(
-            method.strategy, self.checkpoints.restore(), _variables(method.state())
+            method.strategy, self.checkpoints.restore(), _variables(method.checkpointed())
         )
 
     def run(
@@ -136,6 +143,12 @@ class _Training:
             # tensors, as Python numbers would be traced anew at each call
             sums, reached, stopping = run_steps(batches, tf.constant(start), tf.constant(stop))
         except tf.errors.OpError as error:
+            bad_file = input_error(error)
+            if bad_file:
+                raise ValueError(
+                    f"{self.method.name}: {bad_file}; {self.checkpoints.last()}; put the file back "
+                    "as it was and run the same command again"
+                ) from error
             if num_workers(self.method.strategy) == 1 or not _tells_lost_worker(error):
                 raise
             raise ConnectionError(

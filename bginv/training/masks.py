@@ -1,9 +1,18 @@
 """Phase 2: the mask generator, against a frozen classifier."""
 
+import atexit
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable
+
+import cv2
 import keras
 import numpy as np
 import tensorflow as tf
 
+from bginv.artefacts import write_file
+from bginv.data.files import FileSource
 from bginv.data.sources import ArraySource
 from bginv.ops.augment import Augmentation
 from bginv.ops.binarize import binarize
@@ -11,7 +20,7 @@ from bginv.ops.losses import area_loss, cross_entropy, total_variation
 from bginv.recipes import MaskSettings
 from bginv.training.method import Method
 
-MASK_BATCH = 256
+MASK_BATCH, FILE_MASK_BATCH = 256, 32
 
 
 class MaskTraining(Method):
@@ -68,15 +77,21 @@ class MaskTraining(Method):
 
 
 def with_generated_masks(
-    source: ArraySource, unet: keras.Model | None, method: str, area: float
-) -> ArraySource:
+    source: ArraySource | FileSource,
+    unet: keras.Model | None,
+    method: str,
+    area: float,
+    folder: pathlib.Path | None = None,
+) -> ArraySource | FileSource:
     """The source with a mask for each image, computed once.
 
     Args:
         source: images.
-        unet: see `soft_and_binary_masks`, as for the rest.
+        unet: see `soft_and_binary_masks`, as for the next two.
         method: of the binarization.
         area: for the method "quantile".
+        folder: where masks of a source in files go, as files; those that are there are kept. None
+            means a temporary one.
 
     Returns:
         A source with masks held as uint8, so soft masks are rounded to multiples of 1/255.
@@ -87,8 +102,28 @@ def with_generated_masks(
         _, masks = soft_and_binary_masks(images, unet, method, area)
         return tf.cast(tf.round(masks * 255), tf.uint8)
 
+    if isinstance(source, FileSource):
+        return source.with_masks(_write_masks(source, masks_of, folder))
     batches = source.batches(MASK_BATCH)
     return source.with_masks(np.concatenate([masks_of(batch["image"]) for batch in batches]))
+
+
+def _write_masks(
+    source: FileSource, masks_of: Callable[[tf.Tensor], tf.Tensor], folder: pathlib.Path | None
+) -> list[str]:
+    """A mask file for each record; the first of them that are there are not written again."""
+    if folder is None:
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="bginv-masks-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    files = [folder / f"{index}.png" for index in range(len(source))]
+    done = next((i for i, file in enumerate(files) if not file.exists()), len(files))
+    start = done // FILE_MASK_BATCH
+    for number, batch in enumerate(source.batches(FILE_MASK_BATCH, start=start), start):
+        masks = masks_of(batch["image"]).numpy()
+        for file, mask in zip(files[number * FILE_MASK_BATCH :], masks, strict=False):
+            _, encoded = cv2.imencode(".png", mask)
+            write_file(file, lambda temporary, held=encoded: held.tofile(temporary))
+    return list(map(str, files))
 
 
 def soft_and_binary_masks(

@@ -46,6 +46,11 @@ class Method(abc.ABC):
     def state(self) -> dict[str, object]:
         """What a step changes, by name: models, optimizers, `tf.Module`s and variables."""
 
+    def checkpointed(self) -> dict[str, object]:
+        """What a checkpoint holds: `state`, and the loss scale where there is one."""
+        scale = {"loss_scale": self.loss_scale} if self.loss_scale else {}
+        return {**self.state(), **scale}
+
     def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """The batch with augmented images; apart from the step, as XLA has no affine transforms."""
         masks = batch.get("mask") if self.align_masks else None

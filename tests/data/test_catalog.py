@@ -1,8 +1,11 @@
+import itertools
+
+import cv2
 import numpy as np
 import pytest
 
 import bginv
-from bginv.data.catalog import load_data, proof_name
+from bginv.data.catalog import check_name, load_data, proof_name
 from bginv.ops.patterns import BACKGROUNDS
 
 
@@ -49,8 +52,43 @@ def test_noises_start_with_the_clean_images(digits):
 
 
 def test_an_unknown_name_gets_the_nearest_one():
-    with pytest.raises(ValueError, match="did you mean 'digits'?.*Known: digits, digits_back"):
+    with pytest.raises(ValueError, match=r"mean 'digits'\? Known: digits, digits_back.*, folder:P"):
         load_data("digit")
+
+
+def test_a_folder_of_photographs_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for split, label, i in itertools.product(("train", "test"), "ab", range(10)):
+        folder = tmp_path / "photos" / split / label
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"{i}.png"), rng.integers(0, 256, (9, 9, 3), np.uint8))
+    data = load_data("folder:photos")
+    assert (len(data.train), data.image_shape, list(data.tests)) == (20, (64, 64, 3), ["test"])
+    few = load_data("folder:photos", limit=8, image_size=9)
+    assert few.train.labels.tolist() == data.train.labels[:8].tolist()
+    assert 0 < few.train.labels.sum() < 8 and len(few.tests["test"]) == 20
+    assert few.image_shape == (9, 9, 3)
+    (tmp_path / "photos" / "train" / "a" / "bad.png").write_bytes(b"")
+    assert len(load_data("folder:photos", skip_bad_files=True).train) == 20
+    with pytest.raises(ValueError, match="unknown dataset 'photos'; did you mean 'folder:photos'"):
+        load_data("photos")
+
+
+def test_the_name_of_a_folder_is_checked():
+    check_name("folder:anywhere")
+    with pytest.raises(ValueError, match="'folder:' needs the path of a folder"):
+        check_name("folder:")
+    with pytest.raises(FileNotFoundError, match="^nowhere does not exist; the layout is"):
+        load_data("folder:nowhere")
+    assert proof_name("folder:anywhere") == "folder:anywhere"
+
+
+def test_an_image_size_is_for_folders():
+    with pytest.raises(ValueError, match="for folder:PATH alone; digits has a size of its own"):
+        load_data("digits", image_size=64)
+    with pytest.raises(ValueError, match="image_size must be at least 8; received 7"):
+        load_data("folder:anywhere", image_size=7)
 
 
 def test_a_limit_below_one_is_refused():

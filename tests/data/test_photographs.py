@@ -1,3 +1,5 @@
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -65,7 +67,46 @@ def test_unreadable_folders_are_refused(tmp_path):
     with pytest.raises(ValueError, match="one of native, any; received 'all'"):
         Photographs(str(tmp_path), (8, 8, 1), "all")
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match="broken.png cannot be read as a photograph"):
+    with pytest.raises(ValueError, match="^1 of 2 image .*broken.png .it is not an image.; repair"):
+        Photographs(str(tmp_path), (8, 8, 1), "any")
+
+
+def test_bad_photographs_can_be_left_out(tmp_path, caplog):
+    (tmp_path / "broken.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="holds no photograph that can be read"):
+        Photographs(str(tmp_path), (8, 8, 1), "any", skip_bad_files=True)
+    caplog.clear()
+    write_photograph(tmp_path / "whole.png", 9, 9, (60, 60, 60))
+    photographs = Photographs(str(tmp_path), (8, 8, 3), "native", skip_bad_files=True)
+    np.testing.assert_allclose(next(iter(photographs.batches(4, seed=1))), 60 / 255, atol=1e-6)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"1 of 2 image files cannot be read and are left out: {tmp_path}/broken.png (it is empty)"
+    ]
+
+
+def test_photographs_are_turned_as_exif_says(tmp_path):
+    ramp = np.tile(np.arange(0, 200, 8, dtype=np.uint8), (25, 1))
+    jpeg = cv2.imencode(".jpg", ramp)[1].tobytes()
+    tag = b"Exif\0\0MM\0*" + bytes([0, 0, 0, 8, 0, 1, 1, 18, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0])
+    segment = b"\xff\xe1" + (len(tag) + 2).to_bytes(2, "big") + tag
+    (tmp_path / "turned.jpg").write_bytes(jpeg[:2] + segment + jpeg[2:])
+    crops = next(iter(Photographs(str(tmp_path), (8, 8, 1), "native").batches(4, seed=1))).numpy()
+    assert (crops[:, -1].mean((1, 2)) - crops[:, 0].mean((1, 2)) > 0.15).all()
+    assert np.abs(crops[:, :, -1] - crops[:, :, 0]).max() < 0.05
+
+
+def test_an_unreadable_subfolder_is_named(tmp_path, monkeypatch):
+    write_photograph(tmp_path / "a.png", 9, 9)
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def deny(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", deny)
+    with pytest.raises(ValueError, match="--backgrounds: .*/closed is not a folder that can be re"):
         Photographs(str(tmp_path), (8, 8, 1), "any")
 
 

@@ -1,5 +1,6 @@
 """What every method keeps to."""
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -8,24 +9,27 @@ from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
 from bginv.recipes import PHASES
 from bginv.training.adversarial import AdversarialTraining
+from bginv.training.checkpoints import Checkpoints
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.masks import MaskTraining
 
 SHAPE = (16, 16, 1)
 
 
-def settings(phase: str):
-    given = {"dataset": "squares", "model": "", "unet_model": "", "batchsize": 8}
+def settings(phase: str, **given):
+    given = {"dataset": "squares", "model": "", "unet_model": "", "batchsize": 8, **given}
     return resolve(PHASES[phase], given, "tuned")
 
 
 METHODS = {
-    "classifier": lambda: ClassifierTraining(build_classifier(SHAPE, 2, 1), settings("classifier")),
-    "masks": lambda: MaskTraining(
-        build_mask_unet(SHAPE, 1), build_classifier(SHAPE, 2, 1), settings("masks")
+    "classifier": lambda seed=1, **given: ClassifierTraining(
+        build_classifier(SHAPE, 2, seed), settings("classifier", **given)
     ),
-    "adversarial": lambda: AdversarialTraining(
-        build_classifier(SHAPE, 2, 1), SHAPE, settings("adversarial"), 10
+    "masks": lambda seed=1, **given: MaskTraining(
+        build_mask_unet(SHAPE, seed), build_classifier(SHAPE, 2, 1), settings("masks", **given)
+    ),
+    "adversarial": lambda seed=1, **given: AdversarialTraining(
+        build_classifier(SHAPE, 2, seed), SHAPE, settings("adversarial", seed=seed, **given), 10
     ),
 }
 
@@ -54,3 +58,24 @@ def test_a_step_reports_scalars(squares, phase):
     assert "loss" in metrics
     assert all(value.shape == () for value in metrics.values())
     assert method.name == phase
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("phase", METHODS)
+def test_a_checkpoint_holds_everything_that_a_step_changes(squares, tmp_path, phase, precision):
+    batch = next(iter(squares.train.batches(8)))
+    trained, restored = (METHODS[phase](seed=seed, precision=precision) for seed in (1, 2))
+    for step in range(3):
+        trained.train_step(batch, tf.constant([step, 0]))
+    if trained.loss_scale:
+        trained.loss_scale.scale.assign(64.0)
+    saved = Checkpoints(tmp_path, trained.checkpointed(), 0, 0.0)
+    saved.save(3)
+    assert Checkpoints(tmp_path, restored.checkpointed(), 0, 0.0).restore() == 3
+    if trained.loss_scale:
+        assert float(restored.loss_scale.scale) == 64
+    for method in (trained, restored):
+        method.train_step(batch, tf.constant([3, 0]))
+    for model, other in zip(trained.models, restored.models, strict=True):
+        for array, same in zip(model.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(array, same)

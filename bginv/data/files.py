@@ -1,0 +1,139 @@
+"""Records read from image files whenever they are asked for."""
+
+import re
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from bginv.data.images import ImageFiles, readable_rows, scan
+from bginv.data.sources import Source
+
+CHANGED = re.compile(r"assertion failed: \[(.* has changed since it was checked)\]")
+NOT_OPENED = re.compile(
+    r"^(?:.*(?:Iterator::\S+: |\}\} ))?(.+); (No such file or directory|Permission denied)",
+    re.MULTILINE,
+)
+
+
+class FileSource(Source):
+    """Records in image files; memory does not grow with them, apart from their names.
+
+    Args:
+        images: the files, all of them readable.
+        labels: int [N].
+        image_shape: (H, W, 3); images are stretched to it, nothing is cut off.
+        masks: a file for each image, or None; the brightest channel counts, 255 is foreground,
+            and where a mask holds nothing above 1, 1 is.
+
+    Raises:
+        ValueError: another shape or length, no record at all, or a file that cannot be read.
+    """
+
+    def __init__(
+        self,
+        images: ImageFiles,
+        labels: np.ndarray,
+        image_shape: tuple[int, int, int],
+        masks: ImageFiles | None = None,
+    ):
+        if len(image_shape) != 3 or image_shape[-1] != 3 or min(image_shape) < 1:
+            raise ValueError(f"image_shape must be (H, W, 3); received {image_shape}")
+        lengths = {len(files) for files in (images, labels, masks) if files is not None}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ValueError(
+                f"images, labels and masks need one length above 0; received {sorted(lengths)}"
+            )
+        for files in (images, masks):
+            if files is not None:
+                readable_rows(files, skip_bad_files=False)
+        self.images, self.masks = images, masks
+        self.labels = np.asarray(labels, np.int32)
+        self.image_shape = image_shape
+        with tf.device("CPU"):
+            self._labels = tf.constant(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Source.gather`; images and masks are multiples of 1/255, as uint8 would hold them.
+
+        Raises:
+            tf.errors.OpError: a file vanished or changed since it was checked; `input_error`
+                makes a line of it.
+        """
+        records = {"image": self._read(self.images, indices)}
+        if self.masks is not None:
+            masks = self._read(self.masks, indices)
+            records["mask"] = tf.reduce_max(masks, -1, keepdims=True)
+        records = {name: tf.cast(pixels, tf.float32) / 255.0 for name, pixels in records.items()}
+        return {**records, "label": tf.gather(self._labels, indices), "index": indices}
+
+    def _read(self, files: ImageFiles, rows: tf.Tensor) -> tf.Tensor:
+        """Pixels uint8 [B, H, W, 3]."""
+
+        def read(row: tf.Tensor) -> tf.Tensor:
+            pixels = files.read(row)
+            if files is self.masks:
+                pixels = _stretched_labels(pixels)
+            return stretch(pixels, self.image_shape[:2])
+
+        shape = tf.TensorSpec(self.image_shape, tf.uint8)
+        return tf.map_fn(read, rows, fn_output_signature=shape)
+
+    def digest(self) -> int:
+        """See `Source.digest`: contents, labels and image size count; masks and names do not."""
+        shape = np.array(self.image_shape, np.int32)
+        number = zlib.crc32(self.images.fingerprints.numpy(), zlib.crc32(shape))
+        return zlib.crc32(self.labels.tobytes(), number)
+
+    def with_masks(self, files: Sequence[str]) -> "FileSource":
+        """The same images with these mask files, one an image, of any size.
+
+        Raises:
+            ValueError: a file that cannot be read, or another number of files.
+        """
+        return FileSource(self.images, self.labels, self.image_shape, scan(files))
+
+    def first(self, count: int) -> "FileSource":
+        """The first `count` records."""
+        rows = np.arange(min(count, len(self)))
+        masks = None if self.masks is None else self.masks.take(rows)
+        return FileSource(self.images.take(rows), self.labels[rows], self.image_shape, masks)
+
+
+def stretch(pixels: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Pixels uint8 [h, w, C] resized to [H, W, C], bilinear with antialias, rounded.
+
+    Args:
+        pixels: of any size.
+        size: (H, W).
+    """
+
+    def resized() -> tf.Tensor:
+        smooth = tf.image.resize(pixels, size, antialias=True)
+        return tf.saturate_cast(tf.round(smooth), tf.uint8)
+
+    fits = tf.reduce_all(tf.shape(pixels)[:2] == size)
+    kept = tf.cond(fits, lambda: pixels, resized)
+    return tf.ensure_shape(kept, [*size, pixels.shape[-1]])
+
+
+def input_error(error: tf.errors.OpError) -> str | None:
+    """The sentence about an image file in TensorFlow's message; None if it is about none.
+
+    Args:
+        error: raised by a step that reads batches of a `FileSource`, or by the batches.
+    """
+    changed = CHANGED.search(error.message)
+    if changed:
+        return changed[1]
+    not_opened = NOT_OPENED.search(error.message)
+    return f"{not_opened[1]} cannot be read: {not_opened[2].lower()}" if not_opened else None
+
+
+def _stretched_labels(mask: tf.Tensor) -> tf.Tensor:
+    """A mask of zeros and ones, as labelling tools write, to 0 and 255; others as they are."""
+    return tf.where(tf.reduce_max(mask) == 1, mask * 255, mask)

@@ -1,0 +1,257 @@
+"""A user's own photographs: `PATH/SPLIT/CLASS/*.jpg`, and masks beside the class folders.
+
+```
+PATH/train/CLASS/NAME.jpg          the training split
+PATH/train/masks/CLASS/NAME.png    its masks, white is foreground: for every image, or no folder
+PATH/OTHER/CLASS/NAME.jpg          every other folder is a test of that name, with or without masks
+```
+"""
+
+import collections
+import dataclasses
+import hashlib
+import os
+import pathlib
+
+import numpy as np
+from absl import logging
+
+from bginv.data.files import FileSource
+from bginv.data.images import ENDINGS, ImageFiles, readable_rows, scan, shown
+from bginv.data.sources import Dataset
+
+TRAIN, MASKS = "train", "masks"
+FIRST_TESTS = ("test", "clean")
+LAYOUT = "the layout is PATH/train/CLASS/*.jpg and PATH/test/CLASS/*.jpg"
+COUNTED = f"files that end in {', '.join(ENDINGS)} count"
+
+
+@dataclasses.dataclass
+class Split:
+    """Files of a split, in the order of its records.
+
+    Attributes:
+        folder: `PATH/NAME`.
+        images: CLASS/NAME.jpg of each.
+        labels: a class number for each.
+        masks: masks/CLASS/NAME.png for each, or empty.
+    """
+
+    folder: pathlib.Path
+    images: list[str]
+    labels: list[int]
+    masks: list[str]
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of the images, then of the masks."""
+        return [os.path.join(self.folder, name) for name in (*self.images, *self.masks)]
+
+
+def load_folder(path: str, image_size: int, skip_bad_files: bool) -> Dataset:
+    """A training split and named tests from folders of image files.
+
+    Records are in a fixed mixed order, a function of the files' names, so that the first ones
+    show every class.
+
+    Args:
+        path: it holds `train` and at least one more folder.
+        image_size: side of the images, which are stretched to squares.
+        skip_bad_files: leave files out that cannot be read, with a warning.
+
+    Raises:
+        FileNotFoundError: no such path.
+        ValueError: another layout, files that cannot be read, or masks that do not fit.
+    """
+    root = pathlib.Path(path).expanduser()
+    ignored = collections.Counter()
+    names = _split_names(root)
+    class_names = _class_names(root / TRAIN)
+    splits = [_find_split(root / name, class_names, ignored) for name in names]
+    if ignored:
+        logging.warning("%s: ignored %s", shown(root), _counts(ignored))
+    files = scan([file for split in splits for file in split.files])
+    readable = np.zeros(len(files), bool)
+    readable[readable_rows(files, skip_bad_files)] = True
+    shape = (image_size, image_size, 3)
+    sources, start = [], 0
+    for split in splits:
+        end = start + len(split.images) + len(split.masks)
+        part = files.take(np.arange(start, end))
+        sources.append(_source(split, part, readable[start:end], class_names, shape))
+        start = end
+    train, *tests = sources
+    tests = dict(zip(names[1:], tests, strict=True))
+    return Dataset(f"folder:{path}", train, tests, class_names, shape)
+
+
+def _split_names(root: pathlib.Path) -> list[str]:
+    """ "train", then the tests in their order."""
+    if not root.exists():
+        raise FileNotFoundError(f"{shown(root)} does not exist; {LAYOUT}")
+    if not root.is_dir():
+        raise ValueError(f"{shown(root)} is not a folder; {LAYOUT}")
+    names = _folders(root)
+    if TRAIN not in names:
+        found = ", ".join(sorted(map(shown, names))) or "no folder"
+        raise ValueError(f"{shown(root)} holds no folder {TRAIN}, but {found}; {LAYOUT}")
+    tests = names - {TRAIN}
+    if not tests:
+        raise ValueError(
+            f"{shown(root)} holds no test beside {TRAIN}; {LAYOUT}, "
+            "and every further folder is a test of its own name"
+        )
+    return [TRAIN, *sorted(tests, key=lambda name: (name not in FIRST_TESTS, name != "test", name))]
+
+
+def _class_names(train: pathlib.Path) -> tuple[str, ...]:
+    names = tuple(sorted(_folders(train) - {MASKS}))
+    if not names and any(map(_is_image, _entries(train))):
+        raise ValueError(
+            f"images lie directly in {shown(train)}; put those of each class into a folder "
+            f"{shown(train)}/CLASS"
+        )
+    if not names:
+        raise ValueError(f"{shown(train)} holds no class folder; {LAYOUT}")
+    if len(names) == 1:
+        raise ValueError(
+            f"{shown(train)} holds one class only, {shown(names[0])}; a classifier needs two"
+        )
+    return names
+
+
+def _find_split(
+    folder: pathlib.Path, class_names: tuple[str, ...], ignored: collections.Counter
+) -> Split:
+    """A split's files; what is not one of them is counted."""
+    found = _folders(folder) - {MASKS}
+    unknown = sorted(found - set(class_names))
+    if unknown:
+        raise ValueError(
+            f"{shown(folder / unknown[0])} is a class that {TRAIN} does not have; it has "
+            f"{', '.join(map(shown, class_names))}"
+        )
+    if not found:
+        raise ValueError(f"{shown(folder)} holds no class folder; fill or remove it")
+    loose = sum(_is_image(entry) for entry in _entries(folder) if entry not in found)
+    ignored.update({"images outside the class folders": loose} if loose else {})
+    records = [
+        (f"{name}/{file}", label)
+        for label, name in enumerate(class_names)
+        if name in found
+        for file in _find_images(folder / name, ignored)
+    ]
+    records.sort(key=lambda record: _mixed(record[0]))
+    images, labels = map(list, zip(*records, strict=True))
+    masks = _find_masks(folder, images, ignored) if (folder / MASKS).is_dir() else []
+    return Split(folder, images, labels, masks)
+
+
+def _find_images(folder: pathlib.Path, ignored: collections.Counter) -> list[str]:
+    names = _entries(folder)
+    images = [name for name in names if _is_image(name)]
+    others = collections.Counter(_kind(folder / name) for name in names if not _is_image(name))
+    ignored.update(others)
+    if not images:
+        held = f"(it holds {_counts(others)})" if others else "(it is empty)"
+        raise ValueError(f"{shown(folder)} holds no image {held}; fill or remove it; {COUNTED}")
+    return images
+
+
+def _find_masks(folder: pathlib.Path, images: list[str], ignored: collections.Counter) -> list[str]:
+    """The mask of each image: the same class and stem, any image ending."""
+    masks = {}
+    for class_name in sorted({os.path.dirname(image) for image in images}):
+        if not (folder / MASKS / class_name).is_dir():
+            continue
+        for name in _find_images(folder / MASKS / class_name, ignored):
+            mask = f"{MASKS}/{class_name}/{name}"
+            other = masks.setdefault(_stem(f"{class_name}/{name}"), mask)
+            if other != mask:
+                raise ValueError(
+                    f"{shown(folder / other)} and {shown(folder / mask)} are masks of one image; "
+                    "remove one"
+                )
+    for image in images:
+        if _stem(image) not in masks:
+            wanted = folder / MASKS / f"{_stem(image)}.png"
+            raise ValueError(
+                f"{shown(folder / image)} has no mask; put it at {shown(wanted)}, or remove "
+                f"{shown(folder / MASKS)}"
+            )
+    unused = len(masks) - len(set(map(_stem, images)))
+    ignored.update({"masks without an image": unused} if unused else {})
+    return [masks[_stem(image)] for image in images]
+
+
+def _source(
+    split: Split,
+    files: ImageFiles,
+    readable: np.ndarray,
+    class_names: tuple[str, ...],
+    image_shape: tuple[int, int, int],
+) -> FileSource:
+    """Readable records of a split; files holds its images, then its masks."""
+    count, labels = len(split.images), np.array(split.labels)
+    usable = readable[:count] & readable[count:] if split.masks else readable
+    rows = np.flatnonzero(usable)
+    lost = sorted(set(split.labels) - set(labels[rows].tolist()))
+    if lost:
+        raise ValueError(
+            f"every image of {shown(split.folder / class_names[lost[0]])}, or its mask, is one "
+            "that cannot be read; repair them or remove the folder"
+        )
+    images = files.take(rows)
+    masks = files.take(count + rows) if split.masks else None
+    if masks is not None:
+        _check_masks_fit(images, masks)
+    return FileSource(images, labels[rows], image_shape, masks)
+
+
+def _check_masks_fit(images: ImageFiles, masks: ImageFiles) -> None:
+    """Raise unless each mask has its image's aspect ratio, within the rounding of a pixel."""
+    height, width = images.sizes.astype(np.int64).T
+    mask_height, mask_width = masks.sizes.astype(np.int64).T
+    difference = np.abs(height * mask_width - width * mask_height)
+    wrong = np.flatnonzero(difference > np.max([height, width, mask_height, mask_width], axis=0))
+    if len(wrong):
+        row = wrong[0]
+        raise ValueError(
+            f"{masks.name(row)} is {mask_width[row]} x {mask_height[row]}, but its image "
+            f"{images.name(row)} is {width[row]} x {height[row]}; a mask needs its image's shape"
+        )
+
+
+def _entries(folder: pathlib.Path) -> list[str]:
+    """Names of what a folder holds, sorted, without what is hidden."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries)
+    except OSError as error:
+        raise ValueError(f"{shown(folder)} cannot be read: {error.strerror.lower()}") from error
+    return [name for name in names if not name.startswith(".")]
+
+
+def _folders(folder: pathlib.Path) -> set[str]:
+    return {name for name in _entries(folder) if (folder / name).is_dir()}
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(ENDINGS)
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]
+
+
+def _kind(path: pathlib.Path) -> str:
+    return "folders in class folders" if path.is_dir() else path.suffix.lower() or "no ending"
+
+
+def _counts(kinds: collections.Counter) -> str:
+    return ", ".join(f"{count} {shown(kind)}" for kind, count in sorted(kinds.items()))
+
+
+def _mixed(name: str) -> bytes:
+    """A key that sorts names into an order without order."""
+    return hashlib.blake2b(os.fsencode(name), digest_size=8).digest()

@@ -1,0 +1,258 @@
+"""Image files: which can be read, how they are turned, and their pixels in graph."""
+
+import concurrent.futures
+import dataclasses
+import os
+import re
+import stat
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from bginv.data.exif import orientation_of
+
+ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+FORMATS = "jpeg, png, gif and bmp"
+# first bytes of a format, and the bytes that a whole file has near its end
+STARTS = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png", b"GIF8": "gif", b"BM": "bmp"}
+TRAILERS = {"jpeg": b"\xff\xd9", "png": b"IEND", "gif": b"\x3b"}
+OTHER_FORMATS = (
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "WebP"),
+    (re.compile(rb"II\*\0|MM\0\*"), "TIFF"),
+    (re.compile(rb"....ftyp(heic|heix|mif1|msf1)", re.DOTALL), "HEIC"),
+    (re.compile(rb"....ftypavi[fs]", re.DOTALL), "AVIF"),
+    (re.compile(rb"\0\0\0\x0cJXL |\xff\x0a"), "JPEG XL"),
+    (re.compile(rb"\0\0\0\x0cjP  "), "JPEG 2000"),
+)
+FINGERPRINTS = 2**63 - 1
+SCANNED_AT_ONCE = 1024
+SECONDS_TO_PROGRESS = 10
+NAMED_BAD_FILES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFiles:
+    """Image files that were read once, by `scan`.
+
+    Attributes:
+        files: string [N], the paths.
+        orientations: int32 [N], EXIF orientations, 1 to 8.
+        fingerprints: int64 [N], of the contents.
+        sizes: int32 [N, 2], height and width as shown, after turning.
+        reasons: for each file that cannot be read, by its row: why.
+    """
+
+    files: tf.Tensor
+    orientations: tf.Tensor
+    fingerprints: tf.Tensor
+    sizes: np.ndarray
+    reasons: dict[int, str]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def take(self, rows: np.ndarray) -> "ImageFiles":
+        """Those of these rows, int [M], in this order."""
+        with tf.device("CPU"):
+            return ImageFiles(
+                files=tf.gather(self.files, rows),
+                orientations=tf.gather(self.orientations, rows),
+                fingerprints=tf.gather(self.fingerprints, rows),
+                sizes=self.sizes[rows],
+                reasons={
+                    new: self.reasons[old]
+                    for new, old in enumerate(map(int, rows))
+                    if old in self.reasons
+                },
+            )
+
+    def name(self, row: int) -> str:
+        """Path of a file, for a message."""
+        return shown(os.fsdecode(self.files[row].numpy()))
+
+    def read(self, row: tf.Tensor) -> tf.Tensor:
+        """Pixels of a file, in graph: uint8 [h, w, 3], turned as EXIF says.
+
+        Args:
+            row: int [].
+
+        Raises:
+            tf.errors.OpError: the file is not what it was in the scan; see `input_error`.
+        """
+        contents = tf.io.read_file(self.files[row])
+        unchanged = tf.debugging.Assert(
+            _fingerprint(contents) == self.fingerprints[row],
+            [tf.strings.join([self.files[row], " has changed since it was checked"])],
+        )
+        with tf.control_dependencies([unchanged]):
+            return turn(decode(tf.identity(contents)), self.orientations[row])
+
+
+def decode(contents: tf.Tensor) -> tf.Tensor:
+    """Pixels uint8 [h, w, 3] of a jpeg, png, gif or bmp file, not turned.
+
+    Alpha is dropped, of 16 bits the upper 8 count, of an animation the first picture.
+
+    Args:
+        contents: string [], the bytes of the file.
+    """
+    pixels = tf.io.decode_image(contents, channels=3, expand_animations=False)
+    pixels.set_shape([None, None, 3])
+    return pixels
+
+
+def turn(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Pixels [h, w, C] as they should be shown (EXIF 2.32, tag 0x0112).
+
+    Args:
+        pixels: as they are stored.
+        orientation: int32 [], 1 to 8; 5 to 8 exchange rows and columns.
+    """
+
+    def turned() -> tf.Tensor:
+        kept = tf.cond(orientation >= 5, lambda: tf.transpose(pixels, [1, 0, 2]), lambda: pixels)
+        rows = 1 - tf.bitwise.bitwise_and(orientation - 1, 2)
+        columns = 1 - tf.bitwise.bitwise_and(orientation, 2)
+        return tf.ensure_shape(kept[::rows, ::columns], [None, None, pixels.shape[-1]])
+
+    return tf.cond(orientation > 1, turned, lambda: pixels)
+
+
+def scan(files: Sequence[str]) -> ImageFiles:
+    """Read every file once, in parallel, and say which cannot be read.
+
+    Args:
+        files: paths.
+    """
+    orientations = np.ones(len(files), np.int32)
+    fingerprints = np.zeros(len(files), np.int64)
+    sizes = np.zeros((len(files), 2), np.int32)
+    reasons = {}
+    report_at = time.monotonic() + SECONDS_TO_PROGRESS
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for start in range(0, len(files), SCANNED_AT_ONCE):
+            found = pool.map(_examine, files[start : start + SCANNED_AT_ONCE])
+            for row, result in enumerate(found, start):
+                if isinstance(result, str):
+                    reasons[row] = result
+                else:
+                    orientations[row], fingerprints[row], sizes[row] = result
+            if time.monotonic() > report_at:
+                logging.info("reading %d image files once, to check them", len(files))
+                report_at = float("inf")
+    with tf.device("CPU"):
+        return ImageFiles(
+            files=tf.constant([os.fsencode(file) for file in files], tf.string, [len(files)]),
+            orientations=tf.constant(orientations),
+            fingerprints=tf.constant(fingerprints),
+            sizes=sizes,
+            reasons=reasons,
+        )
+
+
+def readable_rows(images: ImageFiles, skip_bad_files: bool) -> np.ndarray:
+    """Rows of the files that can be read; a warning counts the others.
+
+    Args:
+        images: as scanned.
+        skip_bad_files: go on without the bad files.
+
+    Raises:
+        ValueError: a file cannot be read, and bad files are not to be skipped.
+    """
+    if images.reasons:
+        listed = [f"{images.name(row)} ({images.reasons[row]})" for row in sorted(images.reasons)]
+        more = len(listed) - NAMED_BAD_FILES
+        names = ", ".join(listed[:NAMED_BAD_FILES]) + (f" and {more} more" if more > 0 else "")
+        count = f"{len(listed)} of {len(images)} image files cannot be read"
+        if not skip_bad_files:
+            raise ValueError(
+                f"{count}, the first: {names}; repair or remove them, or give --skip-bad-files"
+            )
+        logging.warning("%s and are left out: %s", count, names)
+    return np.delete(np.arange(len(images)), list(images.reasons))
+
+
+def shown(path: str | os.PathLike) -> str:
+    """A path for a message of one line: quoted if it holds what cannot be printed."""
+    text = os.fspath(path)
+    return text if text.isprintable() else repr(text)
+
+
+def _examine(file: str) -> tuple[int, int, tuple[int, int]] | str:
+    """Orientation, fingerprint and (height, width) of a file; or why it cannot be read."""
+    try:
+        file.encode()
+        mode = os.stat(file).st_mode
+        if not stat.S_ISREG(mode):
+            return "it is a folder" if stat.S_ISDIR(mode) else "it is not an ordinary file"
+        with open(file, "rb") as stream:
+            contents = stream.read()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    except OSError as error:
+        return _reason_not_opened(file, error)
+    reason = _reason_not_an_image(contents)
+    if reason:
+        return reason
+    try:
+        with tf.device("CPU"):
+            held = tf.constant(contents)
+            stored = decode(held).shape
+            fingerprint = int(_fingerprint(held))
+    except tf.errors.OpError:
+        return _reason_not_decoded(contents)
+    orientation = orientation_of(contents)
+    height, width = stored[:2] if orientation < 5 else stored[1::-1]
+    return orientation, fingerprint, (height, width)
+
+
+def _fingerprint(contents: tf.Tensor) -> tf.Tensor:
+    return tf.strings.to_hash_bucket_fast(contents, FINGERPRINTS)
+
+
+def _format(contents: bytes) -> str | None:
+    return next((name for start, name in STARTS.items() if contents.startswith(start)), None)
+
+
+def _reason_not_opened(file: str, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "its link leads nowhere" if os.path.islink(file) else "it has vanished"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    return error.strerror
+
+
+def _reason_not_an_image(contents: bytes) -> str | None:
+    if not contents:
+        return "it is empty"
+    name = _format(contents)
+    if name is None:
+        others = (other for start, other in OTHER_FORMATS if start.match(contents))
+        other = next(others, None)
+        return f"it is {other}; {FORMATS} can be read" if other else "it is not an image"
+    if name == "bmp" and _has_coloured_palette(contents):
+        return "it is a bmp with a palette of colours; save it as png"
+    return None
+
+
+def _has_coloured_palette(bmp: bytes) -> bool:
+    """Whether a bmp holds places in a palette other than grey's; TensorFlow takes them for grey."""
+    if int.from_bytes(bmp[28:30], "little") != 8:
+        return False
+    start = 14 + int.from_bytes(bmp[14:18], "little")
+    palette = np.frombuffer(bmp[start : int.from_bytes(bmp[10:14], "little")], np.uint8)
+    colours = palette[: len(palette) // 4 * 4].reshape(-1, 4)[:, :3]
+    return bool((colours != np.arange(len(colours))[:, None]).any())
+
+
+def _reason_not_decoded(contents: bytes) -> str:
+    name = _format(contents)
+    if name == "bmp":
+        cut = len(contents) < int.from_bytes(contents[2:6], "little")
+    else:
+        cut = TRAILERS[name] not in contents[-64:]
+    return "it is cut short" if cut else f"it is damaged, or an unusual kind of {name}"

@@ -1,0 +1,366 @@
+"""Every kind of broken, odd or misplaced file that a folder of photographs may hold."""
+
+import io
+import os
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from bginv.data import folder as folder_module
+from bginv.data.catalog import load_data
+from bginv.data.images import scan
+
+RAMP = (np.add.outer(np.arange(24) * 9, np.arange(32) * 1)[..., None] + [0, 5, 10]).astype(np.uint8)
+NOISE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+
+
+def encoded(ending: str, picture: np.ndarray = RAMP, *options: int) -> bytes:
+    if picture.ndim == 3:
+        picture = picture[..., [2, 1, 0, 3][: picture.shape[-1]]]
+    return cv2.imencode(ending, picture, options)[1].tobytes()
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    checked = kind + body
+    return struct.pack(">I", len(body)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+
+def png(width: int, bits: int, colours: int, row: bytes, *chunks: bytes) -> bytes:
+    """A png of one row; colours is 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, bits, colours, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" + row))
+    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + pixels + chunk(b"IEND", b"")
+
+
+def with_exif(jpeg: bytes, body: bytes) -> bytes:
+    segment = b"Exif\0\0" + body
+    return jpeg[:2] + struct.pack(">HH", 0xFFE1, len(segment) + 2) + segment + jpeg[2:]
+
+
+def orientation_tag(value: int) -> bytes:
+    return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, value, 0, 0)
+
+
+def flipped(contents: bytes, place: int) -> bytes:
+    return contents[:place] + bytes([contents[place] ^ 0xFF]) + contents[place + 1 :]
+
+
+def cut(contents: bytes, share: float = 0.6) -> bytes:
+    return contents[: int(len(contents) * share)]
+
+
+def animated_gif() -> bytes:
+    def frame(index: int) -> bytes:
+        # one pixel of the palette: LZW with 2-bit codes clear, index, end
+        codes = (4 | index << 3 | 5 << 6).to_bytes(2, "little")
+        return b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02" + codes + b"\0"
+
+    palette = bytes([0, 0, 0, 250, 10, 20, 30, 240, 40, 0, 0, 0])
+    head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x81, 0, 0) + palette
+    return head + frame(1) + frame(2) + b"\x3b"
+
+
+def cmyk_jpeg() -> bytes:
+    image = pytest.importorskip("PIL.Image")
+    stream = io.BytesIO()
+    image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+def palette_bmp() -> bytes:
+    colours = bytearray(encoded(".bmp", RAMP[..., 0]))
+    colours[54:58] = bytes([1, 2, 3, 0])
+    return bytes(colours)
+
+
+JPEG, PNG, GIF, BMP = (encoded(ending, NOISE) for ending in (".jpg", ".png", ".gif", ".bmp"))
+PROGRESSIVE = encoded(".jpg", NOISE, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+PALETTE = chunk(b"PLTE", bytes([1, 2, 3, 40, 50, 60]))
+
+BAD = {
+    "empty": ("a.jpg", b"", "it is empty"),
+    "one byte": ("a.png", b"\x89", "it is not an image"),
+    "text": ("a.jpg", b"no picture\nof anything", "it is not an image"),
+    "html": ("a.png", b"<!DOCTYPE html>", "it is not an image"),
+    "webp": ("a.png", encoded(".webp"), "it is WebP; jpeg, png, gif and bmp can be read"),
+    "tiff": ("a.jpg", encoded(".tiff"), "it is TIFF; jpeg"),
+    "heic": ("a.jpg", b"\0\0\0\x18ftypheic" + bytes(40), "it is HEIC; jpeg"),
+    "avif": ("a.jpg", b"\0\0\0\x18ftypavif" + bytes(40), "it is AVIF; jpeg"),
+    "jpeg xl": ("a.jpg", b"\xff\x0a" + bytes(40), "it is JPEG XL; jpeg"),
+    "jpeg 2000": ("a.jpg", b"\0\0\0\x0cjP  " + bytes(40), "it is JPEG 2000; jpeg"),
+    "cut jpeg": ("a.jpg", cut(JPEG), "it is cut short"),
+    "jpeg without its end": ("a.jpg", JPEG[:-2], "it is cut short"),
+    "cut progressive jpeg": ("a.jpg", cut(PROGRESSIVE), "it is cut short"),
+    "head of a jpeg": ("a.jpg", JPEG[:4], "it is cut short"),
+    "cut png": ("a.png", cut(PNG), "it is cut short"),
+    "cut gif": ("a.gif", cut(GIF), "it is cut short"),
+    "cut bmp": ("a.bmp", cut(BMP), "it is cut short"),
+    "png with a flipped byte": ("a.png", flipped(PNG, len(PNG) // 2), "it is damaged, or an unus"),
+    "jpeg with broken tables": ("a.jpg", JPEG[:30] + JPEG[300:], "it is damaged, or an unusual"),
+    "gif with broken pixels": ("a.gif", GIF[:900] + b"\xff" * 99 + GIF[999:], "it is damaged, or"),
+    "bmp with a palette": ("a.bmp", palette_bmp(), "it is a bmp with a palette of colours; save"),
+}
+ODD = {
+    "grey png": ("a.png", encoded(".png", RAMP[..., 0]), RAMP[..., :1].repeat(3, -1), 0),
+    "grey jpeg": ("a.jpg", encoded(".jpg", RAMP[..., 0]), RAMP[..., :1].repeat(3, -1), 4),
+    "grey bmp": ("a.bmp", encoded(".bmp", RAMP[..., 0]), RAMP[..., :1].repeat(3, -1), 0),
+    "RGBA png": ("a.png", encoded(".png", np.dstack([RAMP, RAMP[..., 0]])), RAMP, 0),
+    "BMP of 4 channels": ("a.bmp", encoded(".bmp", np.dstack([RAMP, RAMP[..., 0]])), RAMP, 0),
+    "16-bit grey": ("a.png", encoded(".png", RAMP[..., 0] * np.uint16(257)), RAMP[..., :1], 0),
+    "16-bit colour": ("a.png", encoded(".png", RAMP * np.uint16(256) + np.uint16(99)), RAMP, 0),
+    "grey and alpha": ("a.png", png(2, 8, 4, bytes([10, 0, 99, 255])), [[[10] * 3, [99] * 3]], 0),
+    "palette": ("a.png", png(2, 8, 3, bytes([1, 0]), PALETTE), [[[40, 50, 60], [1, 2, 3]]], 0),
+    "palette with transparency": (
+        *("a.png", png(1, 8, 3, b"\1", PALETTE, chunk(b"tRNS", b"\0\0"))),
+        *([[[40, 50, 60]]], 0),
+    ),
+    "palette of 1 bit": ("a.png", png(2, 1, 3, b"\x40", PALETTE), [[[1, 2, 3], [40, 50, 60]]], 0),
+    "1 bit": ("a.png", png(2, 1, 0, b"\x40"), [[[0] * 3, [255] * 3]], 0),
+    "png turned by eXIf": (
+        *("a.png", png(2, 8, 0, b"\1\2", chunk(b"eXIf", orientation_tag(6)))),
+        *([[[1] * 3], [[2] * 3]], 0),
+    ),
+    "animation": ("a.gif", animated_gif(), [[[250, 10, 20]]], 0),
+    "progressive": ("a.jpg", encoded(".jpg", RAMP, cv2.IMWRITE_JPEG_PROGRESSIVE, 1), RAMP, 6),
+    "upper-case ending": ("A.JPEG", encoded(".jpg"), RAMP, 6),
+    "png named jpg": ("a.jpg", encoded(".png"), RAMP, 0),
+    "jpeg named gif": ("a.gif", encoded(".jpg"), RAMP, 6),
+    "bytes after the end": ("a.jpg", encoded(".jpg") + bytes(99), RAMP, 6),
+    "corrupt EXIF": ("a.jpg", with_exif(encoded(".jpg"), b"II*\0\xff\xff\xff\xff"), RAMP, 6),
+    "one pixel": ("a.png", encoded(".png", RAMP[:1, :1]), RAMP[:1, :1], 0),
+    "very wide": ("a.png", encoded(".png", RAMP[:1].repeat(99, 1)), RAMP[:1].repeat(99, 1), 0),
+}
+NAMES = [
+    *("with space.png", "é ü 猫.png", "new\nline.png", "[a].png", "*.png", "?.png", "-x.png"),
+    *("a.b.c.png", "100%.png", "'quoted\".png", "#1;2.PNG", "back\\slash.png", "${HOME}.png"),
+]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A good folder: classes a and b, splits train and test."""
+    for split in ("train", "test"):
+        for name in "ab":
+            (tmp_path / "data" / split / name).mkdir(parents=True)
+            (tmp_path / "data" / split / name / "good.png").write_bytes(encoded(".png"))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def refuse(data):
+    """Load the folder; gives the error's message, which must be one line."""
+
+    def load(**arguments) -> str:
+        with pytest.raises((ValueError, FileNotFoundError)) as info:
+            load_data(f"folder:{data}", image_size=8, **arguments)
+        message = str(info.value)
+        assert message.isprintable() and "function_node" not in message
+        return message
+
+    return load
+
+
+@pytest.mark.parametrize(("name", "contents", "reason"), BAD.values(), ids=BAD)
+def test_a_bad_file_is_named_with_its_reason(data, refuse, name, contents, reason):
+    bad = data / "train" / "a" / name
+    bad.write_bytes(contents)
+    expected = f"1 of 5 image files cannot be read, the first: {bad} ({reason}"
+    assert refuse().startswith(expected)
+    assert refuse().endswith("; repair or remove them, or give --skip-bad-files")
+    assert len(load_data(f"folder:{data}", image_size=8, skip_bad_files=True).train) == 2
+
+
+@pytest.mark.parametrize(("name", "contents", "expected", "atol"), ODD.values(), ids=ODD)
+def test_an_odd_file_is_read(tmp_path, name, contents, expected, atol):
+    (tmp_path / name).write_bytes(contents)
+    files = scan([str(tmp_path / name)])
+    assert files.reasons == {}
+    pixels = files.read(0).numpy()
+    assert pixels.shape == (*np.shape(expected)[:2], 3) == (*files.sizes[0], 3)
+    np.testing.assert_allclose(pixels.astype(int), np.broadcast_to(expected, pixels.shape), 0, atol)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_is_turned_as_a_reader_of_exif_turns_it(tmp_path, orientation):
+    contents = with_exif(encoded(".jpg"), orientation_tag(orientation))
+    (tmp_path / "a.jpg").write_bytes(contents)
+    pixels = scan([str(tmp_path / "a.jpg")]).read(0).numpy()
+    expected = cv2.imdecode(np.frombuffer(contents, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert pixels.shape == expected.shape
+    np.testing.assert_allclose(pixels.astype(int), expected, atol=6)
+
+
+def test_cmyk_is_read(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(cmyk_jpeg())
+    pixels = scan([str(tmp_path / "a.jpg")]).read(0).numpy()
+    np.testing.assert_allclose(pixels.mean((0, 1)), [255, 0, 0], atol=6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_read(data, name):
+    (data / "train" / "a" / name).write_bytes(encoded(".png"))
+    loaded = load_data(f"folder:{data}", image_size=8)
+    assert len(next(iter(loaded.train.batches(4)))["label"]) == 3
+
+
+def test_a_bad_file_of_any_name_is_one_line(data, refuse):
+    (data / "train" / "a" / "new\nline.png").write_bytes(b"")
+    assert r"/new\nline.png' (it is empty)" in refuse()
+
+
+def test_a_name_that_is_not_text_is_named(data, refuse):
+    path = os.path.join(os.fsencode(data), b"train/a/\xff.png")
+    try:
+        with open(path, "wb") as stream:
+            stream.write(PNG)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    assert r"\udcff.png' (its name is not UTF-8)" in refuse()
+
+
+def test_a_link_to_nowhere(data, refuse):
+    (data / "train" / "a" / "link.jpg").symlink_to("nowhere")
+    assert "link.jpg (its link leads nowhere)" in refuse()
+
+
+def test_a_folder_named_like_an_image(data, refuse):
+    (data / "train" / "a" / "x.jpg").mkdir()
+    assert "x.jpg (it is a folder)" in refuse()
+
+
+def test_a_pipe_named_like_an_image(data, refuse):
+    os.mkfifo(data / "train" / "a" / "x.jpg")
+    assert "x.jpg (it is not an ordinary file)" in refuse()
+
+
+def test_a_file_without_permission(data, refuse, monkeypatch):
+    def deny(path, *arguments):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("bginv.data.images.open", deny, raising=False)
+    assert "good.png (no permission to read it)" in refuse()
+
+
+@pytest.mark.parametrize("place", ["", "train", "train/a", "test"])
+def test_a_folder_without_permission(data, refuse, monkeypatch, place):
+    scandir = os.scandir
+
+    def deny(path):
+        if os.path.join(data, place).rstrip("/") == str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(folder_module.os, "scandir", deny)
+    assert refuse() == f"{(data / place)} cannot be read: permission denied"
+
+
+def test_every_file_of_a_class_is_bad(data, refuse):
+    (data / "test" / "b" / "good.png").write_bytes(b"")
+    message = refuse(skip_bad_files=True)
+    assert message.startswith(f"every image of {data}/test/b, or its mask, is one that cannot be")
+
+
+def remove(path):
+    for entry in sorted(path.rglob("*"), reverse=True):
+        entry.rmdir() if entry.is_dir() else entry.unlink()
+    path.rmdir()
+
+
+LAYOUTS = {
+    "no path": (lambda data: remove(data), "does not exist; the layout is PATH/train/CLASS"),
+    "a file": (
+        lambda data: (remove(data), data.write_text("x")),
+        "is not a folder; the layout is PATH/train/CLASS",
+    ),
+    "nothing": (
+        lambda data: (remove(data), data.mkdir()),
+        "holds no folder train, but no folder; the layout is",
+    ),
+    "no train": (lambda data: remove(data / "train"), "holds no folder train, but test; the"),
+    "no test": (lambda data: remove(data / "test"), "holds no test beside train; the layout is"),
+    "one class": (
+        lambda data: (remove(data / "train" / "b"), remove(data / "test" / "b")),
+        "/train holds one class only, a; a classifier needs two",
+    ),
+    "no class": (
+        lambda data: (remove(data / "train"), (data / "train").mkdir()),
+        "/train holds no class folder; the layout is",
+    ),
+    "no class folders, but images": (
+        lambda data: (
+            remove(data / "train"),
+            (data / "train").mkdir(),
+            (data / "train" / "1.png").write_bytes(PNG),
+        ),
+        "/train; put those of each class into a folder ",
+    ),
+    "an empty class": (
+        lambda data: (data / "train" / "c").mkdir(),
+        "/train/c holds no image (it is empty); fill or remove it; files that end in .bmp",
+    ),
+    "a class of other files": (
+        lambda data: ((data / "train" / "c").mkdir(), (data / "train/c/1.webp").write_text("")),
+        "/train/c holds no image (it holds 1 .webp); fill or remove it",
+    ),
+    "an unknown class": (
+        lambda data: (data / "test" / "c").mkdir(),
+        "/test/c is a class that train does not have; it has a, b",
+    ),
+    "a test without classes": (
+        lambda data: (data / "other").mkdir(),
+        "/other holds no class folder; fill or remove it",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "expected"), LAYOUTS.values(), ids=LAYOUTS)
+def test_another_layout_is_refused(data, refuse, change, expected):
+    change(data)
+    message = refuse()
+    assert str(data) in message and expected in message
+
+
+@pytest.fixture
+def masked(data):
+    """The good folder with a mask for each training image."""
+    for name in "ab":
+        (data / "train" / "masks" / name).mkdir(parents=True)
+        (data / "train" / "masks" / name / "good.png").write_bytes(encoded(".png", RAMP[..., 0]))
+    return data
+
+
+def test_a_missing_mask(masked, refuse):
+    (masked / "train" / "masks" / "b" / "good.png").rename(masked / "train/masks/b/other.png")
+    assert refuse() == (
+        f"{masked}/train/b/good.png has no mask; put it at {masked}/train/masks/b/good.png, or "
+        f"remove {masked}/train/masks"
+    )
+
+
+def test_a_missing_class_of_masks(masked, refuse):
+    remove(masked / "train" / "masks" / "b")
+    assert "/train/b/good.png has no mask; put it at " in refuse()
+
+
+def test_two_masks_of_one_image(masked, refuse):
+    (masked / "train" / "masks" / "a" / "good.gif").write_bytes(GIF)
+    assert "masks/a/good.gif and " in refuse() and "good.png are masks of one image" in refuse()
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "fits"),
+    [(24, 32, 1), (12, 16, 1), (11, 15, 1), (48, 64, 1), (32, 24, 0), (24, 36, 0), (24, 24, 0)],
+)
+def test_a_mask_needs_the_shape_of_its_image(masked, refuse, height, width, fits):
+    mask = masked / "train" / "masks" / "a" / "good.png"
+    mask.write_bytes(encoded(".png", np.zeros((height, width), np.uint8)))
+    if fits:
+        assert len(load_data(f"folder:{masked}", image_size=8).train) == 2
+    else:
+        assert refuse() == (
+            f"{mask} is {width} x {height}, but its image {masked}/train/a/good.png is 32 x 24; "
+            "a mask needs its image's shape"
+        )

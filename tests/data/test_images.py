@@ -1,0 +1,75 @@
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bginv.data import images
+from bginv.data.images import decode, readable_rows, scan, shown, turn
+
+UPRIGHT = np.arange(6, dtype=np.uint8).reshape(2, 3)
+# how a camera stores the upright picture, for each orientation that it then writes down
+STORED = {
+    1: UPRIGHT,
+    2: UPRIGHT[:, ::-1],
+    3: np.rot90(UPRIGHT, 2),
+    4: UPRIGHT[::-1],
+    5: UPRIGHT.T,
+    6: np.rot90(UPRIGHT, 1),
+    7: np.rot90(UPRIGHT, 2).T,
+    8: np.rot90(UPRIGHT, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_pixels_are_turned_upright(orientation):
+    stored = np.ascontiguousarray(STORED[orientation])[..., None]
+    upright = tf.function(turn)(stored, tf.constant(orientation))
+    np.testing.assert_array_equal(upright[..., 0], UPRIGHT)
+
+
+def test_of_sixteen_bits_the_upper_eight_count():
+    values = np.array([[0, 255, 256, 383, 0x80FF, 0xFEFF, 0xFF00, 0xFFFF]], np.uint16)
+    pixels = decode(cv2.imencode(".png", values)[1].tobytes())
+    assert pixels[0, :, 0].numpy().tolist() == [0, 0, 1, 1, 128, 254, 255, 255]
+
+
+def test_a_scan_gives_sizes_as_shown_and_reasons(tmp_path):
+    picture = np.zeros((4, 9, 3), np.uint8)
+    stored = cv2.imencode(".jpg", picture)[1].tobytes()
+    tag = b"Exif\0\0MM\0*" + bytes([0, 0, 0, 8, 0, 1, 1, 18, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0])
+    segment = b"\xff\xe1" + (len(tag) + 2).to_bytes(2, "big") + tag
+    (tmp_path / "a.jpg").write_bytes(stored[:2] + segment + stored[2:])
+    (tmp_path / "b.jpg").write_bytes(b"")
+    (tmp_path / "c.jpg").write_bytes(stored)
+    files = scan([str(tmp_path / f"{name}.jpg") for name in "abc"])
+    assert files.sizes.tolist() == [[9, 4], [0, 0], [4, 9]]
+    assert files.orientations.numpy().tolist() == [6, 1, 1]
+    assert files.reasons == {1: "it is empty"}
+    assert files.take(np.array([2, 1])).reasons == {1: "it is empty"}
+    assert files.read(0).shape == (9, 4, 3)
+
+
+def test_bad_files_are_listed_up_to_five(tmp_path, caplog):
+    files = scan([str(tmp_path / f"{i}.jpg") for i in range(7)])
+    with pytest.raises(ValueError, match="^7 of 7 image files cannot be read.*2 more; rep") as info:
+        readable_rows(files, skip_bad_files=False)
+    assert str(info.value).count("it has vanished") == 5
+    assert len(readable_rows(files, skip_bad_files=True)) == 0
+    assert [record.getMessage()[:44] for record in caplog.records] == [
+        "7 of 7 image files cannot be read and are le"
+    ]
+
+
+def test_a_long_scan_says_so_once(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(images, "SECONDS_TO_PROGRESS", -1)
+    monkeypatch.setattr(images, "SCANNED_AT_ONCE", 2)
+    caplog.set_level("INFO", "absl")
+    scan([str(tmp_path / f"{i}.jpg") for i in range(5)])
+    assert [record.getMessage() for record in caplog.records] == [
+        "reading 5 image files once, to check them"
+    ]
+
+
+def test_paths_are_shown_on_one_line():
+    assert shown("a é/[b]*.jpg") == "a é/[b]*.jpg"
+    assert shown("a\nb.jpg") == r"'a\nb.jpg'"

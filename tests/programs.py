@@ -1,0 +1,103 @@
+"""Our scripts as programs of their own, for tests that stop them."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+
+from bginv.interop.model_files import save_model
+from bginv.models.classifier import build_classifier
+from bginv.models.mask_unet import build_mask_unet
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHAPE = (32, 32, 1)
+LONGEST = 150
+
+
+def start(folder: pathlib.Path, script: str, *arguments: str, **variables) -> subprocess.Popen:
+    """Start `SCRIPT.py ARGUMENTS` in a folder."""
+    return _start([str(ROOT / f"{script}.py"), *arguments], folder, **variables)
+
+
+def start_on_devices(
+    folder: pathlib.Path, count: int, script: str, *arguments: str
+) -> subprocess.Popen:
+    """Start a script with several logical CPU devices."""
+    return _start(["-m", "tests.devices", str(count), script, *arguments], folder, PYTHONPATH=ROOT)
+
+
+def start_workers(folder: pathlib.Path, script: str, *arguments: str) -> list[subprocess.Popen]:
+    """Start a script as two workers of one training."""
+    addresses = [f"localhost:{port}" for port in _free_ports(2)]
+    workers = []
+    for index in range(2):
+        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        flags = ("--distribute", "multiworker")
+        workers.append(start(folder, script, *arguments, *flags, TF_CONFIG=json.dumps(task)))
+    return workers
+
+
+def _start(command: list[str], folder: pathlib.Path, **variables) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={
+            **os.environ,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            **{name: str(value) for name, value in variables.items()},
+        },
+    )
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = [held.getsockname()[1] for held in sockets]
+    for held in sockets:
+        held.close()
+    return ports
+
+
+def finish(process: subprocess.Popen) -> str:
+    """What a program that succeeds tells."""
+    out, err = process.communicate(timeout=LONGEST)
+    assert process.returncode == 0, err
+    return out + err
+
+
+def wait_for_checkpoint(folder: pathlib.Path, process: subprocess.Popen) -> None:
+    """Wait until a program has written its first checkpoint."""
+    while process.poll() is None and not list(folder.rglob("step-*.index")):
+        time.sleep(0.02)
+    assert process.poll() is None, process.communicate()[1]
+
+
+def write_models(folder: pathlib.Path) -> None:
+    """What phases 2 and 3 start from: m1.keras and u1.keras."""
+    save_model(build_classifier(SHAPE, 10, 1), folder / "m1.keras")
+    save_model(build_mask_unet(SHAPE, 1), folder / "u1.keras")
+
+
+def written_weights(folder: pathlib.Path) -> dict[str, list[np.ndarray]]:
+    """Weights of the models that a script wrote with `--output m.keras`."""
+    return {
+        path.name: keras.models.load_model(path).get_weights()
+        for path in sorted(folder.glob("m*.keras"))
+        if path.is_file() and path.name != "m1.keras"
+    }
+
+
+def assert_identical(found, expected) -> None:
+    """Compare `written_weights` bit for bit."""
+    assert found.keys() == expected.keys()
+    for name, arrays in expected.items():
+        for array, other in zip(arrays, found[name], strict=True):
+            np.testing.assert_array_equal(array, other, err_msg=name)

@@ -1,0 +1,108 @@
+"""Two devices, or two workers, train as one device does with the same batch."""
+
+import json
+import pathlib
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from tests.programs import (
+    finish,
+    start,
+    start_on_devices,
+    start_workers,
+    wait_for_checkpoint,
+    write_models,
+)
+
+# The recipe of the paper: at the rates of "tuned", rounding alone drives two runs apart, as one
+# device with other convolution kernels shows.
+STEPS = ("--batchsize", "16", "--limit", "64", "--steps", "20", "--steps-per-call", "1")
+PHASES = {
+    "train1": ("digits", *STEPS),
+    "train2": ("digits", "m1.keras", "otsu", *STEPS),
+    "train3": ("digits", "m1.keras", "u1.keras", "otsu", "adv", *STEPS, "--clean-fraction", "0.25",
+               "--tiles", "1,2", "--decay", "cosine", "--average", "0.9", "--mask-growth", "2",
+               "--restart-every", "14"),
+}  # fmt: skip
+LONG = ("digits", "--limit", "64", "--batchsize", "16", "--steps", "2000", "--output", "m.keras")
+FOREVER = ("--checkpoint-steps", "20", "--steps-per-call", "10")
+
+
+@pytest.fixture
+def folder(tmp_path) -> pathlib.Path:
+    write_models(tmp_path)
+    return tmp_path
+
+
+def losses(run: pathlib.Path) -> dict[str, np.ndarray]:
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert len(records) == 20
+    ours = records[0].keys() - {"phase", "step", "epoch", "images_per_second", "seconds"}
+    return {name: np.array([record[name] for record in records]) for name in ours}
+
+
+def line_of_accuracies(told: str) -> list[float]:
+    line = next(line for line in told.splitlines() if line.startswith(("train", "/")))
+    return list(map(float, line.split(",")[-2:]))
+
+
+@pytest.mark.parametrize("script", PHASES)
+def test_two_devices_and_two_workers_match_one(folder, script):
+    one = finish(start(folder, script, *PHASES[script], "--run-dir", "one"))
+    mirrored = finish(
+        start_on_devices(
+            folder, 2, script, *PHASES[script], "--run-dir", "two", "--distribute", "mirrored"
+        )
+    )
+    workers = start_workers(folder, script, *PHASES[script], "--run-dir", "workers")
+    chief, other = map(finish, workers)
+    expected = losses(folder / "one")
+    for run in ("two", "workers"):
+        found = losses(folder / run)
+        assert found.keys() == expected.keys()
+        np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-4)
+    accuracies = line_of_accuracies(one)
+    assert line_of_accuracies(mirrored) == pytest.approx(accuracies, abs=0.02)
+    assert line_of_accuracies(chief) == pytest.approx(accuracies, abs=0.02)
+    assert "wrote" in chief and "wrote" not in other
+
+
+def test_a_lost_worker_ends_the_other_with_one_line_and_the_job_goes_on(folder):
+    chief, other = start_workers(folder, "train1", *LONG, *FOREVER)
+    wait_for_checkpoint(folder, chief)
+    other.kill()
+    began = time.monotonic()
+    out, err = chief.communicate(timeout=120)
+    assert time.monotonic() - began < 90
+    assert (chief.returncode, out) == (1, "")
+    assert "another worker was lost" in err.splitlines()[-1]
+    assert "start every worker again with the same command" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    other.communicate()
+    again = start_workers(folder, "train1", *LONG, "--checkpoint-steps", "100")
+    assert all("goes on after step" in told for told in map(finish, again))
+
+
+def test_a_signal_to_one_worker_ends_all_after_the_same_step(folder):
+    workers = start_workers(folder, "train1", *LONG, *FOREVER)
+    wait_for_checkpoint(folder, workers[0])
+    workers[1].send_signal(signal.SIGTERM)
+    told = [worker.communicate(timeout=120)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [143, 143], told
+    steps = [err.splitlines()[-1].split("after step ")[1].split()[0] for err in told]
+    assert steps[0] == steps[1]
+    assert (
+        folder / "m.keras.unfinished/checkpoints/classifier" / f"step-{steps[0]}.index"
+    ).exists()
+
+
+def test_a_chief_with_a_wrong_argument_does_not_leave_the_others_waiting(folder):
+    (folder / "m.keras").write_text("mine")
+    workers = start_workers(folder, "train1", *LONG)
+    told = [worker.communicate(timeout=120)[1] for worker in workers]
+    assert workers[0].returncode == 2 and "m.keras exists already" in told[0]
+    assert workers[1].returncode == 1, told[1]
+    assert "Traceback" not in told[1] and (folder / "m.keras").read_text() == "mine"

@@ -1,0 +1,105 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bginv.models.classifier import build_classifier
+from bginv.models.mask_unet import build_mask_unet
+from bginv.training.loop import train
+from bginv.training.precision import LossScale, computing_in
+from tests.training.test_contract import METHODS, SHAPE
+
+
+def test_hidden_layers_compute_in_16_bits_and_the_output_in_32():
+    model = build_mask_unet(SHAPE, 1)
+    images = tf.random.stateless_uniform([2, *SHAPE], [1, 2])
+    exact = model(images)
+    with computing_in("bfloat16", [model]):
+        assert model.layers[1].compute_dtype == "bfloat16"
+        rounded = model(images)
+    assert model.layers[1].compute_dtype == "float32"
+    assert rounded.dtype == tf.float32
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    assert 1e-5 < float(tf.reduce_max(tf.abs(rounded - exact))) < 0.05
+    np.testing.assert_array_equal(model(images), exact)
+
+
+def test_models_inside_models_and_foreign_policies():
+    inner = build_classifier(SHAPE, 4, 1)
+    kept = keras.layers.Dense(3, dtype="float64")
+    outer = keras.Sequential([keras.Input(SHAPE), inner, kept, keras.layers.Dense(2)])
+    with computing_in("float16", [outer]):
+        assert inner.layers[1].compute_dtype == "float16"
+        assert kept.compute_dtype == "float64"
+        assert outer.layers[-1].compute_dtype == "float32"
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("phase", METHODS)
+def test_every_method_trains_in_16_bits(squares, phase, precision):
+    losses = {}
+    for name in ("float32", precision):
+        method = METHODS[phase](precision=name)
+        before = [array.copy() for array in method.models[0].get_weights()]
+        step = tf.function(method.train_step)
+        batch = next(iter(squares.train.batches(8)))
+        with computing_in(name, method.models):
+            losses[name] = [float(step(batch, tf.constant([i, 0]))["loss"]) for i in range(5)]
+        after = method.models[0].get_weights()
+        assert not any(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+        assert all(array.dtype == np.float32 for array in after)
+    assert losses[precision] == pytest.approx(losses["float32"], rel=0.05, abs=0.02)
+    assert losses[precision] != losses["float32"]
+
+
+def test_what_is_saved_computes_in_32_bits(squares, tmp_path):
+    method = METHODS["classifier"](precision="bfloat16")
+    settings = dataclasses.replace(method.settings, steps=3, epochs=None)
+    train(method, squares.train, settings)
+    method.classifier.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    assert {layer.compute_dtype for layer in loaded.layers} == {"float32"}
+
+
+def weight_and_optimizer() -> tuple[keras.Variable, keras.Optimizer]:
+    weight = keras.Variable([1.0, 2.0])
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.build([weight])
+    return weight, optimizer
+
+
+def test_gradients_are_unscaled():
+    weight, optimizer = weight_and_optimizer()
+    scale = LossScale()
+    scaled = tf.constant([0.5, -0.25]) * scale.scale
+    tf.function(lambda: scale.apply([(optimizer, [scaled], [weight])]))()
+    np.testing.assert_allclose(weight, [0.5, 2.25])
+    assert int(scale.good_steps) == 1
+
+
+def test_a_gradient_that_is_not_finite_moves_no_player_and_halves_the_scale():
+    players = [weight_and_optimizer() for _ in range(2)]
+    scale = LossScale()
+    before = float(scale.scale)
+    gradients = ([1.0, 1.0], [float("inf"), 1.0])
+    updates = [
+        (optimizer, [tf.constant(gradient)], [weight])
+        for (weight, optimizer), gradient in zip(players, gradients, strict=True)
+    ]
+    tf.function(lambda: scale.apply(updates))()
+    for weight, optimizer in players:
+        np.testing.assert_array_equal(weight, [1, 2])
+        assert int(optimizer.iterations) == 0
+    assert float(scale.scale) == before / 2
+
+
+def test_the_scale_doubles_after_enough_good_steps(monkeypatch):
+    monkeypatch.setattr("bginv.training.precision.STEPS_BETWEEN_GROWTHS", 3)
+    weight, optimizer = weight_and_optimizer()
+    scale = LossScale()
+    before = float(scale.scale)
+    for _ in range(3):
+        scale.apply([(optimizer, [tf.constant([1.0, 1.0])], [weight])])
+    assert (float(scale.scale), int(scale.good_steps)) == (before * 2, 0)
