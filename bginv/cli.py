@@ -115,6 +115,8 @@ def _run(namespace: argparse.Namespace) -> int:
         job = _prepare(vars(namespace))
     except (ValueError, OSError) as error:
         return _fail(error, BAD_ARGUMENT)
+    except _tensorflow_error() as error:  # while workers exchange first weights
+        return _fail(error, FAILURE)
     logging.set_verbosity(logging.INFO)
     import tensorflow as tf  # imported already, by what the command needs
 
@@ -122,7 +124,7 @@ def _run(namespace: argparse.Namespace) -> int:
     logging.info("running on %s", f"{len(gpus)} GPU" if gpus else "CPU")
     try:
         job()
-    except (ValueError, OSError, FloatingPointError, tf.errors.OpError) as error:
+    except (ValueError, OSError, FloatingPointError, _tensorflow_error()) as error:
         return _fail(error, FAILURE)
     return 0
 
@@ -179,6 +181,12 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
         return resume(kinds, kept_settings(run_dir, given.get("output")), given)
     settings = {name: resolve(command.settings, given, command.recipe)}
     return {**settings, **resolve_phases(given, command.recipe)} if name == "run" else settings
+
+
+def _tensorflow_error() -> type[Exception] | tuple[()]:
+    """TensorFlow's base class of errors, where TensorFlow is imported."""
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow.errors.OpError if tensorflow else ()
 
 
 def _terminate(number: int, frame) -> None:

@@ -24,7 +24,26 @@ WRONG = {
         ("train3", "digits", "m1.keras", "no.h5", "otsu", "adv"),
         "no model file no.h5",
     ),
-    "model's ending": (("evaluate", "digits", "m1.pt"), "must end in .keras or .h5"),
+    "model's ending": (("evaluate", "digits", "m1.bin"), "must end in .keras or .h5"),
+    "pickled model": (("evaluate", "digits", "m1.pt"), "m1.pt may hold pickled code"),
+    "no TF_CONFIG": (
+        ("train1", "digits", "--distribute", "multiworker"),
+        "needs the environment variable TF_CONFIG",
+    ),
+    "image size of its own": (("train1", "digits", "--image-size", "32"), "is for folder:PATH"),
+    "no folder": (("train1", "folder:nowhere"), "nowhere does not exist"),
+    "no train folder": (("train1", "folder:photographs"), "photographs holds no folder train"),
+    "folder without its prefix": (("train1", "photographs"), "did you mean 'folder:photographs'?"),
+    "resume without a place": (("train1", "digits", "--resume"), "--resume needs the --run-dir or"),
+    "resume without a run": (
+        (None, "run", "digits", "--resume"),
+        "runs/digits holds no run that could go on",
+    ),
+    "precision": (("train1", "digits", "--precision", "half"), "invalid choice: 'half'"),
+    "checkpoint minutes": (
+        ("train1", "digits", "--checkpoint-minutes", "-1"),
+        "--checkpoint-minutes must be at least 0",
+    ),
     "image size": (
         ("evaluate", "digits", "m64.keras"),
         "takes images of 64x64x1, but those of digits are 32x32x1",

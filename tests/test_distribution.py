@@ -27,7 +27,8 @@ PHASES = {
                "--tiles", "1,2", "--decay", "cosine", "--average", "0.9", "--mask-growth", "2",
                "--restart-every", "14"),
 }  # fmt: skip
-LONG = ("digits", "--limit", "64", "--batchsize", "16", "--steps", "2000", "--output", "m.keras")
+LONG = ("digits", "--limit", "64", "--batchsize", "16", "--steps", "2000", "--output", "m.keras",
+        "--evaluate-every", "0")  # fmt: skip
 FOREVER = ("--checkpoint-steps", "20", "--steps-per-call", "10")
 
 

@@ -79,7 +79,7 @@ def load_data(
             raise ValueError(f"image_size must be at least {SMALLEST_IMAGE_SIZE}; received {size}")
         dataset = load_folder(name.removeprefix(FOLDER), size, skip_bad_files)
     elif image_size is not None:
-        raise ValueError(f"image_size is for {FOLDER}PATH alone; {name} has a size of its own")
+        raise ValueError(f"--image-size is for {FOLDER}PATH alone; {name} has a size of its own")
     else:
         dataset = CATALOG[name](name, data_dir)
     if limit is not None:

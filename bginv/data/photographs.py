@@ -108,7 +108,7 @@ class WithBackgrounds(Source):
     """
 
     def __init__(self, source: Source, photographs: Photographs):
-        self.source, self.photographs = source, photographs
+        self.source, self.photographs, self.labels = source, photographs, source.labels
 
     def __len__(self) -> int:
         return len(self.source)

@@ -10,7 +10,13 @@ import tensorflow as tf
 
 
 class Source(abc.ABC):
-    """A split of a data set: a length, and records by index."""
+    """A split of a data set: a length, and records by index.
+
+    Attributes:
+        labels: int32 [N].
+    """
+
+    labels: np.ndarray
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -153,6 +159,9 @@ class Dataset:
         tests: splits by readable name, in the order of the tables.
         class_names: one for each label, in order.
         image_shape: (H, W, C) of every split.
+
+    Raises:
+        ValueError: a label without a class.
     """
 
     name: str
@@ -160,6 +169,15 @@ class Dataset:
     tests: Mapping[str, Source]
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
+
+    def __post_init__(self):
+        for name, split in {"train": self.train, **self.tests}.items():
+            wrong = np.flatnonzero((split.labels < 0) | (split.labels >= self.num_classes))
+            if len(wrong):
+                raise ValueError(
+                    f"{self.name}: record {wrong[0]} of {name} has label {split.labels[wrong[0]]}, "
+                    f"but there are {self.num_classes} classes, 0 to {self.num_classes - 1}"
+                )
 
     @property
     def num_classes(self) -> int:

@@ -10,6 +10,7 @@ from bginv.interop.paper_h5 import load_classifier_h5, load_mask_unet_h5
 from bginv.models.classifier import build_classifier
 
 ENDINGS = (".keras", ".h5")
+PICKLES = (".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth", ".tar")
 
 
 def load_classifier(path: str, dataset: Dataset) -> keras.Model:
@@ -85,6 +86,11 @@ def save_model(model: keras.Model, path: pathlib.Path) -> None:
 
 
 def _load(path: str, load_h5) -> keras.Model:
+    if pathlib.Path(path).suffix in PICKLES:
+        raise ValueError(
+            f"{path} may hold pickled code, which is never run here; save the model as .keras, and "
+            "name that"
+        )
     file = check_model_name(path)
     if not file.is_file():
         raise FileNotFoundError(f"no model file {path}; the phase before writes it with --output")
@@ -94,6 +100,11 @@ def _load(path: str, load_h5) -> keras.Model:
         return keras.models.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # Keras has no error of its own for a file that it cannot load
         reason = str(error).strip().splitlines()[0]
+        if "lambda" in reason.lower():
+            raise ValueError(
+                f"{path} holds Python code (a Lambda layer), which is never run here; put a layer "
+                "of Keras in its place and save the model again"
+            ) from error
         raise ValueError(f"{path} cannot be loaded as a Keras model: {reason}") from error
 
 

@@ -116,8 +116,10 @@ def _write_masks(
         folder = pathlib.Path(tempfile.mkdtemp(prefix="bginv-masks-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     files = [folder / f"{index}.png" for index in range(len(source))]
-    done = next((i for i, file in enumerate(files) if not file.exists()), len(files))
-    start = done // FILE_MASK_BATCH
+    missing = next((i for i, file in enumerate(files) if not file.exists()), None)
+    if missing is None:
+        return list(map(str, files))
+    start = missing // FILE_MASK_BATCH
     for number, batch in enumerate(source.batches(FILE_MASK_BATCH, start=start), start):
         masks = masks_of(batch["image"]).numpy()
         for file, mask in zip(files[number * FILE_MASK_BATCH :], masks, strict=False):

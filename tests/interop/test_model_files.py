@@ -1,3 +1,5 @@
+import pathlib
+import pickle
 import subprocess
 import sys
 
@@ -102,5 +104,29 @@ def test_code_in_a_model_is_refused(tmp_path, squares):
     inputs = keras.Input(SHAPE)
     outputs = keras.layers.Lambda(lambda x: x[:, 0, 0, :])(inputs)
     keras.Model(inputs, outputs).save(tmp_path / "m.keras")
-    with pytest.raises(ValueError, match="m.keras cannot be loaded as a Keras model"):
+    with pytest.raises(ValueError, match="m.keras holds Python code .* which is never run"):
         load_classifier(str(tmp_path / "m.keras"), squares)
+
+
+class Trap:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (pathlib.Path.touch, (self.path,))
+
+
+@pytest.mark.parametrize("name", ["m.pt", "m.pth", "m.npy", "m.pkl", "m.tar", "m.keras", "m.h5"])
+def test_pickled_code_never_runs(tmp_path, squares, name):
+    trap = tmp_path / "trapped"
+    if name.endswith(".npy"):
+        np.save(tmp_path / name, np.array([Trap(trap)], object), allow_pickle=True)
+    else:
+        (tmp_path / name).write_bytes(pickle.dumps(Trap(trap)))
+    with pytest.raises(ValueError, match="may hold pickled code|cannot be loaded|is not a model"):
+        load_classifier(str(tmp_path / name), squares)
+    assert not trap.exists()
+    pickle.loads(pickle.dumps(Trap(trap)))
+    assert trap.exists(), "the trap works"
