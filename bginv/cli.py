@@ -13,7 +13,7 @@ from absl import app, logging
 from absl.flags import argparse_flags
 
 import bginv
-from bginv.config import add_flags, positional_names, resolve, resume
+from bginv.config import add_flags, positional_names, resolve
 from bginv.recipes import (
     PHASES,
     AdversarialSettings,
@@ -26,6 +26,7 @@ from bginv.recipes import (
     resolve_phases,
 )
 from bginv.run_folder import default_run_dir, kept_settings
+from bginv.saved_settings import resume
 
 BAD_ARGUMENT, FAILURE = 2, 1
 

@@ -1,11 +1,10 @@
-"""From a frozen dataclass of settings to flags, a checked configuration, and JSON and back.
+"""From a frozen dataclass of settings to flags and a checked configuration.
 
 A setting is declared once, by `setting` or `positional`, with its value in either recipe.
 """
 
 import argparse
 import dataclasses
-import json
 import math
 import types
 import typing
@@ -93,7 +92,7 @@ def add_option(
     help: str | None = None,
 ) -> None:
     """Add one setting as an option, under the name given, with its own help text or another."""
-    kind = _kind(settings, field)
+    kind = kind_of(settings, field)
     keywords: dict[str, Any] = {
         "dest": option.removeprefix("--").replace("-", "_"),
         "default": argparse.SUPPRESS,
@@ -183,101 +182,15 @@ def check(config: Any) -> None:
                 raise ValueError(f"{name} must be at most {high}; received {number}")
 
 
-def to_json(**configs: Any) -> str:
-    """Resolved configurations, and other plain content, as JSON, each under its name."""
-    return json.dumps(_plain(configs), indent=2) + "\n"
-
-
-def resume(kinds: Mapping[str, type], text: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The configurations of a run that goes on, with what was given that may change.
-
-    Args:
-        kinds: their dataclasses, by name.
-        text: what `to_json` wrote.
-        given: values by name, or by name with that of the configuration in front.
-
-    Raises:
-        ValueError: a run of another command, or a value that must not change and has.
-    """
-    configs = {}
-    for name, kind in kinds.items():
-        config = from_json(kind, text, name)
-        for field in dataclasses.fields(kind):
-            option = f"{name}_{field.name}" if f"{name}_{field.name}" in given else field.name
-            value = given.get(option, getattr(config, field.name))
-            if value != getattr(config, field.name) and not field.metadata.get("may_change"):
-                raise ValueError(
-                    f"--resume goes on with {name}.{field.name} = "
-                    f"{_show(getattr(config, field.name))}; received {_show(value)}: leave it out"
-                )
-            config = dataclasses.replace(config, **{field.name: value})
-        check(config)
-        configs[name] = config
-    return configs
-
-
-def differences(kept: Mapping[str, Any], configs: Mapping[str, Any]) -> list[str]:
-    """What a run that goes on must not change, and has: "classifier.steps: 5, was 3".
-
-    Args:
-        kept: what `to_json` wrote.
-        configs: the configurations now, each under its name.
-    """
-    found = []
-    for name, config in configs.items():
-        now, before = json.loads(json.dumps(dataclasses.asdict(config))), kept.get(name, {})
-        changeable = {
-            field.name for field in dataclasses.fields(config) if field.metadata.get("may_change")
-        }
-        for key in sorted((now.keys() | before.keys()) - changeable):
-            if now.get(key) != before.get(key):
-                found.append(f"{name}.{key}: {_show(now.get(key))}, was {_show(before.get(key))}")
-    return found
-
-
-def from_json(settings: type, text: str, name: str) -> Any:
-    """One of the configurations that `to_json` wrote.
-
-    Args:
-        settings: its dataclass.
-        text: all of them.
-        name: the one.
-
-    Raises:
-        ValueError: unknown or missing names, or values out of range.
-    """
-    values = json.loads(text).get(name)
-    if values is None:
-        raise ValueError(f"it holds no settings for {name}: the run is one of another command")
-    kinds = {field.name: _kind(settings, field) for field in dataclasses.fields(settings)}
-    unknown = sorted(set(values) - set(kinds))
-    if unknown:
-        raise ValueError(f"unknown settings: {', '.join(unknown)}")
-    tupled = {
-        name: tuple(value) if kinds[name] is tuple and value is not None else value
-        for name, value in values.items()
-    }
-    config = settings(**tupled)
-    check(config)
-    return config
-
-
-def _plain(configs: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config
-        for name, config in configs.items()
-    }
-
-
 _METAVARS = {int: "N", float: "X", str: "PATH", tuple: "N[,N...]"}
 
 
 def show_default(field: dataclasses.Field, recipe: str) -> str:
     """A setting's value in a recipe, as help texts show it."""
-    return _show(field.default if recipe == "paper" else field.metadata["tuned"])
+    return show(field.default if recipe == "paper" else field.metadata["tuned"])
 
 
-def _kind(settings: type, field: dataclasses.Field) -> type:
+def kind_of(settings: type, field: dataclasses.Field) -> type:
     """bool, int, float, str or tuple, from annotations such as `int | None`."""
     hint = typing.get_type_hints(settings)[field.name]
     if isinstance(hint, types.UnionType):
@@ -293,7 +206,8 @@ def _help(field: dataclasses.Field, recipe: str) -> str:
     return (field.metadata["help"] + ("" if nothing else default)).replace("%", "%%")
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+    """A value as a help text or a message shows it."""
     if isinstance(value, tuple | list):
         return ",".join(map(str, value))
     if value is None or isinstance(value, bool):

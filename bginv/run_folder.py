@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bginv.artefacts import check_writable, locked, refuse_existing, write_text
-from bginv.config import differences, to_json
+from bginv.saved_settings import differences, to_json
 
 _ARTEFACTS = (
     "config.json",

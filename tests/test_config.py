@@ -84,10 +84,3 @@ def test_help_shows_both_recipes():
     assert "mirror (default: off; paper: on, tuned: off)" in text
     assert "batches, 5 % of them" in text
     assert "counts (default: 2)" in text
-
-
-def test_json_and_back():
-    settings = parsed("--tiles", "1,4")
-    assert config.from_json(Settings, config.to_json(ours=settings), "ours") == settings
-    with pytest.raises(ValueError, match="unknown settings: nonsense"):
-        config.from_json(Settings, '{"ours": {"dataset": "digits", "nonsense": 1}}', "ours")

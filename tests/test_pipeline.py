@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bginv import cli
-from bginv.config import from_json
 from bginv.recipes import PHASES
+from bginv.saved_settings import from_json
 
 SMALL = ("--limit", "64", "--steps", "2", "--batchsize", "8")
 
@@ -109,3 +109,49 @@ def test_heuristic_masks_photographs_and_pictures_each_epoch(command, photograph
     assert not pathlib.Path("run/mask_unet.keras").exists()
     assert len(list(pathlib.Path("run/pictures").glob("z-*.png"))) == 12
     assert list(pathlib.Path().glob("*.png")) == []
+
+
+def break_off(monkeypatch, phase: str) -> None:
+    """Let a run end when it comes to a phase."""
+
+    def end(*arguments):
+        raise OSError(f"no {phase} today")
+
+    monkeypatch.setattr(f"bginv.pipeline.run_{phase}_phase", end)
+
+
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+def test_phases_that_are_done_are_not_done_again(command, monkeypatch, caplog, resume):
+    caplog.set_level("INFO")
+    with monkeypatch.context() as broken:
+        break_off(broken, "adversarial")
+        code, _, err = command(None, "run", "digits", *SMALL)
+        assert code == 1 and "no adversarial today" in err
+    before = keras.models.load_model("runs/digits/classifier.keras").get_weights()
+    caplog.clear()
+    again = ("digits", *resume) if resume else ("digits", *SMALL)
+    code, out, err = command(None, "run", *again)
+    assert code == 0, err
+    assert "classifier: all 2 steps are done" in caplog.text
+    assert "masks: all 2 steps are done" in caplog.text
+    after = keras.models.load_model("runs/digits/classifier.keras").get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    phases = [json.loads(line)["phase"] for line in open("runs/digits/metrics.jsonl")]
+    assert phases == ["classifier", "masks", "adversarial"]
+    caplog.clear()
+    assert command(None, "run", *again)[:2] == (0, out)
+    assert "runs/digits is finished: nothing is done again" in caplog.text
+    assert not pathlib.Path("runs/digits/checkpoints").exists()
+
+
+def test_a_run_with_other_settings_is_refused(command, monkeypatch):
+    with monkeypatch.context() as broken:
+        break_off(broken, "mask")
+        assert command(None, "run", "digits", *SMALL)[0] == 1
+    code, _, err = command(None, "run", "digits", *SMALL, "--masks-steps", "3", "--seed", "4")
+    assert code == 2
+    assert "masks.steps: 3, was 2" in err and "run.seed: 4, was 0" in err
+    code, _, err = command(None, "run", "digits", "--resume", "--seed", "4")
+    assert code == 2
+    assert "--resume goes on with run.seed = 0; received 4: leave it out" in err
+    assert command(None, "run", "digits", *SMALL, "--seed", "4", "--overwrite")[0] == 0

@@ -142,12 +142,13 @@ class Checkpoints:
 @contextlib.contextmanager
 def _without_tensorflow_notes() -> Iterator[None]:
     """TensorFlow logs how long it took to decide what goes into which file."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.WARNING)
+    logger = logging.get_absl_logger()
+    level = logger.level
+    logger.setLevel("WARNING")
     try:
         yield
     finally:
-        logging.set_verbosity(verbosity)
+        logger.setLevel(level)
 
 
 def _reason_not_readable(prefix: str) -> str | None:

@@ -67,3 +67,5 @@ class StopRequest:
         if self.signal_number is not None and number == signal.SIGINT:
             raise KeyboardInterrupt("interrupted before the step was saved")
         self.signal_number = self.signal_number or number
+        with tf.init_scope():  # a function may be traced just now
+            self.flag.assign(1)

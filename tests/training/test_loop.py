@@ -1,4 +1,5 @@
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -6,7 +7,8 @@ import tensorflow as tf
 
 from bginv.ops.augment import Augmentation
 from bginv.recipes import ClassifierSettings
-from bginv.training.loop import steps_per_epoch, total_steps, train
+from bginv.training.interrupts import Interrupted
+from bginv.training.loop import _with_xla, steps_per_epoch, total_steps, train
 from bginv.training.method import Method
 
 
@@ -147,3 +149,78 @@ def test_masks_are_augmented_with_the_image_only_where_aligned(squares):
     method.align_masks = False
     still = method.augment_batch(batch, tf.constant([1, 2]))
     np.testing.assert_array_equal(still["mask"], batch["mask"])
+
+
+def counted(method: Counting) -> tuple[int, list[int]]:
+    return int(method.steps), method.seen.numpy().tolist()
+
+
+@pytest.mark.parametrize("crash_at", [3, 5, 8, 10])
+def test_a_training_goes_on_in_the_middle_of_an_epoch(squares, tmp_path, crash_at):
+    whole, epochs = Counting(event_every=4), []
+    train(whole, squares.train, settings(epochs=2), on_epoch_end=epochs.append)
+    crashed = Counting(diverges_at=crash_at + 1, event_every=4)
+    given = {"epochs": 2, "checkpoint_steps": 1, "checkpoint_minutes": 0.0}
+    arguments = (squares.train, settings(**given), None, lambda epoch: None, tmp_path)
+    if crash_at < 10:
+        with pytest.raises(FloatingPointError, match=f"step {crash_at + 1} .*step-{crash_at};"):
+            train(crashed, *arguments)
+    else:
+        train(crashed, *arguments)
+    resumed = Counting(event_every=4)
+    train(resumed, *arguments)
+    assert counted(resumed) == counted(whole)
+    assert resumed.finished
+    assert resumed.events == [(step, step) for step in (4, 8) if step > crash_at]
+
+
+def test_an_epoch_ends_once_when_a_training_goes_on(squares, tmp_path):
+    epochs = []
+
+    def stop_in_the_second(epoch: int) -> None:
+        epochs.append(epoch)
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    arguments = (squares.train, settings(epochs=3, checkpoint_steps=1), None)
+    with pytest.raises(KeyboardInterrupt):
+        train(Counting(), *arguments, stop_in_the_second, tmp_path)
+    train(Counting(), *arguments, epochs.append, tmp_path)
+    assert epochs == [1, 2, 2, 3]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_training_after_the_step(squares, tmp_path, number):
+    class Signalled(Counting):
+        def before_step(self, step):
+            signal.raise_signal(number)
+
+    method = Signalled(event_every=7)
+    with pytest.raises(
+        Interrupted, match="after step 8 of 25; the same command goes on"
+    ) as stopped:
+        train(method, squares.train, settings(epochs=5), checkpoints=tmp_path)
+    assert stopped.value.signal_number == number
+    assert int(method.steps) == 8
+    resumed = Counting()
+    train(resumed, squares.train, settings(epochs=5), checkpoints=tmp_path)
+    assert int(resumed.steps) == 25
+
+
+def test_without_a_place_for_checkpoints_a_signal_says_so(squares):
+    class Signalled(Counting):
+        def before_step(self, step):
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="nothing is kept: only a command with --run-dir or"):
+        train(Signalled(event_every=3), squares.train, settings(epochs=5))
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_xla_is_for_gpus_unless_asked_for(monkeypatch):
+    strategy = tf.distribute.get_strategy()
+    assert not _with_xla(settings(), strategy)
+    assert _with_xla(settings(xla="on"), strategy)
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: ["one"])
+    assert _with_xla(settings(), strategy)
+    assert not _with_xla(settings(xla="off"), strategy)

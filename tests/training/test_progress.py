@@ -1,7 +1,8 @@
 import io
+import json
 import sys
 
-from bginv.training.progress import Progress
+from bginv.training.progress import Progress, read_metrics, training_seconds
 
 
 class Terminal(io.StringIO):
@@ -31,3 +32,29 @@ def test_elsewhere_the_last_step_is_a_plain_line(caplog):
     report(2)
     (record,) = caplog.records
     assert record.getMessage().startswith("masks  step 2/2  epoch 1  loss 0.2500  images/s 16")
+
+
+def record(phase: str, step: int, seconds: float = 0.25) -> str:
+    return json.dumps({"phase": phase, "step": step, "seconds": seconds}) + "\n"
+
+
+def test_what_was_told_after_the_last_checkpoint_is_removed(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    kept = record("classifier", 9) + record("masks", 1) + record("masks", 2)
+    file.write_text(kept + record("masks", 3) + '{"phase": "ma')
+    with Progress("masks", 2, 5, 8, file) as progress:
+        assert file.read_text() == kept
+        progress.update(3, 1, 0.5, 1, {"loss": 0.5})
+    assert [told["step"] for told in read_metrics(file)] == [9, 1, 2, 3]
+
+
+def test_seconds_of_all_commands_that_took_part_are_added_up(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    file.write_text(record("classifier", 9) + record("masks", 1, 2) + record("masks", 2, 0.31))
+    assert training_seconds(file) == {"classifier": 0.2, "masks": 2.3}
+
+
+def test_a_training_that_goes_on_says_so(caplog):
+    caplog.set_level("INFO")
+    with Progress("masks", 2, 5, 8):
+        assert "masks goes on after step 2 of 5" in caplog.text

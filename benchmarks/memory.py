@@ -1,0 +1,90 @@
+"""Peak memory of phases 1 and 3 on folders of 2,000 and of 20,000 JPEGs of 224x224, as JSON.
+
+    python benchmarks/memory.py
+
+The pictures are generated in a temporary folder. Each training is a process of its own that reads
+every file: in training, for its mask, and in the evaluation at its end.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import cv2
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SIDE, TESTS = 224, 50
+CLASSES = ("left", "right")
+
+
+def main() -> None:
+    """Generate, train, report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--counts", type=int, nargs="+", default=[2_000, 20_000])
+    parser.add_argument("--image-size", default="64", help="what the pictures are resized to")
+    arguments = parser.parse_args()
+    report = {}
+    for count in arguments.counts:
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            write_pictures(folder / "pictures", count)
+            report[count] = measure(folder, count, arguments.image_size)
+        print(json.dumps({count: report[count]}), file=sys.stderr, flush=True)
+    first, last = report[arguments.counts[0]], report[arguments.counts[-1]]
+    growth = {
+        script: round(last[script]["peak_mib"] / first[script]["peak_mib"] - 1, 4)
+        for script in first
+    }
+    print(json.dumps({"peak": report, "growth": growth}, indent=2))
+
+
+def write_pictures(folder: pathlib.Path, count: int) -> None:
+    """A bright disc, left or right of the middle, on smooth noise."""
+    random = np.random.default_rng(0)
+    for split, number in (("train", count), ("test", TESTS)):
+        for name in CLASSES:
+            (folder / split / name).mkdir(parents=True)
+        for i in range(number):
+            coarse = random.integers(0, 160, (28, 28, 3), np.uint8)
+            picture = cv2.resize(coarse, (SIDE, SIDE))
+            side = i % len(CLASSES)
+            centre = (56 + 112 * side, int(random.integers(40, 184)))
+            cv2.circle(picture, centre, 30, (255, 255, 255), -1)
+            cv2.imwrite(str(folder / split / CLASSES[side] / f"{i}.jpg"), picture)
+
+
+def measure(folder: pathlib.Path, count: int, image_size: str) -> dict[str, dict]:
+    """Peak resident memory and seconds of each script."""
+    batch = 32
+    common = ["--image-size", image_size, "--batchsize", str(batch), "--recipe", "tuned"]
+    common += ["--steps", str(count // batch)]
+    data = f"folder:{folder / 'pictures'}"
+    scripts = {
+        "train1": [data, "--output", "m1.keras"],
+        "train3": [data, "m1.keras", "heuristic", "otsu", "adv", "--output", "m3.keras"],
+    }
+    found = {}
+    for script, words in scripts.items():
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / f"{script}.py"), *words, *common],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise RuntimeError(f"{script} ended with {os.waitstatus_to_exitcode(status)}")
+        seconds = round(time.monotonic() - began, 1)
+        found[script] = {"peak_mib": round(usage.ru_maxrss / 1024), "seconds": seconds}
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The settings that a run's folder keeps, as JSON, and what a run that goes on makes of them."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bginv.config import check, kind_of, show
+
+
+def to_json(**configs: Any) -> str:
+    """Resolved configurations, and other plain content, as JSON, each under its name."""
+    return json.dumps(_plain(configs), indent=2) + "\n"
+
+
+def resume(kinds: Mapping[str, type], text: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The configurations of a run that goes on, with what was given that may change.
+
+    Args:
+        kinds: their dataclasses, by name.
+        text: what `to_json` wrote.
+        given: values by name, or by name with that of the configuration in front.
+
+    Raises:
+        ValueError: a run of another command, or a value that must not change and has.
+    """
+    configs = {}
+    for name, kind in kinds.items():
+        config = from_json(kind, text, name)
+        for field in dataclasses.fields(kind):
+            option = f"{name}_{field.name}" if f"{name}_{field.name}" in given else field.name
+            value = given.get(option, getattr(config, field.name))
+            if value != getattr(config, field.name) and not field.metadata.get("may_change"):
+                raise ValueError(
+                    f"--resume goes on with {name}.{field.name} = "
+                    f"{show(getattr(config, field.name))}; received {show(value)}: leave it out"
+                )
+            config = dataclasses.replace(config, **{field.name: value})
+        check(config)
+        configs[name] = config
+    return configs
+
+
+def differences(kept: Mapping[str, Any], configs: Mapping[str, Any]) -> list[str]:
+    """What a run that goes on must not change, and has: "classifier.steps: 5, was 3".
+
+    Args:
+        kept: what `to_json` wrote.
+        configs: the configurations now, each under its name.
+    """
+    found = []
+    for name, config in configs.items():
+        now, before = json.loads(json.dumps(dataclasses.asdict(config))), kept.get(name, {})
+        changeable = {
+            field.name for field in dataclasses.fields(config) if field.metadata.get("may_change")
+        }
+        for key in sorted((now.keys() | before.keys()) - changeable):
+            if now.get(key) != before.get(key):
+                found.append(f"{name}.{key}: {show(now.get(key))}, was {show(before.get(key))}")
+    return found
+
+
+def from_json(settings: type, text: str, name: str) -> Any:
+    """One of the configurations that `to_json` wrote.
+
+    Args:
+        settings: its dataclass.
+        text: all of them.
+        name: the one.
+
+    Raises:
+        ValueError: unknown or missing names, or values out of range.
+    """
+    values = json.loads(text).get(name)
+    if values is None:
+        raise ValueError(f"it holds no settings for {name}: the run is one of another command")
+    kinds = {field.name: kind_of(settings, field) for field in dataclasses.fields(settings)}
+    unknown = sorted(set(values) - set(kinds))
+    if unknown:
+        raise ValueError(f"unknown settings: {', '.join(unknown)}")
+    tupled = {
+        name: tuple(value) if kinds[name] is tuple and value is not None else value
+        for name, value in values.items()
+    }
+    config = settings(**tupled)
+    check(config)
+    return config
+
+
+def _plain(configs: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config
+        for name, config in configs.items()
+    }

@@ -1,0 +1,63 @@
+import dataclasses
+import json
+
+import pytest
+
+from bginv.recipes import PHASES, ClassifierSettings, RunSettings, resolve_phases
+from bginv.saved_settings import differences, from_json, resume, to_json
+
+GIVEN = {"dataset": "digits", "steps": 7, "tiles": (1, 4)}
+KINDS = {"run": RunSettings, **PHASES}
+
+
+@pytest.fixture
+def configs() -> dict:
+    return {"run": RunSettings(dataset="digits"), **resolve_phases(GIVEN, "tuned")}
+
+
+def test_json_and_back(configs):
+    text = to_json(**configs, inputs={"training images": 1})
+    assert json.loads(text)["inputs"] == {"training images": 1}
+    for name, kind in KINDS.items():
+        assert from_json(kind, text, name) == configs[name]
+
+
+def test_unknown_settings_and_other_commands_are_refused():
+    with pytest.raises(ValueError, match="unknown settings: nonsense"):
+        from_json(ClassifierSettings, '{"a": {"dataset": "digits", "nonsense": 1}}', "a")
+    with pytest.raises(ValueError, match="no settings for masks: .* another command"):
+        from_json(PHASES["masks"], '{"classifier": {}}', "masks")
+
+
+def test_only_settings_with_influence_are_differences(configs):
+    kept = json.loads(to_json(**configs))
+    assert differences(kept, configs) == []
+    changed = dataclasses.replace(
+        configs["adversarial"], tiles=(2,), seed=3, imsave=True, checkpoint_steps=5
+    )
+    assert differences(kept, {**configs, "adversarial": changed}) == [
+        "adversarial.seed: 3, was 0",
+        "adversarial.tiles: 2, was 1,4",
+    ]
+
+
+def test_resuming_takes_what_is_kept_and_what_may_change(configs):
+    given = {"dataset": "digits", "resume": True, "checkpoint_steps": 9, "masks_steps_per_call": 3}
+    resumed = resume(KINDS, to_json(**configs), given)
+    assert [resumed[phase].checkpoint_steps for phase in PHASES] == [9, 9, 9]
+    assert [resumed[phase].steps_per_call for phase in PHASES] == [20, 3, 20]
+    assert resumed["adversarial"].tiles == (1, 4)
+    assert differences(json.loads(to_json(**configs)), resumed) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"steps": 8}, "goes on with classifier.steps = 7; received 8: leave it out"),
+        ({"masks_steps": 8}, "goes on with masks.steps = 7; received 8"),
+        ({"dataset": "mnist"}, "goes on with run.dataset = digits; received mnist"),
+    ],
+)
+def test_resuming_refuses_what_must_not_change(configs, given, message):
+    with pytest.raises(ValueError, match=message):
+        resume(KINDS, to_json(**configs), given)
