@@ -125,7 +125,7 @@ def _run(namespace: argparse.Namespace) -> int:
     logging.info("running on %s", f"{len(gpus)} GPU" if gpus else "CPU")
     try:
         job()
-    except (ValueError, OSError, FloatingPointError, _tensorflow_error()) as error:
+    except (ValueError, OSError, FloatingPointError, tf.errors.OpError) as error:
         return _fail(error, FAILURE)
     return 0
 
@@ -159,7 +159,7 @@ def _prepare(given: dict) -> Callable[[], None]:
         from bginv.training.distribution import make_strategy
 
         tf.get_logger().setLevel("WARNING")
-        strategy = make_strategy(given.get("distribute", "none"))
+        strategy = make_strategy(getattr(next(iter(settings.values())), "distribute", "none"))
     from bginv import commands, pipeline
 
     if name == "run":
@@ -176,9 +176,13 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
     if name == "run":
         kinds |= PHASES
     if given.get("resume"):
+        if given.get("overwrite"):
+            raise ValueError("--resume goes on and --overwrite begins again; give one of them")
         run_dir = given.get("run_dir") or (
             default_run_dir(given["dataset"]) if name == "run" else None
         )
+        # the command that began the run may have had the opposite
+        given = {**given, "overwrite": False}
         return resume(kinds, kept_settings(run_dir, given.get("output")), given)
     settings = {name: resolve(command.settings, given, command.recipe)}
     return {**settings, **resolve_phases(given, command.recipe)} if name == "run" else settings

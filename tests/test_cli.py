@@ -35,6 +35,10 @@ WRONG = {
     "no train folder": (("train1", "folder:photographs"), "photographs holds no folder train"),
     "folder without its prefix": (("train1", "photographs"), "did you mean 'folder:photographs'?"),
     "resume without a place": (("train1", "digits", "--resume"), "--resume needs the --run-dir or"),
+    "resume and overwrite": (
+        ("train1", "digits", "--output", "m.h5", "--resume", "--overwrite"),
+        "give one of them",
+    ),
     "resume without a run": (
         (None, "run", "digits", "--resume"),
         "runs/digits holds no run that could go on",

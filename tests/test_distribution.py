@@ -20,12 +20,21 @@ from tests.programs import (
 # The recipe of the paper: at the rates of "tuned", rounding alone drives two runs apart, as one
 # device with other convolution kernels shows.
 STEPS = ("--batchsize", "16", "--limit", "64", "--steps", "20", "--steps-per-call", "1")
-PHASES = {
-    "train1": ("digits", *STEPS),
-    "train2": ("digits", "m1.keras", "otsu", *STEPS),
-    "train3": ("digits", "m1.keras", "u1.keras", "otsu", "adv", *STEPS, "--clean-fraction", "0.25",
-               "--tiles", "1,2", "--decay", "cosine", "--average", "0.9", "--mask-growth", "2",
-               "--restart-every", "14"),
+SHARES = ("--clean-fraction", "0.25")
+ADVERSARY = (
+    "--tiles", "1,2", "--decay", "cosine", "--average", "0.9", "--mask-growth", "2",
+    "--restart-every", "14",
+)  # fmt: skip
+COMMANDS = {
+    "classifier": ("train1", "digits", *STEPS),
+    "masks": ("train2", "digits", "m1.keras", "otsu", *STEPS),
+    "adversarial": (
+        "train3", "digits", "m1.keras", "u1.keras", "otsu", "adv", *STEPS, *SHARES, *ADVERSARY
+    ),
+    "photographs": (
+        "train3", "digits", "m1.keras", "heuristic", "otsu", "real", *STEPS, *SHARES,
+        "--crops", "any",
+    ),
 }  # fmt: skip
 LONG = ("digits", "--limit", "64", "--batchsize", "16", "--steps", "2000", "--output", "m.keras",
         "--evaluate-every", "0")  # fmt: skip
@@ -50,15 +59,16 @@ def line_of_accuracies(told: str) -> list[float]:
     return list(map(float, line.split(",")[-2:]))
 
 
-@pytest.mark.parametrize("script", PHASES)
-def test_two_devices_and_two_workers_match_one(folder, script):
-    one = finish(start(folder, script, *PHASES[script], "--run-dir", "one"))
+@pytest.mark.parametrize("name", COMMANDS)
+def test_two_devices_and_two_workers_match_one(folder, photographs_dir, name):
+    command = COMMANDS[name]
+    if name == "photographs":
+        command += ("--backgrounds", str(photographs_dir))
+    one = finish(start(folder, *command, "--run-dir", "one"))
     mirrored = finish(
-        start_on_devices(
-            folder, 2, script, *PHASES[script], "--run-dir", "two", "--distribute", "mirrored"
-        )
+        start_on_devices(folder, 2, *command, "--run-dir", "two", "--distribute", "mirrored")
     )
-    workers = start_workers(folder, script, *PHASES[script], "--run-dir", "workers")
+    workers = start_workers(folder, *command, "--run-dir", "workers")
     chief, other = map(finish, workers)
     expected = losses(folder / "one")
     for run in ("two", "workers"):

@@ -125,7 +125,7 @@ def test_phases_that_are_done_are_not_done_again(command, monkeypatch, caplog, r
     caplog.set_level("INFO")
     with monkeypatch.context() as broken:
         break_off(broken, "adversarial")
-        code, _, err = command(None, "run", "digits", *SMALL)
+        code, _, err = command(None, "run", "digits", *SMALL, "--overwrite")
         assert code == 1 and "no adversarial today" in err
     before = keras.models.load_model("runs/digits/classifier.keras").get_weights()
     caplog.clear()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from bginv.data.images import ENDINGS, readable_rows, scan, shown
-from bginv.data.sources import Source, rows_of
+from bginv.data.sources import Source, endless, rows_of
 
 CROPS = ("native", "any")
 CROPS_PER_PHOTOGRAPH = 8
@@ -138,7 +138,7 @@ class WithBackgrounds(Source):
         if num_replicas > 1:
             backgrounds = backgrounds.flat_map(lambda batch: rows_of(batch, replicas, num_replicas))
         pairs = tf.data.Dataset.zip(images, backgrounds)
-        return pairs.map(lambda records, background: {**records, "background": background})
+        return endless(pairs.map(lambda records, background: {**records, "background": background}))
 
 
 def _find_photographs(folder: str) -> list[str]:

@@ -72,17 +72,23 @@ class Source(abc.ABC):
         batched = indices.batch(batch_size, drop_remainder=shuffle)
         if num_replicas > 1:
             batched = batched.flat_map(lambda batch: rows_of(batch, replicas, num_replicas))
-        if shuffle:
-            # told, because several workers ask each other at every step where it is not known
-            endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-            batched = batched.apply(endless)
-        return batched.map(self.gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+        records = batched.map(self.gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+        return endless(records) if shuffle else records
 
     def _epoch(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(self), dtype=tf.int64), seed=tf.stack([tf.cast(seed, tf.int64), epoch])
         )
         return tf.data.Dataset.from_tensor_slices(order)
+
+
+def endless(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Tell that a data set has no end; workers ask each other at every step where they can't know.
+
+    It also lets them know the number of rows of a batch.
+    """
+    told = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return batches.apply(told)
 
 
 def rows_of(batch: tf.Tensor, replicas: Sequence[int], num_replicas: int) -> tf.data.Dataset:

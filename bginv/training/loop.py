@@ -176,8 +176,9 @@ class _Training:
         number = self.stop_request.signal_number
         name = signal.Signals(number).name if number else "another worker's signal"
         kept = self.checkpoints.folder or not is_chief(self.method.strategy)
+        again = "without --overwrite " if self.settings.overwrite else ""
         remedy = (
-            "the same command goes on from there"
+            f"the same command {again}goes on from there"
             if kept
             else "nothing is kept: only a command with --run-dir or --output can go on"
         )
