@@ -39,17 +39,21 @@ def check_writable(path: pathlib.Path) -> None:
         raise ValueError(f"cannot write {path}: no permission to write in {existing}")
 
 
-def write_file(path: pathlib.Path, write: Callable[[str], object]) -> None:
+def write_file(path: pathlib.Path, write: Callable[[str], object], durable: bool = True) -> None:
     """Write a file beside its place, then rename it.
 
     Args:
         path: its place; missing parents are made.
         write: is given a temporary path with the same ending, and writes it.
+        durable: wait until it is on the disk, so that a loss of power does not leave it empty.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
         write(str(temporary))
+        if durable:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import ctypes
 import dataclasses
 import os
 import signal
@@ -29,6 +30,7 @@ from bginv.run_folder import default_run_dir, kept_settings
 from bginv.saved_settings import resume
 
 BAD_ARGUMENT, FAILURE = 2, 1
+GLIBC_ARENA_MAX = -8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,14 +154,17 @@ def _prepare(given: dict) -> Callable[[], None]:
     name = given.pop("command")
     settings = _resolve(name, given)
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    with _quiet_start():
+    _keep_freed_memory_low()
+    if _distribute(settings) == "multiworker":
+        logging.warning("waiting for the workers that TF_CONFIG names")
+    with _quiet_start(), _interruptible():
         # after the arguments are checked, because it takes seconds
         import tensorflow as tf
 
         from bginv.training.distribution import make_strategy
 
         tf.get_logger().setLevel("WARNING")
-        strategy = make_strategy(getattr(next(iter(settings.values())), "distribute", "none"))
+        strategy = make_strategy(_distribute(settings))
     from bginv import commands, pipeline
 
     if name == "run":
@@ -183,9 +188,43 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
         )
         # the command that began the run may have had the opposite
         given = {**given, "overwrite": False}
-        return resume(kinds, kept_settings(run_dir, given.get("output")), given)
+        settings = resume(kinds, kept_settings(run_dir, given.get("output")), given)
+        if _distribute(settings) == "multiworker":
+            raise ValueError(
+                "--resume is for one machine; give every worker the same command again"
+            )
+        return settings
     settings = {name: resolve(command.settings, given, command.recipe)}
     return {**settings, **resolve_phases(given, command.recipe)} if name == "run" else settings
+
+
+def _distribute(settings: dict[str, Any]) -> str:
+    return getattr(next(iter(settings.values())), "distribute", "none")
+
+
+def _keep_freed_memory_low() -> None:
+    """Let glibc share its pools of memory among threads.
+
+    It makes up to eight pools for each core, and what a thread once needed stays in its pool, so
+    memory grows for as long as threads come and go.
+    """
+    if "MALLOC_ARENA_MAX" in os.environ or not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(GLIBC_ARENA_MAX, os.cpu_count())
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let signals end the process at once, as Python's handlers cannot run in a long C call."""
+    handlers = {
+        number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _tensorflow_error() -> type[Exception] | tuple[()]:

@@ -47,7 +47,7 @@ from bginv.report.pictures import write_image, write_learning_curves
 from bginv.run_folder import RunFolder
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
-from bginv.training.distribution import check_replicas, is_chief
+from bginv.training.distribution import check_replicas, check_same_command, is_chief
 from bginv.training.loop import total_steps
 from bginv.training.masks import MaskTraining, with_generated_masks
 
@@ -61,7 +61,7 @@ def prepare_train1(settings: ClassifierSettings, strategy: tf.distribute.Strateg
     settings = of_worker(settings, strategy)
     folder = open_folder(settings, "classifier")
     dataset = load(settings)
-    folder.check_inputs({"training images": dataset.train.digest()})
+    folder.check_inputs(inputs(dataset))
     with strategy.scope():
         classifier = build_classifier(dataset.image_shape, dataset.num_classes, settings.seed)
         method = ClassifierTraining(classifier, settings)
@@ -82,7 +82,7 @@ def prepare_train2(settings: MaskSettings, strategy: tf.distribute.Strategy) -> 
         classifier = load_classifier(settings.model, dataset)
         unet = build_mask_unet(dataset.image_shape, settings.seed)
         method = MaskTraining(unet, classifier, settings)
-    folder.check_inputs(_inputs(dataset, settings.model))
+    folder.check_inputs(inputs(dataset, settings.model))
 
     def train() -> dict[str, keras.Model]:
         # a file's name has room for 255 bytes
@@ -98,7 +98,7 @@ def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strate
     settings = of_worker(settings, strategy)
     folder = open_folder(settings, "adversarial")
     generator_files = _generator_files(settings)
-    refuse_existing(generator_files, settings.overwrite or folder.trained)
+    refuse_existing(generator_files, folder.may_replace)
     dataset = load(settings)
     heuristic = settings.unet_model == HEURISTIC
     steps = total_steps(settings, len(dataset.train))
@@ -109,7 +109,7 @@ def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strate
     check_ending_for(classifier, settings.output, dataset)
     photographs = load_photographs(settings, dataset)
     models = (settings.model,) if heuristic else (settings.model, settings.unet_model)
-    folder.check_inputs(_inputs(dataset, *models))
+    folder.check_inputs(inputs(dataset, *models, photographs=photographs))
 
     def train() -> dict[str, keras.Model]:
         source = masked_source(dataset, unet, settings, photographs, folder)
@@ -223,7 +223,7 @@ def check_output(settings: PhaseSettings, folder: RunFolder) -> None:
     """
     if settings.output is not None:
         path = check_model_name(settings.output)
-        refuse_existing([path], settings.overwrite or folder.trained)
+        refuse_existing([path], folder.may_replace)
         check_writable(path)
 
 
@@ -236,9 +236,13 @@ def _command_line() -> str:
     return "-".join(sys.argv)
 
 
-def _inputs(dataset: Dataset, *models: str) -> dict[str, int]:
+def inputs(
+    dataset: Dataset, *models: str, photographs: Photographs | None = None
+) -> dict[str, int]:
     """What a training starts from, as `RunFolder.check_inputs` takes it."""
     numbers = {model: content_number(pathlib.Path(model)) for model in models}
+    if photographs:
+        numbers["background photographs"] = photographs.digest()
     return {"training images": dataset.train.digest(), **numbers}
 
 
@@ -264,6 +268,7 @@ def _job(
     """Train, save the models where they have a place, and report; one worker does the latter."""
 
     def job() -> None:
+        check_same_command(strategy, folder.number())
         with folder.opened():
             models = train()
             if is_chief(strategy):

@@ -188,6 +188,7 @@ def _write_composites(
     images, soft, binary = _images_and_masks(unet, source, settings)
     composites = composite(images, binary, backgrounds).numpy()
     tiles = "-".join(map(str, settings.tiles))
+    dataset = settings.dataset.replace("/", "_")
     for kind, pictures, ending in (
         ("x", images, ""),
         ("m1", soft, ""),
@@ -195,7 +196,7 @@ def _write_composites(
         ("z", composites, ""),
     ):
         for i, picture in enumerate(pictures):
-            name = f"{kind}-dataset-{settings.dataset}-tiles-{tiles}-epoch-{epoch}-i-{i}{ending}"
+            name = f"{kind}-dataset-{dataset}-tiles-{tiles}-epoch-{epoch}-i-{i}{ending}"
             write_image(directory / f"{name}.png", 1 - picture)
 
 

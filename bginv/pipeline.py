@@ -9,7 +9,14 @@ from absl import logging
 
 import bginv
 from bginv.artefacts import write_text
-from bginv.commands import HEURISTIC, load, load_photographs, masked_source, of_worker
+from bginv.commands import (
+    HEURISTIC,
+    inputs,
+    load,
+    load_photographs,
+    masked_source,
+    of_worker,
+)
 from bginv.data.catalog import proof_name
 from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.interop.model_files import save_model
@@ -22,7 +29,7 @@ from bginv.report.tables import json_results, markdown_table, published_rows
 from bginv.run_folder import RunFolder, default_run_dir
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
-from bginv.training.distribution import send_from_chief
+from bginv.training.distribution import check_same_command, send_from_chief
 from bginv.training.loop import total_steps
 from bginv.training.masks import MaskTraining
 from bginv.training.progress import training_seconds
@@ -57,9 +64,9 @@ class Pipeline:
             self.settings.run_dir, None, settings.overwrite, {"run": settings, **phases}
         )
         self.dataset = load(dataclasses.replace(settings, dataset=proof_name(settings.dataset)))
-        self.folder.check_inputs({"training images": self.dataset.train.digest()})
-        shape, seed = self.dataset.image_shape, settings.seed
         self.photographs = load_photographs(phases["adversarial"], self.dataset)
+        self.folder.check_inputs(inputs(self.dataset, photographs=self.photographs))
+        shape, seed = self.dataset.image_shape, settings.seed
         steps = total_steps(phases["adversarial"], len(self.dataset.train))
         with strategy.scope():
             self.classifier = build_classifier(shape, self.dataset.num_classes, seed)
@@ -74,11 +81,13 @@ class Pipeline:
 
     def run(self) -> None:
         """Train, save, evaluate, and print the table."""
+        check_same_command(self._strategy, self.folder.number())
         with self.folder.opened():
             results = self.folder.path and self.folder.path / "results.md"
             finished = bool(self.folder.goes_on and results.exists())
             if send_from_chief(self._strategy, finished, []):
                 logging.info("%s is finished: nothing is done again", self.settings.run_dir)
+                self.folder.finished()
             else:
                 self._train()
             if results:

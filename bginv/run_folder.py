@@ -1,31 +1,41 @@
 """The folder that a run fills: configuration, checkpoints, metrics, models and pictures."""
 
 import contextlib
-import json
+import dataclasses
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bginv.artefacts import check_writable, locked, refuse_existing, write_text
-from bginv.saved_settings import differences, to_json
+from bginv.saved_settings import differences, read_settings, to_json
 
 _ARTEFACTS = (
     "config.json",
     "metrics.jsonl",
     "results.*",
-    "trained",
     "classifier.keras",
     "mask_unet.keras",
     "robust_classifier.keras",
     "background_generator_*.keras",
     "pictures/*.png",
 )
+_NEEDED_TO_GO_ON = (
+    "trained",
+    "checkpoints/*/step-*",
+    "checkpoints/*/checkpoint",
+    "masks/*[0-9].png",
+)
+# what has no influence on the steps that workers take together
+_OF_ONE_WORKER = ("data_dir", "output", "overwrite", "resume", "run_dir")
 
 
 def default_run_dir(dataset: str) -> str:
     """Where `bginv run` leaves everything unless told otherwise."""
-    return f"runs/{dataset.removeprefix('folder:').strip('/').replace('/', '_')}"
+    if dataset.startswith("folder:"):
+        dataset = pathlib.Path(dataset.removeprefix("folder:")).expanduser().resolve().name
+    return f"runs/{dataset}"
 
 
 def state_folder(run_dir: str | None, output: str | None) -> pathlib.Path | None:
@@ -35,8 +45,8 @@ def state_folder(run_dir: str | None, output: str | None) -> pathlib.Path | None
     return pathlib.Path(f"{output}.unfinished") if output else None
 
 
-def kept_settings(run_dir: str | None, output: str | None) -> str:
-    """The configuration (JSON) of a run that `--resume` is to go on with.
+def kept_settings(run_dir: str | None, output: str | None) -> dict[str, Any]:
+    """The settings of a run that `--resume` is to go on with, as they were written.
 
     Raises:
         ValueError: there is no such run.
@@ -46,7 +56,7 @@ def kept_settings(run_dir: str | None, output: str | None) -> str:
         raise ValueError("--resume needs the --run-dir or the --output of the run to go on with")
     if not (state / "config.json").is_file():
         raise ValueError(f"--resume: {state} holds no run that could go on; leave --resume out")
-    return (state / "config.json").read_text(encoding="utf-8")
+    return read_settings(state / "config.json")
 
 
 class RunFolder:
@@ -68,6 +78,7 @@ class RunFolder:
     Attributes:
         path: `run_dir`.
         goes_on: whether a run begun by the same command is there.
+        may_replace: whether the output may be there: the run may overwrite it, or wrote it.
     """
 
     def __init__(
@@ -78,16 +89,21 @@ class RunFolder:
         settings: Mapping[str, Any],
     ):
         self.path = None if run_dir is None else pathlib.Path(run_dir)
-        self.goes_on = False
+        self.goes_on, self.may_replace = False, overwrite
         self._state, self._settings = state_folder(run_dir, output), settings
         self._inputs: Mapping[str, int] = {}
         if self._state is None:
             return
         if self._state.is_file():
             raise ValueError(f"{self._state} is a file, and a folder is needed there")
-        if self._config.is_file() and not overwrite:
-            self._refuse(differences(self._kept(), settings))
+        self._config_was_there = self._config.is_file()
+        if self._config_was_there and not overwrite:
+            kept = read_settings(self._config)
+            self._refuse(differences(kept, settings))
             self.goes_on = True
+            self.may_replace = (self._state / "trained").exists() or any(
+                section.get("overwrite") for section in kept.values()
+            )
         else:
             refuse_existing([self._state], overwrite)
         check_writable(self._state)
@@ -103,14 +119,21 @@ class RunFolder:
         """
         self._inputs = inputs
         if self.goes_on:
-            kept = self._kept().get("inputs", {})
+            kept = read_settings(self._config).get("inputs", {})
             changed = [name for name, number in inputs.items() if kept.get(name) != number]
             self._refuse([f"{name}: another content" for name in changed])
 
-    @property
-    def trained(self) -> bool:
-        """Whether the run is done but for writing its output."""
-        return self.goes_on and (self._state / "trained").exists()
+    def number(self) -> int:
+        """A number that stands for the settings and inputs that workers have to agree on."""
+        settings = {
+            name: {
+                key: value
+                for key, value in dataclasses.asdict(config).items()
+                if key not in _OF_ONE_WORKER
+            }
+            for name, config in self._settings.items()
+        }
+        return zlib.crc32(repr((settings, sorted(self._inputs.items()))).encode())
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
@@ -119,13 +142,15 @@ class RunFolder:
         Unless the run goes on, what an earlier run left is removed.
 
         Raises:
-            BlockingIOError: another process has opened it.
+            BlockingIOError: another process has opened it, or has done so since it was checked.
         """
         if not self._state:
             yield
             return
         self._state.mkdir(parents=True, exist_ok=True)
         with locked(self._state):
+            if self._config.is_file() is not self._config_was_there:
+                raise BlockingIOError(f"another process was at work in {self._state}: try again")
             if not self.goes_on:
                 self._remove_artefacts()
                 write_text(self._config, to_json(**self._settings, inputs=self._inputs))
@@ -154,8 +179,7 @@ class RunFolder:
             with contextlib.suppress(OSError):  # something of the user's may lie there
                 self._state.rmdir()
         elif self._state:
-            self._remove_folders()
-            (self._state / "trained").unlink(missing_ok=True)
+            self._remove(_NEEDED_TO_GO_ON)
 
     @property
     def metrics_file(self) -> pathlib.Path | None:
@@ -171,14 +195,6 @@ class RunFolder:
     def _config(self) -> pathlib.Path:
         return self._state / "config.json"
 
-    def _kept(self) -> dict[str, Any]:
-        try:
-            return json.loads(self._config.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ValueError(
-                f"{self._config} cannot be read ({error}); --overwrite begins again"
-            ) from error
-
     def _refuse(self, changed: list[str]) -> None:
         if changed:
             raise ValueError(
@@ -187,11 +203,13 @@ class RunFolder:
             )
 
     def _remove_artefacts(self) -> None:
-        for pattern in _ARTEFACTS:
-            for old in self._state.glob(pattern):
-                old.unlink()
-        self._remove_folders()
+        self._remove((*_ARTEFACTS, *_NEEDED_TO_GO_ON))
 
-    def _remove_folders(self) -> None:
-        shutil.rmtree(self.checkpoints(""), ignore_errors=True)
-        shutil.rmtree(self.masks, ignore_errors=True)
+    def _remove(self, patterns: Iterable[str]) -> None:
+        """Remove files of ours, and the folders that they leave empty."""
+        for pattern in patterns:
+            for old in self._state.glob(pattern):
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
+        for folder in (*self._state.glob("checkpoints/*"), self.checkpoints(""), self.masks):
+            with contextlib.suppress(OSError):  # something of the user's may lie there
+                folder.rmdir()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +14,29 @@ def to_json(**configs: Any) -> str:
     return json.dumps(_plain(configs), indent=2) + "\n"
 
 
-def resume(kinds: Mapping[str, type], text: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def read_settings(path: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """What `to_json` wrote to a file.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); --overwrite begins again") from error
+    if not isinstance(kept, dict) or not all(isinstance(part, dict) for part in kept.values()):
+        raise ValueError(f"{path} holds no settings of a run; --overwrite begins again")
+    return kept
+
+
+def resume(
+    kinds: Mapping[str, type], kept: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
     """The configurations of a run that goes on, with what was given that may change.
 
     Args:
         kinds: their dataclasses, by name.
-        text: what `to_json` wrote.
+        kept: see `read_settings`.
         given: values by name, or by name with that of the configuration in front.
 
     Raises:
@@ -26,7 +44,7 @@ def resume(kinds: Mapping[str, type], text: str, given: Mapping[str, Any]) -> di
     """
     configs = {}
     for name, kind in kinds.items():
-        config = from_json(kind, text, name)
+        config = from_plain(kind, kept, name)
         for field in dataclasses.fields(kind):
             option = f"{name}_{field.name}" if f"{name}_{field.name}" in given else field.name
             value = given.get(option, getattr(config, field.name))
@@ -45,12 +63,14 @@ def differences(kept: Mapping[str, Any], configs: Mapping[str, Any]) -> list[str
     """What a run that goes on must not change, and has: "classifier.steps: 5, was 3".
 
     Args:
-        kept: what `to_json` wrote.
+        kept: see `read_settings`.
         configs: the configurations now, each under its name.
     """
     found = []
     for name, config in configs.items():
-        now, before = json.loads(json.dumps(dataclasses.asdict(config))), kept.get(name, {})
+        if name not in kept:
+            return [f"it has no settings for {name}, so it is one of another command"]
+        now, before = json.loads(json.dumps(dataclasses.asdict(config))), kept[name]
         changeable = {
             field.name for field in dataclasses.fields(config) if field.metadata.get("may_change")
         }
@@ -60,18 +80,18 @@ def differences(kept: Mapping[str, Any], configs: Mapping[str, Any]) -> list[str
     return found
 
 
-def from_json(settings: type, text: str, name: str) -> Any:
+def from_plain(settings: type, kept: Mapping[str, Any], name: str) -> Any:
     """One of the configurations that `to_json` wrote.
 
     Args:
         settings: its dataclass.
-        text: all of them.
+        kept: all of them, see `read_settings`.
         name: the one.
 
     Raises:
         ValueError: unknown or missing names, or values out of range.
     """
-    values = json.loads(text).get(name)
+    values = kept.get(name)
     if values is None:
         raise ValueError(f"it holds no settings for {name}: the run is one of another command")
     kinds = {field.name: kind_of(settings, field) for field in dataclasses.fields(settings)}
@@ -82,8 +102,11 @@ def from_json(settings: type, text: str, name: str) -> Any:
         name: tuple(value) if kinds[name] is tuple and value is not None else value
         for name, value in values.items()
     }
-    config = settings(**tupled)
-    check(config)
+    try:
+        config = settings(**tupled)
+        check(config)
+    except TypeError as error:
+        raise ValueError(f"the settings kept for {name} cannot be used: {error}") from error
     return config
 
 

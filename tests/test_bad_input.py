@@ -124,7 +124,7 @@ def test_divergence_names_step_phase_and_the_last_good_checkpoint(command):
     assert (code, out) == (1, "")
     told = re.search(
         r"classifier: loss is (nan|inf) at step (\d+) of 40; the last good checkpoint is "
-        r"m.keras.unfinished/checkpoints/classifier/step-(\d+); .* try a smaller --learning-rate",
+        r"m.keras.unfinished/checkpoints/classifier/step-(\d+), .* a smaller --learning-rate",
         err.splitlines()[-1],
     )
     assert told and int(told[2]) == int(told[3]) + 1

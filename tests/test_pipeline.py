@@ -10,7 +10,7 @@ import pytest
 
 from bginv import cli
 from bginv.recipes import PHASES
-from bginv.saved_settings import from_json
+from bginv.saved_settings import from_plain
 
 SMALL = ("--limit", "64", "--steps", "2", "--batchsize", "8")
 
@@ -48,9 +48,9 @@ def test_a_run_leaves_models_results_and_pictures(finished):
 
 def test_the_configuration_holds_every_phase(finished):
     folder, _ = finished
-    text = (folder / "config.json").read_text()
-    assert list(json.loads(text)) == ["run", *PHASES, "inputs"]
-    assert from_json(PHASES["adversarial"], text, "adversarial").steps == 2
+    kept = json.loads((folder / "config.json").read_text())
+    assert list(kept) == ["run", *PHASES, "inputs"]
+    assert from_plain(PHASES["adversarial"], kept, "adversarial").steps == 2
 
 
 def test_the_table_has_both_rows_and_every_background(finished):

@@ -12,7 +12,7 @@ SETTINGS = ClassifierSettings(dataset="digits", epochs=5)
 
 
 def folder(path, overwrite=False, output=None, **changed) -> RunFolder:
-    settings = {"classifier": dataclasses.replace(SETTINGS, **changed)}
+    settings = {"classifier": dataclasses.replace(SETTINGS, overwrite=overwrite, **changed)}
     return RunFolder(path and str(path), output and str(output), overwrite, settings)
 
 
@@ -115,10 +115,10 @@ def test_an_output_keeps_its_checkpoints_beside_it_until_it_is_written(tmp_path)
     again = folder(None, output=tmp_path / "m1.keras")
     assert again.goes_on and again.metrics_file is None
     assert {path.name for path in tmp_path.iterdir()} == {"m1.keras.unfinished"}
-    assert not again.trained
+    assert not again.may_replace
     with again.opened():
         again.mark_trained()
-        assert again.trained
+        assert folder(None, output=tmp_path / "m1.keras").may_replace
         again.finished()
     assert list(tmp_path.iterdir()) == []
 
@@ -130,6 +130,48 @@ def test_something_of_the_users_survives_beside_the_checkpoints(tmp_path):
     with again.opened():
         again.finished()
     assert [path.name for path in tmp_path.rglob("*")] == ["m1.keras.unfinished", "notes.txt"]
+
+
+def test_a_run_that_may_overwrite_its_output_may_do_so_when_it_goes_on(tmp_path):
+    begun = folder(None, overwrite=True, output=tmp_path / "m1.keras")
+    with begun.opened():
+        pass
+    again = folder(None, output=tmp_path / "m1.keras")
+    assert again.goes_on and again.may_replace
+
+
+def test_folders_of_the_users_with_our_names_are_kept(tmp_path):
+    for name in ("masks/cat/1.png", "masks/mine.png", "checkpoints/best.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "masks/17.png").write_text("ours")
+    with folder(tmp_path, overwrite=True).opened():
+        pass
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    assert left == {
+        "config.json", "metrics.jsonl", "masks/cat/1.png", "masks/mine.png", "checkpoints/best.txt",
+    }  # fmt: skip
+
+
+def test_a_run_that_another_process_finished_meanwhile_is_not_begun_again(tmp_path):
+    begin(None, output=tmp_path / "m1.keras")
+    second = folder(None, output=tmp_path / "m1.keras")
+    first = folder(None, output=tmp_path / "m1.keras")
+    with first.opened():
+        first.finished()
+    with pytest.raises(BlockingIOError, match="another process was at work in .* try again"):
+        with second.opened():
+            pass
+
+
+def test_the_number_of_a_command_is_the_same_on_all_its_workers(tmp_path):
+    chief, other = folder(tmp_path / "run"), folder(None, overwrite=True)
+    for worker in (chief, other):
+        worker.check_inputs({"training images": 7})
+    assert chief.number() == other.number()
+    assert folder(None, steps_per_call=3).number() != folder(None).number()
+    other.check_inputs({"training images": 8})
+    assert chief.number() != other.number()
 
 
 def test_two_processes_cannot_fill_one_folder(tmp_path):

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from bginv.recipes import PHASES, ClassifierSettings, RunSettings, resolve_phases
-from bginv.saved_settings import differences, from_json, resume, to_json
+from bginv.saved_settings import differences, from_plain, read_settings, resume, to_json
 
 GIVEN = {"dataset": "digits", "steps": 7, "tiles": (1, 4)}
 KINDS = {"run": RunSettings, **PHASES}
@@ -16,17 +16,34 @@ def configs() -> dict:
 
 
 def test_json_and_back(configs):
-    text = to_json(**configs, inputs={"training images": 1})
-    assert json.loads(text)["inputs"] == {"training images": 1}
+    kept = json.loads(to_json(**configs, inputs={"training images": 1}))
+    assert kept["inputs"] == {"training images": 1}
     for name, kind in KINDS.items():
-        assert from_json(kind, text, name) == configs[name]
+        assert from_plain(kind, kept, name) == configs[name]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "config.json cannot be read"), ("[]", "holds no settings"), ('{"a": 1}', "no settings")],
+)
+def test_a_file_of_something_else_is_refused(tmp_path, content, message):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_settings(tmp_path / "config.json")
 
 
 def test_unknown_settings_and_other_commands_are_refused():
     with pytest.raises(ValueError, match="unknown settings: nonsense"):
-        from_json(ClassifierSettings, '{"a": {"dataset": "digits", "nonsense": 1}}', "a")
+        from_plain(ClassifierSettings, {"a": {"dataset": "digits", "nonsense": 1}}, "a")
+    with pytest.raises(ValueError, match="kept for a cannot be used: .*dataset"):
+        from_plain(ClassifierSettings, {"a": {"steps": 1}}, "a")
+    with pytest.raises(ValueError, match="kept for a cannot be used"):
+        from_plain(ClassifierSettings, {"a": {"dataset": "digits", "steps": "many"}}, "a")
     with pytest.raises(ValueError, match="no settings for masks: .* another command"):
-        from_json(PHASES["masks"], '{"classifier": {}}', "masks")
+        from_plain(PHASES["masks"], {"classifier": {}}, "masks")
+    assert differences({"classifier": {}}, {"masks": None}) == [
+        "it has no settings for masks, so it is one of another command"
+    ]
 
 
 def test_only_settings_with_influence_are_differences(configs):
@@ -43,7 +60,7 @@ def test_only_settings_with_influence_are_differences(configs):
 
 def test_resuming_takes_what_is_kept_and_what_may_change(configs):
     given = {"dataset": "digits", "resume": True, "checkpoint_steps": 9, "masks_steps_per_call": 3}
-    resumed = resume(KINDS, to_json(**configs), given)
+    resumed = resume(KINDS, json.loads(to_json(**configs)), given)
     assert [resumed[phase].checkpoint_steps for phase in PHASES] == [9, 9, 9]
     assert [resumed[phase].steps_per_call for phase in PHASES] == [20, 3, 20]
     assert resumed["adversarial"].tiles == (1, 4)
@@ -60,4 +77,4 @@ def test_resuming_takes_what_is_kept_and_what_may_change(configs):
 )
 def test_resuming_refuses_what_must_not_change(configs, given, message):
     with pytest.raises(ValueError, match=message):
-        resume(KINDS, to_json(**configs), given)
+        resume(KINDS, json.loads(to_json(**configs)), given)

@@ -24,8 +24,8 @@ class FileSource(Source):
         images: the files, all of them readable.
         labels: int [N].
         image_shape: (H, W, 3); images are stretched to it, nothing is cut off.
-        masks: a file for each image, or None; the brightest channel counts, 255 is foreground,
-            and where a mask holds nothing above 1, 1 is.
+        masks: a file for each image, or None; the brightest channel counts, 255 is foreground.
+        masks_of_labels: where a mask holds nothing above 1, 1 is foreground.
 
     Raises:
         ValueError: another shape or length, no record at all, or a file that cannot be read.
@@ -37,6 +37,7 @@ class FileSource(Source):
         labels: np.ndarray,
         image_shape: tuple[int, int, int],
         masks: ImageFiles | None = None,
+        masks_of_labels: bool = False,
     ):
         if len(image_shape) != 3 or image_shape[-1] != 3 or min(image_shape) < 1:
             raise ValueError(f"image_shape must be (H, W, 3); received {image_shape}")
@@ -50,7 +51,7 @@ class FileSource(Source):
                 readable_rows(files, skip_bad_files=False)
         self.images, self.masks = images, masks
         self.labels = np.asarray(labels, np.int32)
-        self.image_shape = image_shape
+        self.image_shape, self.masks_of_labels = image_shape, masks_of_labels
         with tf.device("CPU"):
             self._labels = tf.constant(self.labels)
 
@@ -76,7 +77,7 @@ class FileSource(Source):
 
         def read(row: tf.Tensor) -> tf.Tensor:
             pixels = files.read(row)
-            if files is self.masks:
+            if files is self.masks and self.masks_of_labels:
                 pixels = _stretched_labels(pixels)
             return stretch(pixels, self.image_shape[:2])
 
@@ -101,7 +102,8 @@ class FileSource(Source):
         """The first `count` records."""
         rows = np.arange(min(count, len(self)))
         masks = None if self.masks is None else self.masks.take(rows)
-        return FileSource(self.images.take(rows), self.labels[rows], self.image_shape, masks)
+        images, labels = self.images.take(rows), self.labels[rows]
+        return FileSource(images, labels, self.image_shape, masks, self.masks_of_labels)
 
 
 def stretch(pixels: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:

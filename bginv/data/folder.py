@@ -205,7 +205,7 @@ def _source(
     masks = files.take(count + rows) if split.masks else None
     if masks is not None:
         _check_masks_fit(images, masks)
-    return FileSource(images, labels[rows], image_shape, masks)
+    return FileSource(images, labels[rows], image_shape, masks, masks_of_labels=True)
 
 
 def _check_masks_fit(images: ImageFiles, masks: ImageFiles) -> None:

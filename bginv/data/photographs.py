@@ -1,6 +1,7 @@
 """Crops of the user's photographs, as backgrounds."""
 
 import os
+import zlib
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -40,6 +41,10 @@ class Photographs:
         self.files = files.take(readable_rows(files, skip_bad_files))
         if not len(self.files):
             raise ValueError(f"--backgrounds {shown(folder)} holds no photograph that can be read")
+
+    def digest(self) -> int:
+        """A 32-bit number that tells other photographs, or another order, from these."""
+        return zlib.crc32(self.files.fingerprints.numpy())
 
     def batches(self, batch_size: int, seed: int, start: int = 0) -> tf.data.Dataset:
         """Endless batches float32 [batch_size, H, W, C] in [0, 1], each a function of its number.

@@ -92,13 +92,13 @@ class Checkpoints:
         by_time = self._every_minutes and minutes >= self._every_minutes
         return bool(by_time or (self._every_steps and step % self._every_steps == 0))
 
-    def save(self, step: int) -> None:
-        """Save after `step` steps.
+    def save(self, step: int, again: bool = False) -> None:
+        """Save after `step` steps; one that is saved already only where `again` says so.
 
         Raises:
             OSError: it could not be written; the checkpoints before are whole.
         """
-        if not self.folder or step == self.last_step:
+        if not self.folder or (step == self.last_step and not again):
             return
         try:
             with _without_tensorflow_notes():

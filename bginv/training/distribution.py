@@ -1,9 +1,7 @@
 """Several devices, several machines: the strategy, and who writes."""
 
-import dataclasses
 import json
 import os
-import zlib
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -86,20 +84,20 @@ def check_replicas(settings: PhaseSettings, strategy: tf.distribute.Strategy) ->
         raise ValueError(f"--xla on is for one device; this command runs on {replicas}")
 
 
-def check_same_command(
-    strategy: tf.distribute.Strategy, settings: PhaseSettings, num_records: int
-) -> None:
-    """Raise on a worker whose settings or data are not the chief's: they would wait for ever.
+def check_same_command(strategy: tf.distribute.Strategy, number: int) -> None:
+    """Raise on a worker whose settings or inputs are not the chief's: they would wait for ever.
+
+    Args:
+        strategy: the workers.
+        number: it stands for settings and inputs.
 
     Raises:
         ValueError: it says so.
     """
-    own = dataclasses.replace(settings, run_dir=None, output=None, data_dir=None)
-    number = zlib.crc32(repr((own, num_records)).encode())
     if send_from_chief(strategy, number, []) != number:
         raise ValueError(
-            "this worker has other settings or other data than the chief: start every worker with "
-            "the same command"
+            "this worker has other settings, data or models than the first one: start every worker "
+            "with the same command and the same files"
         )
 
 

@@ -5,6 +5,7 @@ import signal
 import threading
 
 import tensorflow as tf
+from absl import logging
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -66,6 +67,8 @@ class StopRequest:
     def _handle(self, number: int, frame) -> None:
         if self.signal_number is not None and number == signal.SIGINT:
             raise KeyboardInterrupt("interrupted before the step was saved")
+        if self.signal_number is None:
+            logging.info("%s: finishing the step", signal.Signals(number).name)
         self.signal_number = self.signal_number or number
         with tf.init_scope():  # a function may be traced just now
             self.flag.assign(1)

@@ -13,12 +13,7 @@ from bginv.data.files import input_error
 from bginv.data.sources import Source
 from bginv.recipes import PhaseSettings
 from bginv.training.checkpoints import Checkpoints
-from bginv.training.distribution import (
-    check_same_command,
-    is_chief,
-    num_workers,
-    send_from_chief,
-)
+from bginv.training.distribution import is_chief, num_workers, send_from_chief
 from bginv.training.interrupts import Interrupted, StopRequest
 from bginv.training.method import Method
 from bginv.training.precision import computing_in
@@ -76,63 +71,74 @@ class _Training:
         self.epoch_steps = steps_per_epoch(len(source), settings.batchsize)
         self.steps = total_steps(settings, len(source))
         self.stop_request = StopRequest()
+        self.epochs_ended = tf.Variable(0, trainable=False, dtype=tf.int64)
+        saved = {**method.checkpointed(), "epochs_ended": self.epochs_ended}
         self.checkpoints = Checkpoints(
             checkpoints if is_chief(method.strategy) else None,
-            method.checkpointed(),
+            saved,
             settings.checkpoint_steps,
             settings.checkpoint_minutes,
         )
-        check_same_command(method.strategy, settings, len(source))
-        self.step = send_from_chief(
-            method.strategy, self.checkpoints.restore(), _variables(method.checkpointed())
-        )
+        self.step = send_from_chief(method.strategy, self.checkpoints.restore(), _variables(saved))
 
     def run(
         self, metrics_file: pathlib.Path | None, on_epoch_end: Callable[[int], None] | None
     ) -> None:
         """See `train`."""
-        if self.step < self.steps:
-            self._run_steps(metrics_file, on_epoch_end)
-            self.checkpoints.save(self.steps)
-        else:
+        if self.step == self.steps:
             logging.info("%s: all %d steps are done", self.method.name, self.steps)
-        self.method.finish()
-
-    def _run_steps(
-        self, metrics_file: pathlib.Path | None, on_epoch_end: Callable[[int], None] | None
-    ) -> None:
-        method, settings = self.method, self.settings
-        batches = _distributed_batches(method, self.source, settings, self.step)
-        run_steps = _compile(method, settings, self.stop_request.flag)
-        progress = Progress(method.name, self.step, self.steps, settings.batchsize, metrics_file)
+        batches = _distributed_batches(self.method, self.source, self.settings, self.step)
+        run_steps = _compile(self.method, self.settings, self.stop_request.flag)
+        batch_size, name = self.settings.batchsize, self.method.name
+        progress = Progress(name, self.step, self.steps, batch_size, metrics_file)
         with progress, self.stop_request:
+            self._end_epoch(progress, on_epoch_end)
             while self.step < self.steps:
-                epoch = self.step // self.epoch_steps + 1
-                stop = self._next_stop(epoch if on_epoch_end else None)
+                stop = self._next_stop(on_epoch_end is not None)
                 began, start = time.monotonic(), self.step
                 means, stopping = self._call(run_steps, batches, stop)
                 seconds = time.monotonic() - began
-                reached_epoch = math.ceil(self.step / self.epoch_steps)
-                progress.update(self.step, self.step - start, seconds, reached_epoch, means)
-                if on_epoch_end and self.step in (epoch * self.epoch_steps, self.steps):
-                    progress.clear()
-                    on_epoch_end(epoch)
-                if self.step == method.next_event(start) and self.step < self.steps:
-                    method.before_step(self.step)
+                epoch = math.ceil(self.step / self.epoch_steps)
+                progress.update(self.step, self.step - start, seconds, epoch, means)
+                if self.step == self.method.next_event(start) and self.step < self.steps:
+                    self.method.before_step(self.step)
                 if stopping or self.checkpoints.is_due(self.step):
-                    self.checkpoints.save(self.step)
+                    self._save()
                 if stopping:
                     self._raise_interrupted()
+                self._end_epoch(progress, on_epoch_end)
+            self._save(again=True)
+            if self.stop_request.signal_number:
+                self._raise_interrupted()
+        self.method.finish()
 
-    def _next_stop(self, epoch: int | None) -> int:
+    def _end_epoch(self, progress: Progress, on_epoch_end: Callable[[int], None] | None) -> None:
+        """Call `on_epoch_end` where that is due, after the checkpoint: it may take long."""
+        epoch = math.ceil(self.step / self.epoch_steps)
+        at_end = self.step in (epoch * self.epoch_steps, self.steps)
+        if on_epoch_end and at_end and int(self.epochs_ended) < epoch:
+            progress.clear()
+            on_epoch_end(epoch)
+            self.epochs_ended.assign(epoch)
+
+    def _save(self, again: bool = False) -> None:
+        """Save a checkpoint, unless the weights are those of a training that has diverged."""
+        for model in self.method.models:
+            for weight in model.trainable_variables:
+                if not bool(tf.reduce_all(tf.math.is_finite(weight.value))):
+                    self._raise_diverged(f"{weight.path} is not finite")
+        self.checkpoints.save(self.step, again)
+
+    def _next_stop(self, with_epochs: bool) -> int:
         """The step to return to Python after: there is a report, an event or a checkpoint."""
+        epoch_end = (self.step // self.epoch_steps + 1) * self.epoch_steps
         per_call = self.settings.steps_per_call
         candidates = [
             self.steps,
             (self.step // per_call + 1) * per_call,
             self.method.next_event(self.step),
             self.checkpoints.next_step(self.step),
-            epoch and epoch * self.epoch_steps,
+            epoch_end if with_epochs else None,
         ]
         return min(candidate for candidate in candidates if candidate is not None)
 
@@ -164,13 +170,15 @@ class _Training:
     def _check_finite(self, metrics: dict[str, float]) -> None:
         for name, value in metrics.items():
             if not math.isfinite(value):
-                precision = self.settings.precision
-                wider = "" if precision == "float32" else ", --precision float32"
-                raise FloatingPointError(
-                    f"{self.method.name}: {name} is {value} at step {self.step} of {self.steps}; "
-                    f"{self.checkpoints.last()}; the same settings would fail again: try a smaller "
-                    f"--learning-rate{wider} or a larger --batchsize"
-                )
+                self._raise_diverged(f"{name} is {value}")
+
+    def _raise_diverged(self, what: str) -> None:
+        wider = "" if self.settings.precision == "float32" else ", --precision float32"
+        raise FloatingPointError(
+            f"{self.method.name}: {what} at step {self.step} of {self.steps}; "
+            f"{self.checkpoints.last()}, and the same settings would fail again from there: begin "
+            f"again with --overwrite and a smaller --learning-rate{wider} or a larger --batchsize"
+        )
 
     def _raise_interrupted(self) -> None:
         number = self.stop_request.signal_number

@@ -116,7 +116,7 @@ def _write_masks(
         folder = pathlib.Path(tempfile.mkdtemp(prefix="bginv-masks-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     files = [folder / f"{index}.png" for index in range(len(source))]
-    missing = next((i for i, file in enumerate(files) if not file.exists()), None)
+    missing = next((i for i, file in enumerate(files) if not _is_whole(file)), None)
     if missing is None:
         return list(map(str, files))
     start = missing // FILE_MASK_BATCH
@@ -124,8 +124,12 @@ def _write_masks(
         masks = masks_of(batch["image"]).numpy()
         for file, mask in zip(files[number * FILE_MASK_BATCH :], masks, strict=False):
             _, encoded = cv2.imencode(".png", mask)
-            write_file(file, lambda temporary, held=encoded: held.tofile(temporary))
+            write_file(file, encoded.tofile, durable=False)
     return list(map(str, files))
+
+
+def _is_whole(file: pathlib.Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
 
 
 def soft_and_binary_masks(

@@ -69,10 +69,17 @@ def test_shrinking_averages():
     assert np.abs(shrunk.astype(int) - 128).max() < 12
 
 
+def test_masks_of_labels_may_be_ones(source, tmp_path):
+    files = scan(write_masks(tmp_path, [np.full((SIZE, SIZE), 1, np.uint8)] * 6))
+    masked = FileSource(source.images, source.labels, source.image_shape, files, True)
+    for same in (masked, masked.first(6)):
+        np.testing.assert_array_equal(same.gather(tf.constant([5], tf.int64))["mask"], 1)
+
+
 @pytest.mark.parametrize(
     ("mask", "expected"),
     [
-        (np.full((SIZE, SIZE), 1, np.uint8), 1.0),
+        (np.full((SIZE, SIZE), 1, np.uint8), 1 / 255),
         (np.full((SIZE, SIZE), 0, np.uint8), 0.0),
         (np.full((SIZE, SIZE), 2, np.uint8), 2 / 255),
         (np.full((2, 5), 255, np.uint8), 1.0),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bginv.models.classifier import build_classifier
 from bginv.ops.augment import Augmentation
 from bginv.recipes import ClassifierSettings
 from bginv.training.interrupts import Interrupted
@@ -110,7 +111,7 @@ def test_metrics_are_means_over_the_steps_of_a_call(squares, tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_training(squares):
     method = Counting(diverges_at=4)
     with pytest.raises(
-        FloatingPointError, match="counting: loss is nan at step 4 of 45; no checkpoint.*try"
+        FloatingPointError, match="counting: loss is nan at step 4 of 45; no checkpoint.*begin"
     ):
         train(method, squares.train, settings(epochs=9, steps_per_call=3))
     assert not method.finished
@@ -163,7 +164,7 @@ def test_a_training_goes_on_in_the_middle_of_an_epoch(squares, tmp_path, crash_a
     given = {"epochs": 2, "checkpoint_steps": 1, "checkpoint_minutes": 0.0}
     arguments = (squares.train, settings(**given), None, lambda epoch: None, tmp_path)
     if crash_at < 10:
-        with pytest.raises(FloatingPointError, match=f"step {crash_at + 1} .*step-{crash_at};"):
+        with pytest.raises(FloatingPointError, match=f"step {crash_at + 1} .*step-{crash_at},"):
             train(crashed, *arguments)
     else:
         train(crashed, *arguments)
@@ -172,6 +173,38 @@ def test_a_training_goes_on_in_the_middle_of_an_epoch(squares, tmp_path, crash_a
     assert counted(resumed) == counted(whole)
     assert resumed.finished
     assert resumed.events == [(step, step) for step in (4, 8) if step > crash_at]
+
+
+def test_a_signal_in_the_last_evaluation_is_not_lost(squares, tmp_path):
+    arguments = (squares.train, settings(epochs=1), None)
+    method = Counting()
+    with pytest.raises(Interrupted, match="after step 5 of 5; the same command goes on"):
+        train(method, *arguments, lambda epoch: signal.raise_signal(signal.SIGINT), tmp_path)
+    assert not method.finished
+    epochs = []
+    train(Counting(), *arguments, epochs.append, tmp_path)
+    assert epochs == []
+
+
+def test_weights_that_are_not_finite_are_not_saved(squares, tmp_path):
+    class Broken(Counting):
+        weights = build_classifier((16, 16, 1), 2, 1)
+
+        @property
+        def models(self):
+            return [self.weights]
+
+        def before_step(self, step):
+            if step == 4:
+                self.weights.trainable_variables[0].assign_add([[[[float("nan")] * 32]]] * 3)
+
+    with pytest.raises(FloatingPointError, match="kernel is not finite at step 4 .*step-2, and"):
+        train(
+            Broken(event_every=2),
+            squares.train,
+            settings(epochs=9, checkpoint_steps=2),
+            checkpoints=tmp_path,
+        )
 
 
 def test_an_epoch_ends_once_when_a_training_goes_on(squares, tmp_path):
