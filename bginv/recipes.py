@@ -26,7 +26,7 @@ BINARIZATIONS = ("otsu", "0.5", "quantile", "none")
 class DataSettings:
     """What every command takes."""
 
-    dataset: str = positional(help="name of a data set, such as digits or mnist_backgrounds")
+    dataset: str = positional(help="name of a data set, such as digits, or folder:PATH")
     data_dir: str | None = setting(None, may_change=True, help="folder with the data set's files")
     image_size: int | None = setting(
         None, minimum=8, help="side of the images of folder:PATH (default: 64)"
@@ -35,7 +35,9 @@ class DataSettings:
         False, help="leave out image files that cannot be read, instead of stopping"
     )
     limit: int | None = setting(None, minimum=1, help="use the first N training images only")
-    overwrite: bool = setting(False, may_change=True, help="replace what an earlier run wrote")
+    overwrite: bool = setting(
+        False, may_change=True, help="begin again, and replace what was written"
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,8 @@ import pytest
 import bginv.commands
 from bginv.data.catalog import load_data
 from bginv.data.sources import ArraySource, Dataset
+from bginv.interop.model_files import save_model
+from bginv.models.classifier import build_classifier
 from bginv.training.masks import with_generated_masks
 
 SMALL = ("--image-size", "16", "--steps", "2", "--batchsize", "4")
@@ -128,3 +130,16 @@ def test_divergence_names_step_phase_and_the_last_good_checkpoint(command):
         err.splitlines()[-1],
     )
     assert told and int(told[2]) == int(told[3]) + 1
+
+
+def test_other_background_photographs_than_a_run_began_with_are_refused(command, photographs):
+    save_model(build_classifier((32, 32, 1), 10, 1), pathlib.Path("m1.keras"))
+    arguments = (
+        "train3", "digits", "m1.keras", "heuristic", "otsu", "real", "--limit", "8", "--steps", "1",
+        "--backgrounds", "animals", "--run-dir", "run",
+    )  # fmt: skip
+    assert command(*arguments)[0] == 0
+    (photographs / "test" / "dog" / "0.jpg").unlink()
+    code, _, err = command(*arguments)
+    assert code == 2
+    assert "background photographs: another content" in err and "training images" not in err
