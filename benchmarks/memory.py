@@ -3,7 +3,8 @@
     python benchmarks/memory.py
 
 The pictures are generated in a temporary folder. Each training is a process of its own that reads
-every file: in training, for its mask, and in the evaluation at its end.
+every file: before it starts, for its mask, and in the evaluation at its end. All take the same number
+of steps, as what an allocator keeps of freed memory grows with the length of a run.
 """
 
 import argparse
@@ -28,13 +29,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--counts", type=int, nargs="+", default=[2_000, 20_000])
     parser.add_argument("--image-size", default="64", help="what the pictures are resized to")
+    parser.add_argument("--steps", default="625", help="of each training, in batches of 32")
+    parser.add_argument("--phases", nargs="+", choices=(1, 3), type=int, default=[1, 3])
     arguments = parser.parse_args()
     report = {}
     for count in arguments.counts:
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             write_pictures(folder / "pictures", count)
-            report[count] = measure(folder, count, arguments.image_size)
+            options = ["--image-size", arguments.image_size, "--steps", arguments.steps]
+            report[count] = measure(folder, arguments.phases, options)
         print(json.dumps({count: report[count]}), file=sys.stderr, flush=True)
     first, last = report[arguments.counts[0]], report[arguments.counts[-1]]
     growth = {
@@ -59,18 +63,17 @@ def write_pictures(folder: pathlib.Path, count: int) -> None:
             cv2.imwrite(str(folder / split / CLASSES[side] / f"{i}.jpg"), picture)
 
 
-def measure(folder: pathlib.Path, count: int, image_size: str) -> dict[str, dict]:
-    """Peak resident memory and seconds of each script."""
-    batch = 32
-    common = ["--image-size", image_size, "--batchsize", str(batch), "--recipe", "tuned"]
-    common += ["--steps", str(count // batch)]
+def measure(folder: pathlib.Path, phases: list[int], options: list[str]) -> dict[str, dict]:
+    """Peak resident memory and seconds of each phase's script."""
+    common = [*options, "--batchsize", "32", "--recipe", "tuned"]
     data = f"folder:{folder / 'pictures'}"
     scripts = {
         "train1": [data, "--output", "m1.keras"],
         "train3": [data, "m1.keras", "heuristic", "otsu", "adv", "--output", "m3.keras"],
     }
     found = {}
-    for script, words in scripts.items():
+    for phase in phases:
+        script, words = f"train{phase}", scripts[f"train{phase}"]
         began = time.monotonic()
         process = subprocess.Popen(
             [sys.executable, str(ROOT / f"{script}.py"), *words, *common],

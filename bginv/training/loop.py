@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -159,7 +160,7 @@ class _Training:
                 raise
             raise ConnectionError(
                 f"{self.method.name}: another worker was lost after step {start} "
-                f"({error.message.splitlines()[0]}); {self.checkpoints.last()}; start every worker "
+                f"({_first_cause(error)}); {self.checkpoints.last()}; start every worker "
                 "again with the same command to go on from there"
             ) from error
         self.step = int(reached)
@@ -273,6 +274,12 @@ def _variables(state: dict[str, object]) -> list[tf.Variable]:
         for value in state.values()
         for variable in (value.variables if hasattr(value, "variables") else [value])
     ]
+
+
+def _first_cause(error: tf.errors.OpError) -> str:
+    """Why collective operations ended; TensorFlow's first line may be about the graph alone."""
+    cause = re.search("aborted by: *(.+)", error.message)
+    return cause[1] if cause else error.message.splitlines()[0]
 
 
 def _tells_lost_worker(error: tf.errors.OpError) -> bool:
