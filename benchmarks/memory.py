@@ -3,8 +3,8 @@
     python benchmarks/memory.py
 
 The pictures are generated in a temporary folder. Each training is a process of its own that reads
-every file: before it starts, for its mask, and in the evaluation at its end. All take the same number
-of steps, as what an allocator keeps of freed memory grows with the length of a run.
+every file: before it starts, for its mask, and in the evaluation at its end. All take the same
+number of steps, as what an allocator keeps of freed memory grows with the length of a run.
 """
 
 import argparse
