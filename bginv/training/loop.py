@@ -108,7 +108,7 @@ class _Training:
                 if stopping:
                     self._raise_interrupted()
                 self._end_epoch(progress, on_epoch_end)
-            self._save(again=True)
+            self._save()
             if self.stop_request.signal_number:
                 self._raise_interrupted()
         self.method.finish()
@@ -121,6 +121,8 @@ class _Training:
             progress.clear()
             on_epoch_end(epoch)
             self.epochs_ended.assign(epoch)
+            if self.step == self.steps:
+                self._save(again=True)
 
     def _save(self, again: bool = False) -> None:
         """Save a checkpoint, unless the weights are those of a training that has diverged."""
