@@ -20,11 +20,13 @@ setup(
     install_requires=[
         "absl-py>=2.1",
         "h5py>=3.11",
+        "importlib_resources>=6",  # TFDS imports it without asking for it
         "keras>=3.12",
         "matplotlib>=3.8",
         "numpy>=1.26",
         "opencv-python-headless>=4.10",
         "scikit-learn>=1.4",
+        "scipy>=1.11",
         "tensorflow>=2.21",
         "tensorflow-datasets>=4.9.7",
         "tqdm>=4.66",

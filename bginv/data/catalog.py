@@ -6,28 +6,148 @@ import os
 from collections.abc import Callable
 
 from bginv.data.digits import load_digits
+from bginv.data.entries import Entry, Place
 from bginv.data.folder import load_folder
 from bginv.data.injected import with_backgrounds, with_noises
+from bginv.data.insulators import COMPONENTS, MATERIALS, load_insulators
+from bginv.data.mat_digits import SYNTHDIGITS, load_synthdigits
+from bginv.data.pairs import CIFAR10, CIFAR10_STL10, STL10, pair, with_classes
+from bginv.data.shapes import SIDE as SHAPES_SIDE
+from bginv.data.shapes import load_shapes
+from bginv.data.signs import (
+    GTSRB_LABELS,
+    GTSRB_TEST,
+    GTSRB_TRAIN,
+    SYNSIGNS,
+    load_all_synsigns,
+    load_gtsrb,
+    load_synsigns,
+)
 from bginv.data.sources import Dataset
-from bginv.data.tfds import load_mnist
+from bginv.data.tfds import load_tfds
 
-Loader = Callable[[str, str | None], Dataset]
-
-
-def _then(change: Callable[[Dataset], Dataset], load: Loader) -> Loader:
-    return lambda name, data_dir: change(load(name, data_dir))
+FOLDER, TFDS = "folder:", "tfds:"
+IMAGE_SIZE, SMALLEST_IMAGE_SIZE = 64, 8
 
 
-GREY: dict[str, Loader] = {"digits": load_digits, "mnist": load_mnist}
-CATALOG: dict[str, Loader] = {
-    **GREY,
-    **{f"{name}_backgrounds": _then(with_backgrounds, load) for name, load in GREY.items()},
-    **{f"{name}_noises": _then(with_noises, load) for name, load in GREY.items()},
+def _of_tfds(builder: str, about: str, side: int, **more) -> Entry:
+    how = {key: more.pop(key) for key in ("padded", "class_names") if key in more}
+    tests = more.pop("tests", ("test",))
+
+    def load(place: Place) -> Dataset:
+        return load_tfds(place.name, builder, place.data_dir, place.side, tests, **how)
+
+    return Entry(load=load, about=about, side=side, builders=(builder,), **more)
+
+
+_SINGLE: dict[str, Entry] = {
+    "digits": Entry(
+        load=lambda place: load_digits(place.name),
+        about="1,797 handwritten digits",
+        side=32,
+        channels=1,
+    ),
+    "shapes": Entry(
+        load=lambda place: load_shapes(place.name, place.side),
+        about="six shapes on textures, with masks",
+        side=SHAPES_SIDE,
+        any_size=True,
+    ),
+    "mnist": _of_tfds("mnist", "handwritten digits", 32, channels=1, padded=True),
+    "fashionmnist": _of_tfds("fashion_mnist", "clothes", 32, channels=1, padded=True),
+    "cifar10": _of_tfds("cifar10", "animals and vehicles", 64, class_names=CIFAR10),
+    "stl10": _of_tfds("stl10", "animals and vehicles", 64, class_names=STL10),
+    "svhn": _of_tfds("svhn_cropped", "house numbers", 32),
+    "dogsvscatsredux": _of_tfds("cats_vs_dogs", "cats and dogs", 64, tests=()),
+    "synthdigits": Entry(
+        load=lambda place: load_synthdigits(place.name, place.root),
+        about="digits in many fonts and colours",
+        side=32,
+        files=SYNTHDIGITS,
+        publisher="Ganin & Lempitsky (yaroslav.ganin.net)",
+    ),
+    "gtsrb": Entry(
+        load=lambda place: load_gtsrb(place.name, place.root, place.side, place.skip_bad_files),
+        about="German traffic signs",
+        side=64,
+        files=("|".join(GTSRB_TRAIN), GTSRB_TEST, GTSRB_LABELS),
+        publisher="INI Bochum (benchmark.ini.rub.de)",
+    ),
+    "synsigns": Entry(
+        load=lambda place: load_synsigns(place.name, place.root, place.side, place.skip_bad_files),
+        about="synthetic traffic signs",
+        side=64,
+        files=(SYNSIGNS,),
+        publisher="Moiseev et al. (graphics.cs.msu.ru)",
+    ),
+    "prates": Entry(
+        load=lambda place: load_insulators(
+            place.name, place.root, place.side, place.skip_bad_files
+        ),
+        about="insulators of power lines",
+        side=224,
+        files=tuple(
+            f"{COMPONENTS}/data_{material}_{kind}" for material in MATERIALS for kind in range(1, 5)
+        ),
+        publisher="the paper's authors",
+    ),
 }
 
 
-FOLDER = "folder:"
-IMAGE_SIZE, SMALLEST_IMAGE_SIZE = 64, 8
+def _pair(first: str, second: str, tests_of_second: Callable[[Place], dict], about: str) -> Entry:
+    one, other = _SINGLE[first], _SINGLE[second]
+    return Entry(
+        load=lambda place: pair(place.name, one.load(place), tests_of_second(place)),
+        about=about,
+        side=one.side,
+        builders=one.builders + other.builders,
+        files=one.files + other.files,
+        publisher=" and ".join(filter(None, (one.publisher, other.publisher))),
+    )
+
+
+def _clean_of(name: str) -> Callable[[Place], dict]:
+    return lambda place: {name: _SINGLE[name].load(place).tests["clean"]}
+
+
+def _aligned_pair(first: str, second: str) -> Entry:
+    """A pair of CIFAR-10 and STL-10, whose classes are not the same."""
+    plain = _pair(first, second, _clean_of(second), "their nine common classes")
+
+    def load(place: Place) -> Dataset:
+        one, other = (
+            with_classes(_SINGLE[name].load(place), CIFAR10_STL10) for name in (first, second)
+        )
+        return pair(place.name, one, {second: other.tests["clean"]})
+
+    return dataclasses.replace(plain, load=load)
+
+
+def _all_synsigns(place: Place) -> dict:
+    return {"synsigns": load_all_synsigns(place.root, place.side, place.skip_bad_files)}
+
+
+def _injected(name: str, change: Callable[[Dataset], Dataset], about: str) -> Entry:
+    entry = _SINGLE[name]
+    return dataclasses.replace(
+        entry, load=lambda place: change(entry.load(place)), about=f"{name}, {about}"
+    )
+
+
+GREY = tuple(name for name, entry in _SINGLE.items() if entry.channels == 1)
+CATALOG: dict[str, Entry] = {
+    **_SINGLE,
+    "cifar10_stl10": _aligned_pair("cifar10", "stl10"),
+    "stl10_cifar10": _aligned_pair("stl10", "cifar10"),
+    "gtsrb_synsigns": _pair("gtsrb", "synsigns", _all_synsigns, "signs, then synthetic ones"),
+    "svhn_synthdigits": _pair("svhn", "synthdigits", _clean_of("synthdigits"), "digits"),
+    "synthdigits_svhn": _pair("synthdigits", "svhn", _clean_of("svhn"), "digits"),
+    **{
+        f"{name}_backgrounds": _injected(name, with_backgrounds, "six backgrounds as tests")
+        for name in GREY
+    },
+    **{f"{name}_noises": _injected(name, with_noises, "20 noises as tests") for name in GREY},
+}
 
 
 def check_name(name: str) -> None:
@@ -38,13 +158,15 @@ def check_name(name: str) -> None:
     """
     if name == FOLDER:
         raise ValueError(f"dataset {name!r} needs the path of a folder after the colon")
-    if name in CATALOG or name.startswith(FOLDER):
+    if name == TFDS:
+        raise ValueError(f"dataset {name!r} needs the name of a TFDS builder after the colon")
+    if name in CATALOG or name.startswith((FOLDER, TFDS)):
         return
     near = difflib.get_close_matches(name, CATALOG, 1)
     if os.path.isdir(os.path.expanduser(name)):
         near = [FOLDER + name]
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    known = ", ".join([*sorted(CATALOG), FOLDER + "PATH"])
+    known = ", ".join([*sorted(CATALOG), FOLDER + "PATH", TFDS + "NAME"])
     raise ValueError(f"unknown dataset {name!r}{hint} Known: {known}")
 
 
@@ -58,33 +180,60 @@ def load_data(
     """Load a data set by name.
 
     Args:
-        name: a key of `CATALOG`, such as "digits" or "mnist_backgrounds", or "folder:PATH" for
-            the user's own photographs, see `bginv.data.folder`.
-        data_dir: where its files are; None means the loader's default. A folder does without.
+        name: a key of `CATALOG`, such as "digits" or "mnist_backgrounds"; "folder:PATH" for the
+            user's own photographs, see `bginv.data.folder`; "tfds:NAME" for any set of TFDS with
+            one label an image.
+        data_dir: where its files are: TFDS's data directory, or the folder that holds the
+            publishers' files. None means TFDS's default and `~/.keras/datasets`. A folder does
+            without.
         limit: use the first `limit` training images only; tests stay whole.
-        image_size: side of the images of a folder; None means 64.
-        skip_bad_files: leave files of a folder out that cannot be read, with a warning.
+        image_size: side of the images of a folder, of TFDS or of shapes; None means 64, and 96
+            for shapes.
+        skip_bad_files: leave files out that cannot be read, with a warning.
 
     Raises:
         ValueError: unknown name, a limit below 1, an image size below 8 or for a data set that
-            has its own, or a folder that cannot be used.
+            has its own, or files that cannot be used.
         FileNotFoundError: the data is not there and cannot be downloaded.
     """
     check_name(name)
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1; received {limit}")
+    if image_size is not None and image_size < SMALLEST_IMAGE_SIZE:
+        raise ValueError(
+            f"image_size must be at least {SMALLEST_IMAGE_SIZE}; received {image_size}"
+        )
     if name.startswith(FOLDER):
-        size = IMAGE_SIZE if image_size is None else image_size
-        if size < SMALLEST_IMAGE_SIZE:
-            raise ValueError(f"image_size must be at least {SMALLEST_IMAGE_SIZE}; received {size}")
-        dataset = load_folder(name.removeprefix(FOLDER), size, skip_bad_files)
-    elif image_size is not None:
-        raise ValueError(f"--image-size is for {FOLDER}PATH alone; {name} has a size of its own")
+        dataset = load_folder(name.removeprefix(FOLDER), image_size or IMAGE_SIZE, skip_bad_files)
+    elif name.startswith(TFDS):
+        dataset = load_tfds(name, name.removeprefix(TFDS), data_dir, image_size or IMAGE_SIZE)
     else:
-        dataset = CATALOG[name](name, data_dir)
+        dataset = _load_entry(name, data_dir, image_size, skip_bad_files)
     if limit is not None:
         dataset = dataclasses.replace(dataset, train=dataset.train.first(limit))
     return dataset
+
+
+def _load_entry(
+    name: str, data_dir: str | None, image_size: int | None, skip_bad_files: bool
+) -> Dataset:
+    entry = CATALOG[name]
+    if image_size is not None and not entry.any_size:
+        sized = ", ".join(key for key, other in CATALOG.items() if other.any_size)
+        raise ValueError(
+            f"--image-size is for {FOLDER}PATH, {TFDS}NAME and {sized} alone; {name} has "
+            "a size of its own"
+        )
+    place = Place(name, data_dir, image_size or entry.side, skip_bad_files)
+    missing = entry.missing(data_dir)
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise FileNotFoundError(
+            f"{name} needs {place.root / missing[0].replace('|', ' or ')}{more}, which is not "
+            f"there: get the files from {entry.publisher}, unpack them there, or give the folder "
+            "as --data-dir"
+        )
+    return entry.load(place)
 
 
 def proof_name(name: str) -> str:

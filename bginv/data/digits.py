@@ -11,14 +11,12 @@ DRAWN_SIDE, SIDE = 24, 32
 TEST_SHARE = 0.2
 
 
-def load_digits(name: str, data_dir: str | None) -> Dataset:
+def load_digits(name: str) -> Dataset:
     """Digits resized to 24x24 and padded to 32x32; a fixed stratified split, 80 % to train.
 
     Args:
         name: the name of the data set to return.
-        data_dir: not used, the digits come with scikit-learn.
     """
-    del data_dir
     bunch = sklearn.datasets.load_digits()
     bright = np.round(bunch.images * (255 / 16)).astype(np.uint8)
     images = np.stack([_enlarge(image) for image in bright])[..., None]

@@ -1,5 +1,8 @@
 """Records read from image files whenever they are asked for."""
 
+import hashlib
+import os
+import pathlib
 import re
 import zlib
 from collections.abc import Sequence
@@ -90,6 +93,10 @@ class FileSource(Source):
         number = zlib.crc32(self.images.fingerprints.numpy(), zlib.crc32(shape))
         return zlib.crc32(self.labels.tobytes(), number)
 
+    def masks_digest(self) -> int:
+        """See `Source.masks_digest`."""
+        return zlib.crc32(self.masks.fingerprints.numpy())
+
     def with_masks(self, files: Sequence[str]) -> "FileSource":
         """The same images with these mask files, one an image, of any size.
 
@@ -98,12 +105,56 @@ class FileSource(Source):
         """
         return FileSource(self.images, self.labels, self.image_shape, scan(files))
 
-    def first(self, count: int) -> "FileSource":
-        """The first `count` records."""
-        rows = np.arange(min(count, len(self)))
-        masks = None if self.masks is None else self.masks.take(rows)
-        images, labels = self.images.take(rows), self.labels[rows]
-        return FileSource(images, labels, self.image_shape, masks, self.masks_of_labels)
+    @property
+    def has_masks(self) -> bool:
+        """See `Source.has_masks`."""
+        return self.masks is not None
+
+    def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "FileSource":
+        """See `Source.take`."""
+        return FileSource(
+            self.images.take(rows),
+            self.labels[rows] if labels is None else labels,
+            self.image_shape,
+            None if self.masks is None else self.masks.take(rows),
+            self.masks_of_labels,
+        )
+
+    def without_masks(self) -> "FileSource":
+        """See `Source.without_masks`."""
+        return (
+            self if self.masks is None else FileSource(self.images, self.labels, self.image_shape)
+        )
+
+
+def load_files(
+    root: pathlib.Path,
+    names: Sequence[str],
+    labels: Sequence[int],
+    image_shape: tuple[int, int, int],
+    skip_bad_files: bool,
+) -> FileSource:
+    """The files of a folder in a fixed mixed order, so that the first ones show every class.
+
+    Args:
+        root: the folder.
+        names: of its files, with `/`.
+        labels: one a file.
+        image_shape: (H, W, 3).
+        skip_bad_files: leave files out that cannot be read, with a warning.
+
+    Raises:
+        ValueError: files that cannot be read.
+    """
+    order = sorted(range(len(names)), key=lambda row: mixing_key(names[row]))
+    files = scan([str(root / names[row]) for row in order])
+    rows = readable_rows(files, skip_bad_files)
+    return FileSource(files.take(rows), np.asarray(labels)[order][rows], image_shape)
+
+
+def mixing_key(name: str) -> bytes:
+    """A key that sorts names into an order without order."""
+    return hashlib.blake2b(os.fsencode(name), digest_size=8).digest()
 
 
 def stretch(pixels: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:

@@ -9,14 +9,13 @@ PATH/OTHER/CLASS/NAME.jpg          every other folder is a test of that name, wi
 
 import collections
 import dataclasses
-import hashlib
 import os
 import pathlib
 
 import numpy as np
 from absl import logging
 
-from bginv.data.files import FileSource
+from bginv.data.files import FileSource, mixing_key
 from bginv.data.images import ENDINGS, ImageFiles, readable_rows, scan, shown
 from bginv.data.sources import Dataset
 
@@ -141,7 +140,7 @@ def _find_split(
         if name in found
         for file in _find_images(folder / name, ignored)
     ]
-    records.sort(key=lambda record: _mixed(record[0]))
+    records.sort(key=lambda record: mixing_key(record[0]))
     images, labels = map(list, zip(*records, strict=True))
     masks = _find_masks(folder, images, ignored) if (folder / MASKS).is_dir() else []
     return Split(folder, images, labels, masks)
@@ -250,8 +249,3 @@ def _kind(path: pathlib.Path) -> str:
 
 def _counts(kinds: collections.Counter) -> str:
     return ", ".join(f"{count} {shown(kind)}" for kind, count in sorted(kinds.items()))
-
-
-def _mixed(name: str) -> bytes:
-    """A key that sorts names into an order without order."""
-    return hashlib.blake2b(os.fsencode(name), digest_size=8).digest()

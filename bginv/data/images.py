@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -69,9 +69,13 @@ class ImageFiles:
                 },
             )
 
+    def path(self, row: int) -> str:
+        """Path of a file."""
+        return os.fsdecode(self.files[row].numpy())
+
     def name(self, row: int) -> str:
         """Path of a file, for a message."""
-        return shown(os.fsdecode(self.files[row].numpy()))
+        return shown(self.path(row))
 
     def read(self, row: tf.Tensor) -> tf.Tensor:
         """Pixels of a file, in graph: uint8 [h, w, 3], turned as EXIF says.
@@ -154,26 +158,33 @@ def scan(files: Sequence[str]) -> ImageFiles:
 
 
 def readable_rows(images: ImageFiles, skip_bad_files: bool) -> np.ndarray:
-    """Rows of the files that can be read; a warning counts the others.
+    """Rows of the files that can be read; see `rows_without`."""
+    faults = {row: f"{images.name(row)} ({why})" for row, why in sorted(images.reasons.items())}
+    return rows_without(faults, len(images), skip_bad_files)
+
+
+def rows_without(faults: Mapping[int, str], count: int, skip_bad_files: bool) -> np.ndarray:
+    """Rows of the image files that can be read; a warning counts the others.
 
     Args:
-        images: as scanned.
+        faults: name and fault of each file that cannot be read, by its row.
+        count: of all files.
         skip_bad_files: go on without the bad files.
 
     Raises:
         ValueError: a file cannot be read, and bad files are not to be skipped.
     """
-    if images.reasons:
-        listed = [f"{images.name(row)} ({images.reasons[row]})" for row in sorted(images.reasons)]
-        more = len(listed) - NAMED_BAD_FILES
-        names = ", ".join(listed[:NAMED_BAD_FILES]) + (f" and {more} more" if more > 0 else "")
-        count = f"{len(listed)} of {len(images)} image files cannot be read"
+    if faults:
+        more = len(faults) - NAMED_BAD_FILES
+        names = ", ".join(list(faults.values())[:NAMED_BAD_FILES])
+        names += f" and {more} more" if more > 0 else ""
+        bad = f"{len(faults)} of {count} image files cannot be read"
         if not skip_bad_files:
             raise ValueError(
-                f"{count}, the first: {names}; repair or remove them, or give --skip-bad-files"
+                f"{bad}, the first: {names}; repair or remove them, or give --skip-bad-files"
             )
-        logging.warning("%s and are left out: %s", count, names)
-    return np.delete(np.arange(len(images)), list(images.reasons))
+        logging.warning("%s and are left out: %s", bad, names)
+    return np.delete(np.arange(count), list(faults))
 
 
 def shown(path: str | os.PathLike) -> str:

@@ -4,6 +4,7 @@ import os
 import zlib
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from bginv.data.images import ENDINGS, readable_rows, scan, shown
@@ -125,6 +126,23 @@ class WithBackgrounds(Source):
     def digest(self) -> int:
         """See `Source.digest`; photographs do not count."""
         return self.source.digest()
+
+    def masks_digest(self) -> int:
+        """See `Source.masks_digest`."""
+        return self.source.masks_digest()
+
+    @property
+    def has_masks(self) -> bool:
+        """See `Source.has_masks`."""
+        return self.source.has_masks
+
+    def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "WithBackgrounds":
+        """See `Source.take`."""
+        return WithBackgrounds(self.source.take(rows, labels), self.photographs)
+
+    def without_masks(self) -> "WithBackgrounds":
+        """See `Source.without_masks`."""
+        return WithBackgrounds(self.source.without_masks(), self.photographs)
 
     def batches(
         self,

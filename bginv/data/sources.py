@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+TEST_SHARE = 0.25
+"""Of a data set without a split, as in Cruz et al. 2020, whose code draws it anew at each run."""
+
 
 class Source(abc.ABC):
     """A split of a data set: a length, and records by index.
@@ -37,6 +40,27 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def digest(self) -> int:
         """A 32-bit number that tells other images or labels, or another order, from these."""
+
+    @abc.abstractmethod
+    def masks_digest(self) -> int:
+        """The same for the masks, where there are some."""
+
+    @abc.abstractmethod
+    def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "Source":
+        """The records of these rows, int [M], in this order; with these labels, if given."""
+
+    @abc.abstractmethod
+    def without_masks(self) -> "Source":
+        """The same images, for those that do not look at masks."""
+
+    @property
+    @abc.abstractmethod
+    def has_masks(self) -> bool:
+        """Whether records hold a mask."""
+
+    def first(self, count: int) -> "Source":
+        """The first `count` records."""
+        return self.take(np.arange(min(count, len(self))))
 
     def batches(
         self,
@@ -145,14 +169,40 @@ class ArraySource(Source):
         """See `Source.digest`; masks do not count."""
         return zlib.crc32(self.labels.tobytes(), zlib.crc32(np.ascontiguousarray(self.images)))
 
+    def masks_digest(self) -> int:
+        """See `Source.masks_digest`."""
+        return zlib.crc32(np.ascontiguousarray(self.masks))
+
     def with_masks(self, masks: np.ndarray) -> "ArraySource":
         """The same images with these masks, uint8 [N, H, W, 1]."""
         return ArraySource(self.images, self.labels, masks)
 
-    def first(self, count: int) -> "ArraySource":
-        """The first `count` records."""
-        masks = None if self.masks is None else self.masks[:count]
-        return ArraySource(self.images[:count], self.labels[:count], masks)
+    @property
+    def has_masks(self) -> bool:
+        """See `Source.has_masks`."""
+        return self.masks is not None
+
+    def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "ArraySource":
+        """See `Source.take`."""
+        masks = None if self.masks is None else self.masks[rows]
+        return ArraySource(
+            self.images[rows], self.labels[rows] if labels is None else labels, masks
+        )
+
+    def without_masks(self) -> "ArraySource":
+        """See `Source.without_masks`."""
+        return self if self.masks is None else ArraySource(self.images, self.labels)
+
+
+def split_off_test(source: Source) -> tuple[Source, Source]:
+    """Three quarters to train on and a quarter to test with, always the same ones.
+
+    Args:
+        source: every record of a data set that has no split of its own.
+    """
+    order = np.random.default_rng(0).permutation(len(source))
+    cut = round(len(source) * (1 - TEST_SHARE))
+    return source.take(order[:cut]), source.take(order[cut:])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +215,7 @@ class Dataset:
         tests: splits by readable name, in the order of the tables.
         class_names: one for each label, in order.
         image_shape: (H, W, C) of every split.
+        backgrounds: folder of photographs that come with it, to put behind objects, or None.
 
     Raises:
         ValueError: a label without a class.
@@ -175,6 +226,7 @@ class Dataset:
     tests: Mapping[str, Source]
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
+    backgrounds: str | None = None
 
     def __post_init__(self):
         for name, split in {"train": self.train, **self.tests}.items():

@@ -1,57 +1,122 @@
-"""Data sets that TensorFlow Datasets prepares."""
+"""Data sets that TensorFlow Datasets (TFDS) prepares."""
 
+import os
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 
-from bginv.data.sources import ArraySource, Dataset
+from bginv.data.files import stretch
+from bginv.data.sources import ArraySource, Dataset, split_off_test
+
+READ_AT_ONCE = 512
 
 
-def load_mnist(name: str, data_dir: str | None) -> Dataset:
-    """MNIST (LeCun et al. 1998), padded from 28x28 to 32x32 with black.
+def load_tfds(
+    name: str,
+    builder_name: str,
+    data_dir: str | None,
+    side: int,
+    tests: Sequence[str] | None = None,
+    padded: bool = False,
+    class_names: tuple[str, ...] | None = None,
+) -> Dataset:
+    """Any classification set of TFDS, resized to squares and held in memory as uint8.
 
     Args:
         name: the name of the data set to return.
+        builder_name: TFDS's name, with a configuration or version behind it if need be.
         data_dir: TFDS's data directory; None means TFDS's default. What is missing there is
             downloaded by TFDS.
+        side: height and width of the images.
+        tests: splits that become tests, the first one "clean"; None means every split other than
+            "train" whose records are labelled. A set with one split gives a quarter of it.
+        padded: add black at the edges instead of resizing.
+        class_names: None means TFDS's own, which are numbers for some sets.
 
     Raises:
         FileNotFoundError: not there, and it could not be downloaded.
+        ValueError: no set of labelled images.
     """
-    arrays, class_names = _load_arrays("mnist", data_dir)
-    padding = ((0, 0), (2, 2), (2, 2), (0, 0))
-    train, test = (
-        ArraySource(np.pad(arrays[split]["image"], padding), arrays[split]["label"])
-        for split in ("train", "test")
-    )
-    return Dataset(
-        name=name,
-        train=train,
-        tests={"clean": test},
-        class_names=class_names,
-        image_shape=train.images.shape[1:],
-    )
+    builder = _prepared(builder_name, data_dir)
+    image_key, label_key = _keys(builder)
+    wanted = list(builder.info.splits) if tests is None else ["train", *tests]
+    sources = {}
+    for split in wanted:
+        images, labels = _read(builder, split, image_key, label_key, side, padded)
+        if len(labels) and labels.min() >= 0:
+            sources[split] = ArraySource(images, labels)
+    if not sources:
+        raise ValueError(f"no split of {builder_name} has labels; name another data set")
+    train = sources.pop("train" if "train" in sources else next(iter(sources)))
+    if not sources:
+        train, sources["clean"] = split_off_test(train)
+    elif tests is not None:
+        sources = {"clean": sources.pop(tests[0]), **sources}
+    names = class_names or tuple(builder.info.features[label_key].names)
+    return Dataset(name, train, sources, names, train.images.shape[1:])
 
 
-def _load_arrays(
-    builder_name: str, data_dir: str | None
-) -> tuple[dict[str, dict[str, np.ndarray]], tuple[str, ...]]:
-    """Every split of a builder as whole arrays, in the order in which it was prepared."""
+def is_prepared(builder_name: str, data_dir: str | None) -> bool:
+    """Whether a builder's data is there; without TFDS, as that takes seconds to import."""
+    root = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    return any((pathlib.Path(root).expanduser() / builder_name).rglob("dataset_info.json"))
+
+
+def _prepared(builder_name: str, data_dir: str | None):
     if data_dir is not None and not pathlib.Path(data_dir).is_dir():
         raise FileNotFoundError(f"--data-dir {data_dir} is not a folder")
-    import tensorflow_datasets as tfds  # slow to import, and most runs do without
+    import tensorflow_datasets as tfds  # slow to import, and many runs do without
 
     try:
         builder = tfds.builder(builder_name, data_dir=data_dir)
         builder.download_and_prepare()
-        arrays = {
-            split: tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
-            for split in builder.info.splits
-        }
     except Exception as error:  # TFDS lets its many back ends' own errors through
         raise FileNotFoundError(
             f"{builder_name} cannot be read from {data_dir or 'the default folder of TFDS'}, nor "
             f"downloaded ({type(error).__name__}: {str(error).strip().splitlines()[0]}): "
             f"give --data-dir a TFDS data directory that holds {builder_name}"
         ) from error
-    return arrays, tuple(builder.info.features["label"].names)
+    return builder
+
+
+def _keys(builder) -> tuple[str, str]:
+    """Names of the image and of the label in a builder's records."""
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    keys = builder.info.supervised_keys or ("image", "label")
+    if (
+        len(keys) == 2
+        and all(isinstance(key, str) and key in features for key in keys)
+        and isinstance(features[keys[0]], tfds.features.Image)
+        and isinstance(features[keys[1]], tfds.features.ClassLabel)
+    ):
+        return keys
+    raise ValueError(
+        f"{builder.info.name} is no set of images with one label each (its records hold "
+        f"{', '.join(features)}); name another data set"
+    )
+
+
+def _read(
+    builder, split: str, image_key: str, label_key: str, side: int, padded: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [N, side, side, 1 or 3] and labels int [N], in the order of the preparation."""
+    channels = 1 if builder.info.features[image_key].shape[-1] == 1 else 3
+
+    def square(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        image = tf.cast(record[image_key], tf.uint8)[..., :channels]
+        image.set_shape([None, None, channels])
+        if padded:
+            image = tf.image.resize_with_crop_or_pad(image, side, side)
+        return stretch(image, (side, side)), record[label_key]
+
+    records = builder.as_dataset(split=split, shuffle_files=False)
+    batches = records.map(square, num_parallel_calls=tf.data.AUTOTUNE).batch(READ_AT_ONCE)
+    read = list(batches.as_numpy_iterator())
+    if not read:
+        return np.zeros((0, side, side, channels), np.uint8), np.zeros(0, np.int64)
+    images, labels = (np.concatenate(parts) for parts in zip(*read, strict=True))
+    return images, labels
