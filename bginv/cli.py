@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import ctypes
 import dataclasses
+import importlib
 import os
 import signal
 import sys
@@ -18,7 +19,9 @@ from bginv.config import add_flags, positional_names, resolve
 from bginv.recipes import (
     PHASES,
     AdversarialSettings,
+    AttentionSettings,
     ClassifierSettings,
+    DatasetsSettings,
     EvaluateSegmentationSettings,
     EvaluateSettings,
     MaskSettings,
@@ -41,11 +44,13 @@ class Command:
         settings: its flags.
         help: one line.
         recipe: the default of `--recipe`.
+        module: of the package, that prepares it.
     """
 
     settings: type
     help: str
     recipe: str = "paper"
+    module: str = "commands"
 
 
 COMMANDS = {
@@ -53,8 +58,20 @@ COMMANDS = {
     "train1": Command(ClassifierSettings, "phase 1: train a classifier"),
     "train2": Command(MaskSettings, "phase 2: train a mask generator"),
     "train3": Command(AdversarialSettings, "phase 3: train the classifier against backgrounds"),
-    "evaluate": Command(EvaluateSettings, "accuracy of a classifier on every test"),
-    "evaluate-seg": Command(EvaluateSegmentationSettings, "masks of a mask generator as pictures"),
+    "train-att": Command(
+        AttentionSettings, "attention-guided baseline: train it", module="baselines"
+    ),
+    "evaluate": Command(
+        EvaluateSettings, "accuracy of a classifier on every test", module="evaluations"
+    ),
+    "evaluate-seg": Command(
+        EvaluateSegmentationSettings,
+        "masks of a mask generator: pictures, and agreement with true masks",
+        module="evaluations",
+    ),
+    "datasets": Command(
+        DatasetsSettings, "every data set, or what one of them holds", module="evaluations"
+    ),
 }
 
 
@@ -146,7 +163,8 @@ def _add(parser: argparse.ArgumentParser, name: str) -> None:
         add_run_flags(parser, command.recipe)
     else:
         add_flags(parser, command.settings, command.recipe)
-    parser.usage = f"{parser.prog} [options] {' '.join(positional_names(command.settings))}"
+    names = " ".join(positional_names(command.settings))
+    parser.usage = f"{parser.prog} [options] {names}"
     parser.set_defaults(command=name)
 
 
@@ -165,11 +183,12 @@ def _prepare(given: dict) -> Callable[[], None]:
 
         tf.get_logger().setLevel("WARNING")
         strategy = make_strategy(_distribute(settings))
-    from bginv import commands, pipeline
-
     if name == "run":
-        return pipeline.Pipeline(settings.pop("run"), settings, strategy).run
-    prepare = getattr(commands, f"prepare_{name.replace('-', '_')}")
+        from bginv.pipeline import Pipeline
+
+        return Pipeline(settings.pop("run"), settings, strategy).run
+    module = importlib.import_module(f"bginv.{COMMANDS[name].module}")
+    prepare = getattr(module, f"prepare_{name.replace('-', '_')}")
     return prepare(*settings.values(), strategy)
 
 

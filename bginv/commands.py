@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -17,7 +16,6 @@ from bginv.artefacts import check_writable, content_number, refuse_existing
 from bginv.data.catalog import load_data
 from bginv.data.photographs import Photographs, WithBackgrounds
 from bginv.data.sources import Dataset, Source
-from bginv.evaluation.segmentation import predict_masks
 from bginv.interop.model_files import (
     check_ending_for,
     check_model_name,
@@ -25,7 +23,7 @@ from bginv.interop.model_files import (
     load_mask_unet,
     save_model,
 )
-from bginv.models.classifier import build_classifier
+from bginv.models.backbones import build_architecture
 from bginv.models.mask_unet import build_mask_unet
 from bginv.phases import (
     evaluate_and_log,
@@ -38,12 +36,11 @@ from bginv.recipes import (
     ClassifierSettings,
     CommonSettings,
     DataSettings,
-    EvaluateSegmentationSettings,
-    EvaluateSettings,
     MaskSettings,
+    NewClassifierSettings,
     PhaseSettings,
 )
-from bginv.report.pictures import write_image, write_learning_curves
+from bginv.report.pictures import write_learning_curves
 from bginv.run_folder import RunFolder
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
@@ -52,7 +49,7 @@ from bginv.training.loop import total_steps
 from bginv.training.masks import MaskTraining, with_generated_masks
 
 Job = Callable[[], None]
-HEURISTIC = "heuristic"
+HEURISTIC, GIVEN = "heuristic", "given"
 LONGEST_PREFIX = 200
 
 
@@ -63,14 +60,15 @@ def prepare_train1(settings: ClassifierSettings, strategy: tf.distribute.Strateg
     dataset = load(settings)
     folder.check_inputs(inputs(dataset))
     with strategy.scope():
-        classifier = build_classifier(dataset.image_shape, dataset.num_classes, settings.seed)
+        classifier = make_classifier(settings, dataset)
         method = ClassifierTraining(classifier, settings)
+    check_ending_for(classifier, settings.output)
 
     def train() -> dict[str, keras.Model]:
         run_classifier_phase(method, dataset, settings, folder)
         return {settings.output: classifier}
 
-    return _job(train, folder, strategy, lambda: print_accuracies(classifier, dataset))
+    return training_job(train, folder, strategy, lambda: print_accuracies(classifier, dataset))
 
 
 def prepare_train2(settings: MaskSettings, strategy: tf.distribute.Strategy) -> Job:
@@ -90,7 +88,7 @@ def prepare_train2(settings: MaskSettings, strategy: tf.distribute.Strategy) -> 
         run_mask_phase(method, dataset, settings, folder, debug_prefix)
         return {settings.output: unet}
 
-    return _job(train, folder, strategy, lambda: print_accuracies(classifier, dataset))
+    return training_job(train, folder, strategy, lambda: print_accuracies(classifier, dataset))
 
 
 def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strategy) -> Job:
@@ -100,24 +98,28 @@ def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strate
     generator_files = _generator_files(settings)
     refuse_existing(generator_files, folder.may_replace)
     dataset = load(settings)
-    heuristic = settings.unet_model == HEURISTIC
+    check_masks(settings.unet_model, dataset)
+    learned = settings.unet_model not in (HEURISTIC, GIVEN)
     steps = total_steps(settings, len(dataset.train))
     with strategy.scope():
         classifier = load_classifier(settings.model, dataset)
-        unet = None if heuristic else load_mask_unet(settings.unet_model, dataset)
+        unet = load_mask_unet(settings.unet_model, dataset) if learned else None
         method = AdversarialTraining(classifier, dataset.image_shape, settings, steps)
-    check_ending_for(classifier, settings.output, dataset)
+    check_ending_for(classifier, settings.output)
     photographs = load_photographs(settings, dataset)
-    models = (settings.model,) if heuristic else (settings.model, settings.unet_model)
-    folder.check_inputs(inputs(dataset, *models, photographs=photographs))
+    models = (settings.model, settings.unet_model) if learned else (settings.model,)
+    folder.check_inputs(
+        inputs(dataset, *models, photographs=photographs, masks=settings.unet_model == GIVEN)
+    )
 
     def train() -> dict[str, keras.Model]:
-        source = masked_source(dataset, unet, settings, photographs, folder)
-        run_adversarial_phase(method, unet, source, dataset, settings, folder)
+        source = masked_source(dataset, settings.unet_model, unet, settings, photographs, folder)
+        given = settings.unet_model == GIVEN
+        run_adversarial_phase(method, unet, source, dataset, settings, folder, given)
         generators = [adversary.generator for adversary in method.adversaries]
         return {**dict(zip(generator_files, generators, strict=False)), settings.output: classifier}
 
-    return _job(train, folder, strategy, lambda: print_accuracies(classifier, dataset))
+    return training_job(train, folder, strategy, lambda: print_accuracies(classifier, dataset))
 
 
 def of_worker(settings: CommonSettings, strategy: tf.distribute.Strategy) -> CommonSettings:
@@ -146,33 +148,6 @@ def open_folder(settings: PhaseSettings, phase: str) -> RunFolder:
     return folder
 
 
-def prepare_evaluate(settings: EvaluateSettings, strategy: tf.distribute.Strategy) -> Job:
-    """Accuracy of a classifier on the training split and on every test."""
-    del strategy
-    dataset = load(settings)
-    classifier = load_classifier(settings.model, dataset)
-    return lambda: print(evaluate_and_log(classifier, dataset).line())
-
-
-def prepare_evaluate_seg(
-    settings: EvaluateSegmentationSettings, strategy: tf.distribute.Strategy
-) -> Job:
-    """Masks of all training images at threshold 0.5, as seg-0.png, seg-1.png, ..."""
-    del strategy
-    folder = pathlib.Path(settings.output)
-    check_writable(folder)
-    refuse_existing(sorted(folder.glob("seg-*.png"))[:1], settings.overwrite)
-    dataset = load(settings)
-    unet = load_mask_unet(settings.model, dataset)
-
-    def job() -> None:
-        for i, mask in enumerate(predict_masks(unet, dataset.train)):
-            write_image(folder / f"seg-{i}.png", (mask >= 0.5).astype(np.float32))
-        logging.info("wrote %d masks to %s", len(dataset.train), folder)
-
-    return job
-
-
 def load(settings: DataSettings) -> Dataset:
     """The data set that the settings name."""
     return load_data(
@@ -184,8 +159,32 @@ def load(settings: DataSettings) -> Dataset:
     )
 
 
+def make_classifier(settings: NewClassifierSettings, dataset: Dataset) -> keras.Model:
+    """A new classifier for a data set."""
+    return build_architecture(
+        settings.architecture,
+        dataset.image_shape,
+        dataset.num_classes,
+        settings.weights,
+        settings.seed,
+    )
+
+
+def check_masks(masks: str, dataset: Dataset) -> None:
+    """Raise if the data set's own masks are asked for, and it has none.
+
+    Raises:
+        ValueError: it says where masks belong.
+    """
+    if masks == GIVEN and not dataset.train.has_masks:
+        raise ValueError(
+            f"the training images of {dataset.name} have no masks of their own: name a mask "
+            f"generator or {HEURISTIC}, or put masks into PATH/train/masks of a folder"
+        )
+
+
 def load_photographs(settings: AdversarialSettings, dataset: Dataset) -> Photographs | None:
-    """The user's photographs for `back` = "real", else None.
+    """The photographs for `back` = "real", the user's or those of the data set; else None.
 
     Raises:
         ValueError: no folder given, one without photographs, or one that would not be used.
@@ -194,24 +193,26 @@ def load_photographs(settings: AdversarialSettings, dataset: Dataset) -> Photogr
         raise ValueError("--backgrounds is for back = real; give that, or leave it out")
     if settings.back != "real":
         return None
-    if settings.backgrounds is None:
+    folder = settings.backgrounds or dataset.backgrounds
+    if folder is None:
         raise ValueError("back = real needs --backgrounds with a folder of photographs")
-    return Photographs(
-        settings.backgrounds, dataset.image_shape, settings.crops, settings.skip_bad_files
-    )
+    return Photographs(folder, dataset.image_shape, settings.crops, settings.skip_bad_files)
 
 
 def masked_source(
     dataset: Dataset,
+    masks: str,
     unet: keras.Model | None,
     settings: AdversarialSettings,
     photographs: Photographs | None,
     folder: RunFolder,
 ) -> Source:
-    """Training images with their masks, computed once, and photographs where they are used."""
-    source = with_generated_masks(
-        dataset.train, unet, settings.binarize, settings.area, folder.masks
-    )
+    """Training images with masks, their own or computed once, and photographs if they are used."""
+    source = dataset.train
+    if masks != GIVEN:
+        source = with_generated_masks(
+            source.without_masks(), unet, settings.binarize, settings.area, folder.masks
+        )
     return WithBackgrounds(source, photographs) if photographs else source
 
 
@@ -237,12 +238,21 @@ def _command_line() -> str:
 
 
 def inputs(
-    dataset: Dataset, *models: str, photographs: Photographs | None = None
+    dataset: Dataset, *models: str, photographs: Photographs | None = None, masks: bool = False
 ) -> dict[str, int]:
-    """What a training starts from, as `RunFolder.check_inputs` takes it."""
+    """What a training starts from, as `RunFolder.check_inputs` takes it.
+
+    Args:
+        dataset: its training images.
+        models: files.
+        photographs: backgrounds.
+        masks: the data set's own masks are used.
+    """
     numbers = {model: content_number(pathlib.Path(model)) for model in models}
     if photographs:
         numbers["background photographs"] = photographs.digest()
+    if masks:
+        numbers["masks"] = dataset.train.masks_digest()
     return {"training images": dataset.train.digest(), **numbers}
 
 
@@ -259,7 +269,7 @@ def _generator_files(settings: AdversarialSettings) -> list[pathlib.Path]:
     ]
 
 
-def _job(
+def training_job(
     train: Callable[[], dict[str | pathlib.Path | None, keras.Model]],
     folder: RunFolder,
     strategy: tf.distribute.Strategy,

@@ -57,7 +57,7 @@ def positional(*, help: str, default: Any = _UNSET, choices: tuple | None = None
 
     Args:
         help: one line for `--help`.
-        default: its value where the dataclass is made without it.
+        default: its value where the dataclass is made without it; None makes it optional.
         choices: the values allowed.
     """
     metadata = {"help": help, "choices": choices, "positional": True}
@@ -76,8 +76,12 @@ def add_flags(parser: argparse.ArgumentParser, settings: type, recipe: str) -> N
     """
     for field in dataclasses.fields(settings):
         if field.metadata.get("positional"):
+            optional = field.default is None
             parser.add_argument(
-                field.name, choices=field.metadata["choices"], help=field.metadata["help"]
+                field.name,
+                choices=field.metadata["choices"],
+                help=field.metadata["help"],
+                **({"nargs": "?", "default": argparse.SUPPRESS} if optional else {}),
             )
         else:
             add_option(parser, settings, field, option_name(field.name), recipe)

@@ -36,8 +36,8 @@ def run_classifier_phase(
     method: ClassifierTraining, dataset: Dataset, settings: ClassifierSettings, folder: RunFolder
 ) -> None:
     """Phase 1."""
-    after_epoch = _evaluation_of_epochs(method.classifier, dataset, settings)
-    _train(method, dataset.train, settings, folder, after_epoch)
+    after_epoch = evaluation_of_epochs(method.classifier, dataset, settings)
+    train_phase(method, dataset.train.without_masks(), settings, folder, after_epoch)
 
 
 def run_mask_phase(
@@ -49,13 +49,14 @@ def run_mask_phase(
 ) -> None:
     """Phase 2, with a picture of masks in the run's folder and, for `debug`, one an epoch."""
     chosen = np.linspace(0, len(dataset.train), NUM_DEBUG_IMAGES, endpoint=False, dtype=int)
-    source = _take(dataset.train, chosen)
+    source = take_in_memory(dataset.train, chosen)
 
     def draw(epoch: int) -> None:
         prefix = f"{folder.pictures or pathlib.Path()}/{debug_prefix}"
         _write_debug_pictures(method.unet, source, settings, epoch, prefix)
 
-    _train(method, dataset.train, settings, folder, draw if settings.debug else None)
+    after_epoch = draw if settings.debug else None
+    train_phase(method, dataset.train.without_masks(), settings, folder, after_epoch)
     if folder.pictures:
         _write_mask_sheet(
             folder.pictures / "masks.png", method.unet, source, settings, "masks of training images"
@@ -69,19 +70,23 @@ def run_adversarial_phase(
     dataset: Dataset,
     settings: AdversarialSettings,
     folder: RunFolder,
+    given_masks: bool = False,
 ) -> None:
     """Phase 3, with pictures of backgrounds and composites.
 
     Args:
         method: it owns the players.
-        unet: mask generator for the pictures; None means the heuristic `image > 0`.
+        unet: mask generator for the pictures; None means given masks or the heuristic `image > 0`.
         source: training images with masks and, for photographs, backgrounds.
         dataset: what is evaluated, and whose last test `imsave` draws.
         settings: of the phase.
         folder: of the run.
+        given_masks: the pictures show the masks that the tests have.
     """
-    evaluate = _evaluation_of_epochs(method.classifier, dataset, settings)
-    tested = _take(list(dataset.tests.values())[-1], np.arange(NUM_SAVED_IMAGES))
+    evaluate = evaluation_of_epochs(method.classifier, dataset, settings)
+    last_test = list(dataset.tests.values())[-1]
+    shown_test = last_test if given_masks else last_test.without_masks()
+    tested = take_in_memory(shown_test, np.arange(NUM_SAVED_IMAGES))
 
     def after_epoch(epoch: int) -> None:
         if evaluate:
@@ -91,18 +96,21 @@ def run_adversarial_phase(
             directory = folder.pictures or pathlib.Path()
             _write_composites(directory, unet, tested, backgrounds, settings, epoch)
 
-    _train(method, source, settings, folder, after_epoch if evaluate or settings.imsave else None)
+    train_phase(
+        method, source, settings, folder, after_epoch if evaluate or settings.imsave else None
+    )
     if folder.pictures:
         _write_adversarial_sheets(folder.pictures, method, source)
 
 
-def _train(
+def train_phase(
     method: Method,
     source: Source,
     settings: PhaseSettings,
     folder: RunFolder,
     on_epoch_end: Callable[[int], None] | None,
 ) -> None:
+    """Train a method, its checkpoints in the run's folder; the chief alone draws and evaluates."""
     if on_epoch_end and not is_chief(method.strategy):
         on_epoch_end = _do_nothing  # but return to Python at the same steps as the chief
     checkpoints = folder.checkpoints(method.name)
@@ -113,9 +121,10 @@ def _do_nothing(epoch: int) -> None:
     del epoch
 
 
-def _evaluation_of_epochs(
+def evaluation_of_epochs(
     classifier: keras.Model, dataset: Dataset, settings: ClassifierTrainingSettings
 ) -> Callable[[int], None] | None:
+    """What evaluates a classifier after an epoch, or None."""
     if not settings.evaluate_every:
         return None
 
@@ -127,20 +136,25 @@ def _evaluation_of_epochs(
     return evaluate
 
 
-def evaluate_and_log(classifier: keras.Model, dataset: Dataset) -> Accuracies:
-    """Evaluate a classifier on everything, and tell it."""
+def evaluate_and_log(classifier: keras.Model, dataset: Dataset, part: str = "") -> Accuracies:
+    """Evaluate a classifier, or a part of one with a name, on everything, and tell it."""
     accuracies = evaluate_accuracy(classifier, dataset)
     tests = ", ".join(f"{name} {value:.4f}" for name, value in accuracies.tests.items())
-    logging.info("Accuracy - train: %.4f, test: %s", accuracies.train, tests)
+    name = f"Accuracy of the {part}" if part else "Accuracy"
+    logging.info("%s - train: %.4f, test: %s", name, accuracies.train, tests)
     return accuracies
 
 
-def _take(source: Source, indices: np.ndarray) -> ArraySource:
+def take_in_memory(source: Source, indices: np.ndarray) -> ArraySource:
     """A small part of a source, in memory."""
     indices = indices[indices < len(source)]
     records = source.gather(tf.constant(indices, tf.int64))
-    images = np.round(records["image"].numpy() * 255).astype(np.uint8)
-    return ArraySource(images, records["label"].numpy())
+    held = {
+        name: np.round(records[name].numpy() * 255).astype(np.uint8)
+        for name in ("image", "mask")
+        if name in records
+    }
+    return ArraySource(held["image"], records["label"].numpy(), held.get("mask"))
 
 
 def _images_and_masks(
@@ -148,6 +162,9 @@ def _images_and_masks(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images, soft masks and binary masks, float32 in [0, 1]."""
     images = source.images / np.float32(255)
+    if unet is None and source.has_masks:
+        masks = source.masks / np.float32(255)
+        return images, masks, masks
     soft, binary = soft_and_binary_masks(images, unet, settings.binarize, settings.area)
     return images, soft.numpy(), binary.numpy()
 

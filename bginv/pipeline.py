@@ -10,17 +10,18 @@ from absl import logging
 import bginv
 from bginv.artefacts import write_text
 from bginv.commands import (
-    HEURISTIC,
+    GIVEN,
+    check_masks,
     inputs,
     load,
     load_photographs,
+    make_classifier,
     masked_source,
     of_worker,
 )
 from bginv.data.catalog import proof_name
 from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.interop.model_files import save_model
-from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
 from bginv.phases import run_adversarial_phase, run_classifier_phase, run_mask_phase
 from bginv.recipes import PhaseSettings, RunSettings
@@ -65,14 +66,17 @@ class Pipeline:
         )
         self.dataset = load(dataclasses.replace(settings, dataset=proof_name(settings.dataset)))
         self.photographs = load_photographs(phases["adversarial"], self.dataset)
-        self.folder.check_inputs(inputs(self.dataset, photographs=self.photographs))
+        check_masks(settings.masks, self.dataset)
+        self.folder.check_inputs(
+            inputs(self.dataset, photographs=self.photographs, masks=settings.masks == GIVEN)
+        )
         shape, seed = self.dataset.image_shape, settings.seed
         steps = total_steps(phases["adversarial"], len(self.dataset.train))
         with strategy.scope():
-            self.classifier = build_classifier(shape, self.dataset.num_classes, seed)
+            self.classifier = make_classifier(phases["classifier"], self.dataset)
             self._phase1 = ClassifierTraining(self.classifier, self.phases["classifier"])
             self.unet, self._phase2 = None, None
-            if settings.masks != HEURISTIC:
+            if settings.masks == "learned":
                 self.unet = build_mask_unet(shape, seed)
                 self._phase2 = MaskTraining(self.unet, self.classifier, self.phases["masks"])
             self._phase3 = AdversarialTraining(
@@ -103,9 +107,22 @@ class Pipeline:
             run_mask_phase(self._phase2, dataset, phases["masks"], folder, "masks")
             if folder.path:
                 save_model(self.unet, folder.path / "mask_unet.keras")
-        source = masked_source(dataset, self.unet, phases["adversarial"], self.photographs, folder)
+        source = masked_source(
+            dataset,
+            self.settings.masks,
+            self.unet,
+            phases["adversarial"],
+            self.photographs,
+            folder,
+        )
         run_adversarial_phase(
-            self._phase3, self.unet, source, dataset, phases["adversarial"], folder
+            self._phase3,
+            self.unet,
+            source,
+            dataset,
+            phases["adversarial"],
+            folder,
+            self.settings.masks == GIVEN,
         )
         if folder.path:
             save_model(self.classifier, folder.path / "robust_classifier.keras")

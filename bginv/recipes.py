@@ -29,7 +29,9 @@ class DataSettings:
     dataset: str = positional(help="name of a data set, such as digits, or folder:PATH")
     data_dir: str | None = setting(None, may_change=True, help="folder with the data set's files")
     image_size: int | None = setting(
-        None, minimum=8, help="side of the images of folder:PATH (default: 64)"
+        None,
+        minimum=8,
+        help="side of the images of folder:PATH and tfds:NAME (default: 64), shapes",
     )
     skip_bad_files: bool = setting(
         False, help="leave out image files that cannot be read, instead of stopping"
@@ -75,7 +77,6 @@ class PhaseSettings(CommonSettings):
     steps: int | None = setting(None, minimum=1, instead_of="epochs", help="number of batches")
     batchsize: int = setting(8, tuned=64, minimum=1, help="images a batch")
     flip: bool = setting(True, tuned=False, help="mirror half of the images")
-    learning_rate: float = setting(1e-3, minimum=0, help="of Adam")
     steps_per_call: int = setting(
         20, may_change=True, minimum=1, help="steps between two progress reports"
     )
@@ -102,6 +103,11 @@ class PhaseSettings(CommonSettings):
 class ClassifierTrainingSettings(PhaseSettings):
     """What the phases take that train the classifier."""
 
+    learning_rate: float | None = setting(
+        None,
+        minimum=0,
+        help="of Adam (default: 1e-3, and 1e-5 from 128 rows on or on a network of Keras)",
+    )
     evaluate_every: int = setting(
         1,
         tuned=0,
@@ -112,7 +118,20 @@ class ClassifierTrainingSettings(PhaseSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassifierSettings(ClassifierTrainingSettings):
+class NewClassifierSettings(ClassifierTrainingSettings):
+    """What the commands take that make a classifier."""
+
+    architecture: str = setting(
+        "auto", help="auto (VGG19 from 128 rows on), small, or a name of keras.applications"
+    )
+    weights: str = setting(
+        "imagenet",
+        help="of a network of Keras: imagenet, none (random), or an .h5 file without top",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(NewClassifierSettings):
     """Phase 1."""
 
     steps: int | None = setting(
@@ -143,7 +162,9 @@ class AdversarialSettings(ClassifierTrainingSettings):
     """Phase 3."""
 
     model: str = positional(help="classifier that phase 1 wrote")
-    unet_model: str = positional(help="mask generator that phase 2 wrote, or heuristic: image > 0")
+    unet_model: str = positional(
+        help="mask generator that phase 2 wrote, heuristic (image > 0), or given (the data's own)"
+    )
     binarize: str = positional(default="otsu", choices=BINARIZATIONS, help="threshold of the masks")
     back: str = positional(
         default="adv", choices=("black", "noise", "adv", "real"), help="kind of backgrounds"
@@ -187,6 +208,34 @@ class AdversarialSettings(ClassifierTrainingSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class AttentionSettings(NewClassifierSettings):
+    """The attention-guided baseline."""
+
+    tau: float = setting(0.7, minimum=0, maximum=1, help="threshold of the heat map")
+    fusion: str = setting(
+        "joint",
+        choices=("joint", "paper"),
+        help="joint: local and fusion branch behind a frozen classifier; paper: AG-CNN",
+    )
+    threshold: str = setting(
+        "otsu", choices=("otsu", "tau"), help="of the heat map, for --fusion paper"
+    )
+    head: str = setting(
+        "linear",
+        tuned="relu",
+        choices=("linear", "relu"),
+        help="between dense layers of the fusion",
+    )
+    global_model: str | None = setting(
+        None, help="classifier that is there already, instead of training one"
+    )
+    fusion_learning_rate: float = setting(1e-3, minimum=0, help="of Adam, for the fusion branch")
+    steps: int | None = setting(
+        None, tuned=1500, minimum=1, instead_of="epochs", help="number of batches, of each stage"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateSettings(DataSettings):
     """Accuracy of a classifier."""
 
@@ -199,6 +248,15 @@ class EvaluateSegmentationSettings(DataSettings):
 
     model: str = positional(help="mask generator, .keras or .h5")
     output: str = setting(".", help="folder for seg-0.png, seg-1.png, ...")
+    area: float = setting(0.2, minimum=0, maximum=1, help="share of foreground for quantile")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetsSettings(DataSettings):
+    """Every data set, or what one of them holds."""
+
+    dataset: str | None = positional(default=None, help="name of a data set; none lists them all")
+    output: str = setting(".", help="folder for a contact sheet of each split")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -210,7 +268,9 @@ class RunSettings(CommonSettings):
         None, may_change=True, help="folder for everything (default: runs/DATASET)"
     )
     masks: str = setting(
-        "learned", choices=("learned", "heuristic"), help="by phase 2, or image > 0 without it"
+        "learned",
+        choices=("learned", "heuristic", "given"),
+        help="by phase 2; or without it: image > 0, or the data set's own",
     )
 
 

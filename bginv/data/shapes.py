@@ -118,7 +118,7 @@ def _draw_objects(
         corners = (outlines[label] @ turn * radius + centre) * side
         cv2.fillPoly(mask, [np.round(corners - 0.5).astype(np.int32)], 255)
         colour = cv2.cvtColor(
-            np.float32([[[rng.uniform(0, 360), rng.uniform(0.3, 1), rng.uniform(0.5, 1)]]]),
+            np.float32([[[rng.uniform(0, 360), rng.uniform(0.6, 1), rng.uniform(0.8, 1)]]]),
             cv2.COLOR_HSV2RGB,
         )[0, 0]
         light = rng.uniform(-0.4, 0.4, 2)

@@ -194,6 +194,15 @@ class ArraySource(Source):
         return self if self.masks is None else ArraySource(self.images, self.labels)
 
 
+def pixel_range(source: Source) -> tuple[float, float]:
+    """The darkest and the brightest value of all images."""
+    low, high = 1.0, 0.0
+    for batch in source.without_masks().batches(256):
+        low = min(low, float(tf.reduce_min(batch["image"])))
+        high = max(high, float(tf.reduce_max(batch["image"])))
+    return low, high
+
+
 def split_off_test(source: Source) -> tuple[Source, Source]:
     """Three quarters to train on and a quarter to test with, always the same ones.
 

@@ -1,13 +1,34 @@
-"""Masks of a mask generator."""
+"""Masks of a mask generator, and how they agree with true masks: counts first, ratios second."""
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from bginv.data.sources import Source
+from bginv.ops.binarize import BINARIZATIONS, binarize
 
 SEGMENTATION_BATCH = 256
+BOX_SIDES = np.arange(0.05, 1.001, 0.05)
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """Means over images, each in [0, 1].
+
+    Attributes:
+        iou: intersection over union.
+        precision: share of the predicted foreground that is true.
+        recall: share of the true foreground that is predicted.
+        area: share of the image that is predicted to be foreground.
+    """
+
+    iou: float
+    precision: float
+    recall: float
+    area: float
 
 
 def predict_masks(unet: keras.Model, source: Source) -> Iterator[np.ndarray]:
@@ -22,3 +43,97 @@ def predict_masks(unet: keras.Model, source: Source) -> Iterator[np.ndarray]:
     """
     for batch in source.batches(SEGMENTATION_BATCH):
         yield from unet.predict_on_batch(batch["image"])
+
+
+def count_agreement(predicted: tf.Tensor, true: tf.Tensor) -> tf.Tensor:
+    """Pixels of each image: in both masks, predicted, true, and in all.
+
+    Args:
+        predicted: float32 [B, H, W, 1] in [0, 1]; soft masks count in parts.
+        true: float32 [B, H, W, 1], 0 or 1.
+
+    Returns:
+        float32 [B, 4].
+    """
+    sums = [tf.reduce_sum(mask, [1, 2, 3]) for mask in (predicted * true, predicted, true)]
+    return tf.stack([*sums, tf.fill(tf.shape(sums[0]), float(np.prod(true.shape[1:])))], 1)
+
+
+def agreement(counts: np.ndarray) -> Agreement:
+    """Ratios of each image, averaged over images.
+
+    An image without true and predicted foreground agrees in full; where one of them is empty, what
+    is divided by it is 0.
+
+    Args:
+        counts: [N, 4], see `count_agreement`.
+    """
+    both, predicted, true, pixels = np.asarray(counts, np.float64).T
+
+    def ratio(part: np.ndarray, whole: np.ndarray) -> float:
+        nothing = np.where(predicted + true == 0, 1.0, 0.0)
+        return float(np.mean(np.divide(part, whole, out=nothing, where=whole > 0)))
+
+    return Agreement(
+        iou=ratio(both, predicted + true - both),
+        precision=ratio(both, predicted),
+        recall=ratio(both, true),
+        area=float(np.mean(predicted / pixels)),
+    )
+
+
+def evaluate_masks(unet: keras.Model | None, source: Source, area: float) -> dict[str, Agreement]:
+    """Agreement of each binarization, and of two baselines that look at no image.
+
+    The best centred box is that of all sides from 5 % to 100 % of the image's, height and width
+    apart, whose mean IoU with these very masks is the largest.
+
+    Args:
+        unet: images to masks; None leaves the baselines.
+        source: images with true masks.
+        area: share of foreground for the binarization "quantile".
+    """
+    predictions: Mapping[str, Callable] = {
+        method: lambda soft, method=method: binarize(soft, method, area)
+        for method in (BINARIZATIONS if unet else ())
+    }
+    boxes = _centred_boxes(source)
+    counts = {name: [] for name in predictions}
+    counts_of_boxes = []
+    for batch in source.batches(SEGMENTATION_BATCH):
+        true = tf.round(batch["mask"])
+        soft = unet(batch["image"], training=False) if unet else None
+        for name, predict in predictions.items():
+            counts[name].append(count_agreement(predict(soft), true))
+        counts_of_boxes.append(_count_boxes(boxes, true))
+    found = {name: agreement(np.concatenate(parts)) for name, parts in counts.items()}
+    of_boxes = [agreement(own) for own in np.concatenate(counts_of_boxes, 1)]
+    return {
+        **found,
+        "all foreground": of_boxes[-1],
+        "best centred box": max(of_boxes, key=lambda box: box.iou),
+    }
+
+
+def _centred_boxes(source: Source) -> np.ndarray:
+    """Half-open rows and columns of boxes, int [K, 4]; the last one is the whole image."""
+    height, width = source.batches(1).element_spec["mask"].shape[1:3]
+    boxes = []
+    for rows in np.round(BOX_SIDES * height).astype(int):
+        for columns in np.round(BOX_SIDES * width).astype(int):
+            top, left = (height - rows) // 2, (width - columns) // 2
+            boxes.append((top, left, top + rows, left + columns))
+    return np.array(boxes)
+
+
+def _count_boxes(boxes: np.ndarray, true: tf.Tensor) -> np.ndarray:
+    """See `count_agreement`, for each box: [K, B, 4]."""
+    masks = true.numpy()[..., 0]
+    sums = np.pad(masks.cumsum(1).cumsum(2), ((0, 0), (1, 0), (1, 0)))
+    top, left, bottom, right = boxes.T
+    both = (
+        sums[:, bottom, right] - sums[:, top, right] - sums[:, bottom, left] + sums[:, top, left]
+    ).T
+    predicted = np.broadcast_to(((bottom - top) * (right - left))[:, None], both.shape)
+    all_true = np.broadcast_to(sums[:, -1, -1], both.shape)
+    return np.stack([both, predicted, all_true, np.full(both.shape, masks[0].size)], -1)

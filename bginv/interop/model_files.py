@@ -6,8 +6,8 @@ import keras
 
 from bginv.artefacts import write_file
 from bginv.data.sources import Dataset
-from bginv.interop.paper_h5 import load_classifier_h5, load_mask_unet_h5
-from bginv.models.classifier import build_classifier
+from bginv.interop.paper_h5 import is_paper_classifier, load_classifier_h5, load_mask_unet_h5
+from bginv.models import attention  # noqa: F401 - it registers the layer of attention models
 
 ENDINGS = (".keras", ".h5")
 PICKLES = (".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth", ".tar")
@@ -65,7 +65,7 @@ def check_model_name(path: str) -> pathlib.Path:
     return pathlib.Path(path)
 
 
-def check_ending_for(classifier: keras.Model, path: str | None, dataset: Dataset) -> None:
+def check_ending_for(classifier: keras.Model, path: str | None) -> None:
     """Raise if the classifier could be saved under this name, but not loaded again.
 
     Raises:
@@ -73,8 +73,7 @@ def check_ending_for(classifier: keras.Model, path: str | None, dataset: Dataset
     """
     if path is None or not path.endswith(".h5"):
         return
-    own = build_classifier(dataset.image_shape, classifier.output_shape[1])
-    if [weight.shape for weight in own.weights] != [weight.shape for weight in classifier.weights]:
+    if not is_paper_classifier(classifier):
         raise ValueError(
             f"{path}: .h5 files hold the paper's architectures; save this classifier as .keras"
         )

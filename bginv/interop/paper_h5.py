@@ -3,17 +3,18 @@
 Nothing stored in such a file is run; its configuration is read for the input's shape alone.
 """
 
+import functools
 import json
 import pathlib
+from collections.abc import Callable
 
 import h5py
 import keras
 
+from bginv.models.backbones import NO_WEIGHTS, VGG19_SIDE, build_backbone_classifier
 from bginv.models.background_generator import build_background_generator, fitting_tiles, seed_side
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
-
-LARGEST_SIDE = 127
 
 
 def load_classifier_h5(path: pathlib.Path) -> keras.Model:
@@ -23,12 +24,17 @@ def load_classifier_h5(path: pathlib.Path) -> keras.Model:
         ValueError: no such model in the file.
     """
     image_shape = _input_shape(path, rank=3)
-    if image_shape[0] > LARGEST_SIDE:
-        raise ValueError(
-            f"{path} takes {image_shape[0]}x{image_shape[1]} images; only the paper's classifier "
-            f"for images of up to {LARGEST_SIDE} pixels can be read from .h5 files"
+    build = _paper_builder(image_shape)
+    return _lend(path, build(image_shape, _num_outputs(path)))
+
+
+def is_paper_classifier(classifier: keras.Model) -> bool:
+    """Whether a classifier has the architecture that `load_classifier_h5` builds for its images."""
+    with keras.StatelessScope():  # shapes alone: VGG19 would fill 0.5 GB
+        own = _paper_builder(classifier.input_shape[1:])(
+            classifier.input_shape[1:], classifier.output_shape[1]
         )
-    return _lend(path, build_classifier(image_shape, _num_outputs(path)))
+    return [weight.shape for weight in own.weights] == [w.shape for w in classifier.weights]
 
 
 def load_mask_unet_h5(path: pathlib.Path) -> keras.Model:
@@ -111,3 +117,10 @@ def _weights(path: pathlib.Path) -> list[tuple[int, ...]]:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
+
+
+def _paper_builder(image_shape: tuple[int, int, int]) -> Callable[..., keras.Model]:
+    """What builds the paper's classifier for images of this size, from a shape and classes."""
+    if image_shape[0] < VGG19_SIDE:
+        return build_classifier
+    return functools.partial(build_backbone_classifier, "VGG19", weights=NO_WEIGHTS)

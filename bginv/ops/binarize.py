@@ -55,6 +55,28 @@ def otsu_threshold(masks: tf.Tensor) -> tf.Tensor:
     )
     counts = tf.reshape(counts, [-1, OTSU_BINS])
     centres = low + width * (tf.range(OTSU_BINS, dtype=tf.float64) + 0.5)
+    threshold = tf.gather(centres, _best_bin(counts, centres), batch_dims=1)
+    # At width 0 every centre is the constant itself, so `>=` keeps the whole image.
+    return tf.cast(threshold, masks.dtype)
+
+
+def otsu_level(levels: tf.Tensor) -> tf.Tensor:
+    """Level of largest between-class variance (Otsu, 1979) of each map; foreground is above it.
+
+    Args:
+        levels: int32 [B, h, w], 0 to 255.
+
+    Returns:
+        int32 [B].
+    """
+    flat = _flatten(levels)
+    counts = tf.math.bincount(flat, minlength=OTSU_BINS, axis=-1, dtype=tf.float64)
+    counts = tf.reshape(counts, [-1, OTSU_BINS])
+    return tf.cast(_best_bin(counts, tf.range(OTSU_BINS, dtype=tf.float64)), tf.int32)
+
+
+def _best_bin(counts: tf.Tensor, centres: tf.Tensor) -> tf.Tensor:
+    """The last bin [B] of the lower class, for the largest variance between two classes."""
     weighted = counts * centres
     count_below, sum_below = tf.cumsum(counts, axis=1), tf.cumsum(weighted, axis=1)
     count_above = tf.reduce_sum(counts, 1, keepdims=True) - count_below
@@ -63,10 +85,7 @@ def otsu_threshold(masks: tf.Tensor) -> tf.Tensor:
         sum_above, count_above
     )
     variance = (count_below * count_above * gap**2)[:, :-1]
-    best = tf.argmax(variance, axis=1)
-    threshold = tf.gather(centres, best, batch_dims=1)
-    # At width 0 every centre is the constant itself, so `>=` keeps the whole image.
-    return tf.cast(threshold, masks.dtype)
+    return tf.argmax(variance, axis=1)
 
 
 def _quantile(masks: tf.Tensor, share: float) -> tf.Tensor:

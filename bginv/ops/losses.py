@@ -23,6 +23,20 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     )
 
 
+def binary_cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Mean sigmoid cross-entropy over images and classes.
+
+    Args:
+        targets: float32 [B, K] in [0, 1].
+        logits: float [B, K]; the loss is computed in float32.
+
+    Returns:
+        Scalar float32.
+    """
+    logits = tf.cast(logits, tf.float32)
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits))
+
+
 def area_loss(masks: tf.Tensor, area: float, kind: str = "abs") -> tf.Tensor:
     """Mean over images of `relu(mean(mask) - area)`: the share of foreground beyond `area`.
 

@@ -39,6 +39,24 @@ def write_sheet(path: pathlib.Path, rows: Mapping[str, np.ndarray], title: str) 
     _write_figure(path, figure)
 
 
+def draw_boxes(images: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Images in colour, each with a red box.
+
+    Args:
+        images: float32 [N, H, W, 1 or 3] in [0, 1].
+        boxes: [N, 4], top, left, bottom and right edge as shares of the image.
+
+    Returns:
+        float32 [N, H, W, 3] in [0, 1].
+    """
+    drawn = np.repeat(images, 3, -1) if images.shape[-1] == 1 else images.copy()
+    size = np.array([images.shape[1], images.shape[2]] * 2)
+    for image, box in zip(drawn, np.round(boxes * size).astype(int).tolist(), strict=True):
+        top, left, bottom, right = box
+        cv2.rectangle(image, (left, top), (right - 1, bottom - 1), (1.0, 0.0, 0.0))
+    return drawn
+
+
 def write_learning_curves(path: pathlib.Path, metrics_file: pathlib.Path) -> None:
     """Every reported scalar over the steps, a panel a phase.
 

@@ -1,10 +1,16 @@
 """The paper's table: a row a model, a column a background."""
 
+import dataclasses
 import json
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from bginv.data.sources import Dataset, pixel_range
 from bginv.evaluation.accuracy import Accuracies
+from bginv.evaluation.segmentation import Agreement
 
 PUBLISHED = {
     "mnist_backgrounds": {
@@ -36,14 +42,58 @@ def markdown_table(rows: Mapping[str, Accuracies]) -> str:
         [name, *(_percent(row.tests.get(test)) for test in tests), _percent(row.mean_background)]
         for name, row in rows.items()
     ]
-    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
-    aligned = [
-        [cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])]
-        for cells in (header, *body)
-    ]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = (aligned[0], rule, *aligned[1:])
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return _aligned(header, body)
+
+
+def agreement_table(rows: Mapping[str, Agreement], title: str) -> str:
+    """How masks agree with true ones, in %.
+
+    Args:
+        rows: by the row's name.
+        title: of the first column.
+    """
+    names = [field.name for field in dataclasses.fields(Agreement)]
+    header = [title, *("IoU" if name == "iou" else name for name in names)]
+    body = [[row, *(_percent(getattr(own, name)) for name in names)] for row, own in rows.items()]
+    return _aligned(header, body)
+
+
+def auroc_table(
+    rows: Mapping[str, Sequence[float | None]], class_names: Sequence[str], title: str
+) -> str:
+    """AUROC of each class in %, and the mean over classes.
+
+    Args:
+        rows: values of the classes, by the row's name.
+        class_names: one for each value.
+        title: of the first column.
+    """
+    body = []
+    for name, values in rows.items():
+        known = [value for value in values if value is not None]
+        mean = statistics.fmean(known) if known else None
+        body.append([name, *map(_percent, values), _percent(mean)])
+    return _aligned([title, *class_names, "mean"], body)
+
+
+def catalog_table(rows: Sequence[Sequence[str]]) -> str:
+    """Every data set: name, what it shows, size, where its data comes from, whether it is there."""
+    header = ["name", "what", "images", "data", "present"]
+    return _aligned(header, [list(row) for row in rows], left=len(header))
+
+
+def splits_table(dataset: Dataset) -> str:
+    """Splits of a data set: their size, images of each class, and the range of the pixels."""
+    header = ["split", "images", "size", "pixels", "masks", *dataset.class_names]
+    body = []
+    for name, source in {"train": dataset.train, **dataset.tests}.items():
+        low, high = pixel_range(source)
+        counts = np.bincount(source.labels, minlength=dataset.num_classes)
+        size = "x".join(map(str, dataset.image_shape))
+        masks = "yes" if source.has_masks else "no"
+        body.append([name, str(len(source)), size, f"{low:.2f} to {high:.2f}", masks])
+        body[-1] += map(str, counts)
+    return _aligned(header, body)
 
 
 def json_results(rows: Mapping[str, Accuracies], **more: Any) -> str:
@@ -61,3 +111,21 @@ def json_results(rows: Mapping[str, Accuracies], **more: Any) -> str:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _aligned(header: list[str], body: list[list[str]], left: int = 1) -> str:
+    """A Markdown table, the first `left` columns to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
+    aligned = [
+        [
+            *map(str.ljust, cells[:left], widths[:left]),
+            *map(str.rjust, cells[left:], widths[left:]),
+        ]
+        for cells in (header, *body)
+    ]
+    rule = [
+        *("-" * width for width in widths[:left]),
+        *("-" * (width - 1) + ":" for width in widths[left:]),
+    ]
+    lines = (aligned[0], rule, *aligned[1:])
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

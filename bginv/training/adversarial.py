@@ -10,6 +10,7 @@ from bginv.ops.compositing import composite
 from bginv.ops.losses import brightness_penalty, cross_entropy, reverse_gradient
 from bginv.ops.replicas import own_rows
 from bginv.recipes import AdversarialSettings
+from bginv.training.classifier import learning_rate_of
 from bginv.training.method import Method
 
 
@@ -79,7 +80,9 @@ class AdversarialTraining(Method):
         self.classifier, self.image_shape = classifier, image_shape
         self.align_masks = settings.align_masks
         self.augmentation = Augmentation(flip=settings.flip)
-        self.optimizer = _classifier_optimizer(settings, steps)
+        self.optimizer = _classifier_optimizer(
+            settings, learning_rate_of(settings, classifier), steps
+        )
         self.optimizer.build(classifier.trainable_variables)
         self.adversaries = [
             Adversary(self.image_shape, tiles, settings.generator_learning_rate, settings.seed + i)
@@ -227,8 +230,9 @@ class AdversarialTraining(Method):
         return self.draw_backgrounds(injected, seed)
 
 
-def _classifier_optimizer(settings: AdversarialSettings, steps: int) -> keras.Optimizer:
-    rate = settings.learning_rate
+def _classifier_optimizer(
+    settings: AdversarialSettings, rate: float, steps: int
+) -> keras.Optimizer:
     if settings.decay == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, steps)
     if not settings.average:

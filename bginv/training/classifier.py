@@ -3,9 +3,10 @@
 import keras
 import tensorflow as tf
 
+from bginv.models.backbones import VGG19_SIDE, holds_backbone
 from bginv.ops.augment import Augmentation
 from bginv.ops.losses import cross_entropy
-from bginv.recipes import ClassifierSettings
+from bginv.recipes import ClassifierTrainingSettings
 from bginv.training.method import Method
 
 
@@ -19,10 +20,10 @@ class ClassifierTraining(Method):
 
     name = "classifier"
 
-    def __init__(self, classifier: keras.Model, settings: ClassifierSettings):
+    def __init__(self, classifier: keras.Model, settings: ClassifierTrainingSettings):
         super().__init__(settings)
         self.classifier = classifier
-        self.optimizer = keras.optimizers.Adam(settings.learning_rate)
+        self.optimizer = keras.optimizers.Adam(learning_rate_of(settings, classifier))
         self.optimizer.build(classifier.trainable_variables)
         self.augmentation = Augmentation(flip=settings.flip)
 
@@ -43,3 +44,11 @@ class ClassifierTraining(Method):
             loss = cross_entropy(batch["label"], logits)
         self.descend(tape, loss, [(self.optimizer, self.classifier)])
         return {"loss": loss}
+
+
+def learning_rate_of(settings: ClassifierTrainingSettings, classifier: keras.Model) -> float:
+    """The rate asked for, else that of the paper: 1e-3 for small networks, 1e-5 for VGG19."""
+    if settings.learning_rate is not None:
+        return settings.learning_rate
+    large = classifier.input_shape[1] >= VGG19_SIDE or holds_backbone(classifier)
+    return 1e-5 if large else 1e-3

@@ -1,0 +1,140 @@
+"""The command of the attention-guided baseline."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from bginv.commands import (
+    Job,
+    inputs,
+    load,
+    make_classifier,
+    of_worker,
+    open_folder,
+    print_accuracies,
+    training_job,
+)
+from bginv.data.sources import Dataset
+from bginv.evaluation.attention import crop_statistics
+from bginv.evaluation.auroc import evaluate_auroc
+from bginv.interop.model_files import check_ending_for, load_classifier
+from bginv.models.attention import (
+    build_ag_cnn,
+    build_attention_branch,
+    features_of,
+    join,
+    logits_alone,
+)
+from bginv.phases import evaluate_and_log, evaluation_of_epochs, take_in_memory, train_phase
+from bginv.recipes import AttentionSettings
+from bginv.report.pictures import draw_boxes, write_sheet
+from bginv.report.tables import auroc_table
+from bginv.run_folder import RunFolder
+from bginv.training.attention import AgCnnTraining, AttentionTraining
+from bginv.training.classifier import ClassifierTraining
+from bginv.training.method import Method
+
+NUM_PICTURED = 12
+BRANCHES = {"global": "global_logits", "local": "local_logits", "fusion": "logits"}
+
+
+def prepare_train_att(settings: AttentionSettings, strategy: tf.distribute.Strategy) -> Job:
+    """The attention-guided baseline of Cruz et al. 2020, or AG-CNN for `fusion` = "paper"."""
+    settings = of_worker(settings, strategy)
+    _check_fusion(settings)
+    folder = open_folder(settings, "train-att")
+    dataset = load(settings)
+    with strategy.scope():
+        classifier, stages, model = _build(settings, dataset)
+        saved = logits_alone(model)
+    check_ending_for(saved, settings.output)
+    models = [settings.global_model] if settings.global_model else []
+    folder.check_inputs(inputs(dataset, *models))
+
+    def train() -> dict[str, keras.Model]:
+        images = dataset.train.without_masks()
+        for stage in stages:
+            evaluated = classifier if isinstance(stage, ClassifierTraining) else saved
+            after_epoch = evaluation_of_epochs(evaluated, dataset, settings)
+            train_phase(stage, images, settings, folder, after_epoch)
+        return {settings.output: saved}
+
+    def report() -> None:
+        if classifier:
+            evaluate_and_log(classifier, dataset, "global branch")
+        _report_crops(model, dataset, folder)
+        if settings.fusion == "paper":
+            _report_auroc(model, dataset)
+        print_accuracies(saved, dataset)
+
+    return training_job(train, folder, strategy, report)
+
+
+def _check_fusion(settings: AttentionSettings) -> None:
+    """Raise if an option would not be used.
+
+    Raises:
+        ValueError: it names the option.
+    """
+    if settings.fusion == "paper" and settings.global_model:
+        raise ValueError(
+            "--global-model is for --fusion joint; --fusion paper trains its branches together"
+        )
+
+
+def _build(
+    settings: AttentionSettings, dataset: Dataset
+) -> tuple[keras.Model | None, list[Method], keras.Model]:
+    """The global classifier (None where it is a part of the model), the stages, and the model."""
+    shape, num_classes = dataset.image_shape, dataset.num_classes
+    if settings.fusion == "paper":
+        threshold = settings.tau if settings.threshold == "tau" else settings.threshold
+        model = build_ag_cnn(shape, num_classes, threshold, settings.weights, settings.seed)
+        return None, [AgCnnTraining(model, settings)], model
+    if settings.global_model:
+        classifier, stages = load_classifier(settings.global_model, dataset), []
+    else:
+        classifier = make_classifier(settings, dataset)
+        stages = [ClassifierTraining(classifier, settings)]
+    features = features_of(classifier)
+    branch = build_attention_branch(
+        shape,
+        features.output_shape[1:],
+        num_classes,
+        settings.tau,
+        settings.head,
+        settings.seed + 1,
+    )
+    stages.append(AttentionTraining(features, branch, settings))
+    return classifier, stages, join(features, branch)
+
+
+def _report_crops(model: keras.Model, dataset: Dataset, folder: RunFolder) -> None:
+    """Tell how large the crops are, and draw some of the last test."""
+    for name, split in {"train": dataset.train, **dataset.tests}.items():
+        crops = crop_statistics(model, split)
+        logging.info(
+            "Crops - %s: mean height %.2f and width %.2f of the image; %d of %d heat maps show "
+            "nothing, and the whole image is used",
+            *(name, crops.height, crops.width, crops.degenerate, len(split)),
+        )
+    if folder.pictures:
+        test = list(dataset.tests)[-1]
+        images = take_in_memory(dataset.tests[test], np.arange(NUM_PICTURED)).images / np.float32(
+            255
+        )
+        found = {name: np.asarray(part) for name, part in model(images, training=False).items()}
+        rows = {
+            "image, box": draw_boxes(images, found["box"]),
+            "heat map": found["heat"][..., None],
+            "crop": found["crop"],
+        }
+        write_sheet(folder.pictures / "attention.png", rows, f"what the local branch sees, {test}")
+
+
+def _report_auroc(model: keras.Model, dataset: Dataset) -> None:
+    for name, split in dataset.tests.items():
+        found = evaluate_auroc(model, split, tuple(BRANCHES.values()))
+        rows = {branch: found[output] for branch, output in BRANCHES.items()}
+        logging.info("\n%s", auroc_table(rows, dataset.class_names, f"AUROC on {name}, in %"))

@@ -1,0 +1,113 @@
+"""The commands that train nothing: accuracies, masks, and what a data set holds."""
+
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from bginv.artefacts import check_writable, refuse_existing
+from bginv.commands import load
+from bginv.data.catalog import CATALOG, FOLDER, TFDS
+from bginv.data.sources import Dataset
+from bginv.evaluation.segmentation import evaluate_masks, predict_masks
+from bginv.interop.model_files import load_classifier, load_mask_unet
+from bginv.phases import evaluate_and_log, take_in_memory
+from bginv.recipes import DatasetsSettings, EvaluateSegmentationSettings, EvaluateSettings
+from bginv.report.pictures import write_image, write_sheet
+from bginv.report.tables import agreement_table, catalog_table, splits_table
+
+IMAGES_PER_CLASS = 8
+
+
+def prepare_evaluate(
+    settings: EvaluateSettings, strategy: tf.distribute.Strategy
+) -> Callable[[], None]:
+    """Accuracy of a classifier on the training split and on every test."""
+    del strategy
+    dataset = load(settings)
+    classifier = load_classifier(settings.model, dataset)
+    return lambda: print(evaluate_and_log(classifier, dataset).line())
+
+
+def prepare_evaluate_seg(
+    settings: EvaluateSegmentationSettings, strategy: tf.distribute.Strategy
+) -> Callable[[], None]:
+    """Masks of all training images at threshold 0.5, as seg-0.png, seg-1.png, ...
+
+    Where a split has true masks, a table says how the generated ones agree with them.
+    """
+    del strategy
+    folder = pathlib.Path(settings.output)
+    check_writable(folder)
+    refuse_existing(sorted(folder.glob("seg-*.png"))[:1], settings.overwrite)
+    dataset = load(settings)
+    unet = load_mask_unet(settings.model, dataset)
+
+    def job() -> None:
+        for i, mask in enumerate(predict_masks(unet, dataset.train.without_masks())):
+            write_image(folder / f"seg-{i}.png", (mask >= 0.5).astype(np.float32))
+        logging.info("wrote %d masks to %s", len(dataset.train), folder)
+        for name, split in {"train": dataset.train, **dataset.tests}.items():
+            if split.has_masks:
+                title = f"masks of {name}, mean of {len(split)} images, in %"
+                print(agreement_table(evaluate_masks(unet, split, settings.area), title))
+
+    return job
+
+
+def prepare_datasets(
+    settings: DatasetsSettings, strategy: tf.distribute.Strategy
+) -> Callable[[], None]:
+    """Every data set and whether its data is there; or what one of them holds, with pictures."""
+    del strategy
+    if settings.dataset is None:
+        return lambda: print(_list_catalog(settings.data_dir), end="")
+    folder = pathlib.Path(settings.output)
+    check_writable(folder)
+    dataset = load(settings)
+    name = dataset.name.removeprefix(FOLDER).strip("/").replace("/", "_").replace(":", "_")
+    splits = {"train": dataset.train, **dataset.tests}
+    sheets = {split: folder / f"{name}-{split.replace(' ', '_')}.png" for split in splits}
+    refuse_existing(sheets.values(), settings.overwrite)
+
+    def job() -> None:
+        print(splits_table(dataset), end="")
+        for split, path in sheets.items():
+            _write_contact_sheet(path, dataset, split)
+            logging.info("wrote %s", path)
+
+    return job
+
+
+def _list_catalog(data_dir: str | None) -> str:
+    rows = [
+        (
+            name,
+            entry.about,
+            f"{entry.side}x{entry.side} {'grey' if entry.channels == 1 else 'colour'}",
+            entry.source(),
+            "yes" if entry.is_present(data_dir) else "no",
+        )
+        for name, entry in CATALOG.items()
+    ]
+    rows += [
+        (f"{FOLDER}PATH", "your own photographs", "--image-size", "train/CLASS/*.jpg", "-"),
+        (f"{TFDS}NAME", "any set with one label an image", "--image-size", "TFDS", "-"),
+    ]
+    return catalog_table(rows)
+
+
+def _write_contact_sheet(path: pathlib.Path, dataset: Dataset, split: str) -> None:
+    """The first images of each class, a row a class; masks below them where there are some."""
+    source = dataset.train if split == "train" else dataset.tests[split]
+    rows = {}
+    for label, class_name in enumerate(dataset.class_names):
+        chosen = np.flatnonzero(source.labels == label)[:IMAGES_PER_CLASS]
+        if len(chosen):
+            held = take_in_memory(source, chosen)
+            rows[class_name] = held.images / np.float32(255)
+            if held.has_masks:
+                rows[f"{class_name}, masks"] = held.masks / np.float32(255)
+    write_sheet(path, rows, f"{dataset.name}, {split}: {len(source)} images")

@@ -1,0 +1,139 @@
+"""Heat maps: normalising, thresholds and the box of the largest component; batched, in graph."""
+
+import numpy as np
+import tensorflow as tf
+
+from bginv.ops.binarize import otsu_level
+
+BYTE, RESIZE_LEVELS = 255.0, 2048
+
+
+def normalize_maps(maps: tf.Tensor) -> tf.Tensor:
+    """Each map from 0 (its minimum) to 1 (its maximum); a flat one becomes 0 everywhere.
+
+    Args:
+        maps: float [B, h, w].
+
+    Returns:
+        Same shape and dtype, in [0, 1].
+    """
+    low = tf.reduce_min(maps, [1, 2], keepdims=True)
+    return tf.math.divide_no_nan(maps - low, tf.reduce_max(maps, [1, 2], keepdims=True) - low)
+
+
+def strongest_channel(features: tf.Tensor) -> tf.Tensor:
+    """Heat map of the largest absolute value over channels, as in Cruz et al. 2020, normalised.
+
+    Args:
+        features: float [B, h, w, C].
+
+    Returns:
+        float [B, h, w] in [0, 1].
+    """
+    return normalize_maps(tf.reduce_max(tf.abs(features), -1))
+
+
+def channel_sum(features: tf.Tensor, side: int) -> tf.Tensor:
+    """Heat map of the sum over channels, as in the published AG-CNN: enlarged, in 256 levels.
+
+    Args:
+        features: float [B, h, w, C].
+        side: height and width of the result.
+
+    Returns:
+        float [B, side, side] in [0, 1], multiples of 1/255.
+    """
+    levels = tf.cast(normalize_maps(tf.reduce_sum(features, -1)) * BYTE, tf.int32)
+    return tf.cast(_enlarge(levels, side), tf.float32) / BYTE
+
+
+def above_otsu(maps: tf.Tensor) -> tf.Tensor:
+    """Where maps of 256 levels lie above their Otsu threshold (Otsu, 1979).
+
+    Args:
+        maps: float [B, h, w], multiples of 1/255 in [0, 1].
+
+    Returns:
+        bool [B, h, w].
+    """
+    levels = tf.cast(tf.round(maps * BYTE), tf.int32)
+    return levels > otsu_level(levels)[:, None, None]
+
+
+def largest_component(masks: tf.Tensor) -> tf.Tensor:
+    """Keep the largest component of each mask; neighbours by a corner are connected.
+
+    Of equal ones, the first in reading order. A mask without foreground stays empty.
+
+    Args:
+        masks: bool [B, h, w].
+
+    Returns:
+        bool [B, h, w].
+    """
+    height, width = masks.shape[1:]
+    size = height * width
+    # every pixel learns the lowest index of its component from its neighbours
+    index = tf.cast(tf.reshape(tf.range(size), [1, height, width, 1]), tf.float32)
+    inside = tf.cast(masks, tf.float32)[..., None]
+    start = inside * (size - index)
+
+    def spread(names: tf.Tensor, changed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        del changed
+        wider = inside * tf.nn.max_pool2d(names, 3, 1, "SAME")
+        return wider, tf.reduce_any(wider != names)
+
+    names, _ = tf.while_loop(lambda _, changed: changed, spread, (start, tf.constant(True)))
+    first = tf.cast(size - tf.reshape(names, [-1, size]), tf.int32)  # `size`: background
+    rows = tf.range(tf.shape(masks)[0])[:, None] * (size + 1)
+    areas = tf.math.unsorted_segment_sum(
+        tf.ones_like(first), first + rows, tf.shape(masks)[0] * (size + 1)
+    )
+    largest = tf.argmax(tf.reshape(areas, [-1, size + 1])[:, :size], 1, tf.int32)
+    return masks & tf.reshape(first == largest[:, None], tf.shape(masks))
+
+
+def boxes_of(masks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The smallest box around each mask's foreground; the whole image where there is none.
+
+    Args:
+        masks: bool [B, h, w].
+
+    Returns:
+        Boxes float32 [B, 4]: top, left, bottom and right edge as shares of the height and width,
+        and bool [B]: whether the mask was empty.
+    """
+    edges = []
+    for axis in (1, 2):
+        taken = tf.reduce_any(masks, 3 - axis)
+        length = masks.shape[axis]
+        first = tf.argmax(taken, 1, tf.int32)
+        last = length - tf.argmax(tf.reverse(taken, [1]), 1, tf.int32)
+        edges.append([tf.cast(edge, tf.float32) / length for edge in (first, last)])
+    (top, bottom), (left, right) = edges
+    boxes = tf.stack([top, left, bottom, right], 1)
+    empty = ~tf.reduce_any(masks, [1, 2])
+    return tf.where(empty[:, None], tf.constant([0.0, 0.0, 1.0, 1.0]), boxes), empty
+
+
+def _enlarge(levels: tf.Tensor, side: int) -> tf.Tensor:
+    """Levels int32 [B, h, w] resized to [B, side, side] as OpenCV resizes bytes, bit for bit.
+
+    Its weights have 11 bits, and the second pass rounds twice.
+    """
+    row, next_row, row_weight, next_row_weight = _neighbours(levels.shape[1], side)
+    column, next_column, weight, next_weight = _neighbours(levels.shape[2], side)
+    wide = tf.gather(levels, column, axis=2) * weight
+    wide = (wide + tf.gather(levels, next_column, axis=2) * next_weight) // 16
+    upper = tf.gather(wide, row, axis=1) * row_weight[:, None] // 2**16
+    lower = tf.gather(wide, next_row, axis=1) * next_row_weight[:, None] // 2**16
+    return (upper + lower + 2) // 4
+
+
+def _neighbours(length: int, side: int) -> tuple[np.ndarray, ...]:
+    """For each of `side` places: the two nearest of `length` pixels, and their weights."""
+    place = (np.arange(side) + 0.5) * length / side - 0.5
+    before = np.floor(place).astype(np.int32)
+    weight = np.round((place - before) * RESIZE_LEVELS).astype(np.int32)
+    inside = [np.clip(pixel, 0, length - 1) for pixel in (before, before + 1)]
+    return *inside, RESIZE_LEVELS - weight, weight
