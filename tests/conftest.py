@@ -37,6 +37,13 @@ def golden(golden_dir) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
+def golden_agcnn() -> dict[str, np.ndarray]:
+    """Reference arrays of the published AG-CNN."""
+    with np.load(_needed(SHARED / "golden" / "agcnn.npz"), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="session")
 def photographs_dir() -> pathlib.Path:
     """Real photographs."""
     return _needed(SHARED / "data" / "photos")

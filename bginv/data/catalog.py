@@ -28,6 +28,7 @@ from bginv.data.tfds import load_tfds
 
 FOLDER, TFDS = "folder:", "tfds:"
 IMAGE_SIZE, SMALLEST_IMAGE_SIZE = 64, 8
+SHOWN_FILES = 4
 
 
 def _of_tfds(builder: str, about: str, side: int, **more) -> Entry:
@@ -227,11 +228,12 @@ def _load_entry(
     place = Place(name, data_dir, image_size or entry.side, skip_bad_files)
     missing = entry.missing(data_dir)
     if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        listed = ", ".join(file.replace("|", " or ") for file in missing[:SHOWN_FILES])
+        more = len(missing) - SHOWN_FILES
         raise FileNotFoundError(
-            f"{name} needs {place.root / missing[0].replace('|', ' or ')}{more}, which is not "
-            f"there: get the files from {entry.publisher}, unpack them there, or give the folder "
-            "as --data-dir"
+            f"{name} needs these in {place.root}: {listed}{f' and {more} more' if more > 0 else ''}"
+            f"; get them from {entry.publisher} and unpack them there, or name their folder with "
+            "--data-dir"
         )
     return entry.load(place)
 

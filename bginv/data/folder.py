@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from absl import logging
@@ -69,19 +70,38 @@ def load_folder(path: str, image_size: int, skip_bad_files: bool) -> Dataset:
     splits = [_find_split(root / name, class_names, ignored) for name in names]
     if ignored:
         logging.warning("%s: ignored %s", shown(root), _counts(ignored))
+    shape = (image_size, image_size, 3)
+    sources = read_splits(splits, shape, skip_bad_files)
+    train, *tests = sources
+    tests = dict(zip(names[1:], tests, strict=True))
+    return Dataset(f"folder:{path}", train, tests, class_names, shape)
+
+
+def read_splits(
+    splits: Sequence[Split],
+    image_shape: tuple[int, int, int],
+    skip_bad_files: bool,
+) -> list[FileSource]:
+    """A source of each split; an image whose mask cannot be read counts as a bad file itself.
+
+    Args:
+        splits: their files.
+        image_shape: (H, W, 3).
+        skip_bad_files: leave files out that cannot be read, with a warning.
+
+    Raises:
+        ValueError: files that cannot be read, or masks that do not fit.
+    """
     files = scan([file for split in splits for file in split.files])
     readable = np.zeros(len(files), bool)
     readable[readable_rows(files, skip_bad_files)] = True
-    shape = (image_size, image_size, 3)
     sources, start = [], 0
     for split in splits:
         end = start + len(split.images) + len(split.masks)
         part = files.take(np.arange(start, end))
-        sources.append(_source(split, part, readable[start:end], class_names, shape))
+        sources.append(_source(split, part, readable[start:end], image_shape))
         start = end
-    train, *tests = sources
-    tests = dict(zip(names[1:], tests, strict=True))
-    return Dataset(f"folder:{path}", train, tests, class_names, shape)
+    return sources
 
 
 def _split_names(root: pathlib.Path) -> list[str]:
@@ -187,7 +207,6 @@ def _source(
     split: Split,
     files: ImageFiles,
     readable: np.ndarray,
-    class_names: tuple[str, ...],
     image_shape: tuple[int, int, int],
 ) -> FileSource:
     """Readable records of a split; files holds its images, then its masks."""
@@ -196,8 +215,9 @@ def _source(
     rows = np.flatnonzero(usable)
     lost = sorted(set(split.labels) - set(labels[rows].tolist()))
     if lost:
+        folder = os.path.dirname(split.images[split.labels.index(lost[0])])
         raise ValueError(
-            f"every image of {shown(split.folder / class_names[lost[0]])}, or its mask, is one "
+            f"every image of {shown(split.folder / folder)}, or its mask, is one "
             "that cannot be read; repair them or remove the folder"
         )
     images = files.take(rows)

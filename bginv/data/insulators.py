@@ -2,14 +2,16 @@
 
 ```
 DATA_DIR/prates/components/data_MATERIAL_TYPE/*     photographs; IPL, IPN, IPV, ISB; types 1 to 4
-DATA_DIR/prates/components/mask_MATERIAL_TYPE/*     masks of the same names, for all or none
+DATA_DIR/prates/components/mask_MATERIAL_TYPE/*     masks, same names, for all or none of a split
 DATA_DIR/prates/bg/*                                photographs of places without insulators
 ```
 """
 
+import glob
 import pathlib
 
-from bginv.data.files import FileSource, load_files
+from bginv.data.files import mixing_key
+from bginv.data.folder import Split, read_splits
 from bginv.data.images import ENDINGS, shown
 from bginv.data.sources import Dataset
 
@@ -32,29 +34,31 @@ def load_insulators(name: str, root: pathlib.Path, side: int, skip_bad_files: bo
     Raises:
         ValueError: a folder without images, or files that cannot be read.
     """
-    folder = root / COMPONENTS
+    shape = (side, side, 3)
+    splits = [
+        _find_split(root / COMPONENTS, types) for types in (TRAIN_TYPES, *TEST_TYPES.values())
+    ]
+    train, *tests = read_splits(splits, shape, skip_bad_files)
+    places = root / BACKGROUNDS
+    backgrounds = str(places) if places.is_dir() else None
+    tests = dict(zip(TEST_TYPES, tests, strict=True))
+    return Dataset(name, train, tests, MATERIALS, shape, backgrounds)
 
-    def load(types: tuple[int, ...]) -> FileSource:
-        names, labels = [], []
-        for kind in types:
-            for label, material in enumerate(MATERIALS):
-                place = f"data_{material}_{kind}"
-                found = _images(folder / place)
-                names += [f"{place}/{file}" for file in found]
-                labels += [label] * len(found)
-        source = load_files(folder, names, labels, (side, side, 3), skip_bad_files)
-        return _with_masks(source)
 
-    tests = {test: load(types) for test, types in TEST_TYPES.items()}
-    backgrounds = root / BACKGROUNDS
-    return Dataset(
-        name,
-        load(TRAIN_TYPES),
-        tests,
-        MATERIALS,
-        (side, side, 3),
-        str(backgrounds) if backgrounds.is_dir() else None,
-    )
+def _find_split(folder: pathlib.Path, types: tuple[int, ...]) -> Split:
+    """Photographs of these types in a mixed order, and their masks where there are some."""
+    records = [
+        (f"{material}_{kind}/{file}", label)
+        for kind in types
+        for label, material in enumerate(MATERIALS)
+        for file in _images(folder / f"data_{material}_{kind}")
+    ]
+    records.sort(key=lambda record: mixing_key(record[0]))
+    names, labels = map(list, zip(*records, strict=True))
+    masks = []
+    if any((folder / f"mask_{pathlib.Path(name).parent}").is_dir() for name in names):
+        masks = [_mask_of(folder, name) for name in names]
+    return Split(folder, [f"data_{name}" for name in names], labels, masks)
 
 
 def _images(folder: pathlib.Path) -> list[str]:
@@ -67,14 +71,14 @@ def _images(folder: pathlib.Path) -> list[str]:
     return images
 
 
-def _with_masks(source: FileSource) -> FileSource:
-    """The masks of a split, where each of its images has one."""
-    images = [pathlib.Path(source.images.path(row)) for row in range(len(source))]
-    masks = [_mask_of(image) for image in images]
-    return source.with_masks(masks) if all(masks) else source
-
-
-def _mask_of(image: pathlib.Path) -> str | None:
-    folder = image.parent.with_name(image.parent.name.replace("data_", "mask_", 1))
-    found = [folder / (image.stem + ending) for ending in ENDINGS]
-    return next((str(mask) for mask in found if mask.is_file()), None)
+def _mask_of(folder: pathlib.Path, name: str) -> str:
+    wanted = pathlib.Path(f"mask_{name}")
+    place = folder / wanted.parent
+    found = sorted(place.glob(f"{glob.escape(wanted.stem)}.*")) if place.is_dir() else []
+    masks = [file for file in found if file.suffix.lower() in ENDINGS]
+    if not masks:
+        raise ValueError(
+            f"{shown(folder / f'data_{name}')} has no mask; put it at "
+            f"{shown(folder / wanted.with_suffix('.png'))}, or remove the masks of its split"
+        )
+    return str(masks[0].relative_to(folder))

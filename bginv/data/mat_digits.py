@@ -29,10 +29,13 @@ def _read(file: pathlib.Path) -> ArraySource:
     try:
         content = scipy.io.loadmat(file, variable_names=("X", "y"))
         pixels, labels = content["X"], content["y"].reshape(-1)
-    except (OSError, KeyError, TypeError, ValueError, NotImplementedError) as error:
+        whole = np.all(labels == labels.astype(np.int64))
+    except Exception as error:  # SciPy lets errors of many kinds through for a damaged file
         raise ValueError(
             f"{file} is no MATLAB file with the arrays X and y: download it again"
         ) from error
+    if not whole:
+        raise ValueError(f"{file}: y must hold whole numbers, the digits")
     if pixels.dtype != np.uint8 or pixels.shape != (32, 32, 3, len(labels)):
         raise ValueError(
             f"{file}: X must be uint8 32x32x3xN, with N labels; received {pixels.dtype} "

@@ -44,6 +44,7 @@ def _polygon(corners: int) -> np.ndarray:
 
 
 _ARM = 0.34
+_HALF = _polygon(48)[:25]
 CLASSES: dict[str, tuple[np.ndarray, Texture]] = {
     "disk": (_polygon(48), Texture(((0.10, 0.35, 0.12), (0.45, 0.65, 0.25)), (0.008, 0.05))),
     "triangle": (_polygon(3), Texture(((0.70, 0.58, 0.38), (0.90, 0.82, 0.62)), (0.01, 0.01))),
@@ -60,7 +61,7 @@ CLASSES: dict[str, tuple[np.ndarray, Texture]] = {
         Texture(((0.40, 0.12, 0.10), (0.75, 0.40, 0.28)), (0.025, 0.025)),
     ),
     "crescent": (
-        np.concatenate([_polygon(48)[:33], (_polygon(48)[:33] * [0.45, 1] + [-0.1, 0])[::-1]]),
+        np.concatenate([_HALF, (_HALF * [0.35, 1])[::-1]]) * 1.1 - [0.6, 0],
         Texture(((0.30, 0.15, 0.40), (0.72, 0.50, 0.78)), (0.015, 0.015)),
     ),
 }
@@ -107,7 +108,7 @@ def _draw_objects(
     labels: np.ndarray, side: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Objects uint8 [N, H, W, 3] that fill the image, and masks uint8 [N, H, W, 1], 0 or 255."""
-    outlines = [outline for outline, _ in CLASSES.values()]
+    outlines = [outline / np.linalg.norm(outline, axis=1).max() for outline, _ in CLASSES.values()]
     masks = np.zeros((len(labels), side, side, 1), np.uint8)
     objects = np.empty((len(labels), side, side, 3), np.uint8)
     rows, columns = np.mgrid[:side, :side] / side - 0.5

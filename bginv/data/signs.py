@@ -1,8 +1,11 @@
 """Traffic signs in the folders of their publishers: GTSRB and Synthetic Signs."""
 
 import concurrent.futures
+import contextlib
 import csv
 import pathlib
+from collections.abc import Iterator
+from typing import TextIO
 
 import cv2
 import numpy as np
@@ -30,15 +33,18 @@ def load_gtsrb(name: str, root: pathlib.Path, side: int, skip_bad_files: bool) -
     Raises:
         ValueError: files that cannot be read, or labels that do not fit them.
     """
-    folder = next(root / place for place in GTSRB_TRAIN if (root / place).is_dir())
-    files = sorted(
-        folder.glob("*/*.ppm"), key=lambda file: mixing_key(file.name + str(file.parent))
-    )
+    files = _training_files(root)
     labels = [_label(file.parent.name, file) for file in files]
     train = _read_ppm(files, labels, side, skip_bad_files)
-    rows = _rows(root / GTSRB_LABELS, ";")[1:]
-    files = [root / GTSRB_TEST / row[0] for row in rows]
-    labels = [_label(row[-1], root / GTSRB_LABELS) for row in rows]
+    table = root / GTSRB_LABELS
+    with _text(table) as lines:
+        rows = list(csv.DictReader(lines, delimiter=";"))
+    if not rows or not {"Filename", "ClassId"} <= rows[0].keys():
+        raise ValueError(
+            f"{shown(table)} has no rows with Filename and ClassId; see GTSRB_Final_Test_GT.zip"
+        )
+    files = [root / GTSRB_TEST / row["Filename"] for row in rows]
+    labels = [_label(row["ClassId"], table) for row in rows]
     test = _read_ppm(files, labels, side, skip_bad_files)
     return Dataset(name, train, {"clean": test}, CLASS_NAMES, (side, side, 3))
 
@@ -54,28 +60,42 @@ def load_synsigns(name: str, root: pathlib.Path, side: int, skip_bad_files: bool
 
 def load_all_synsigns(root: pathlib.Path, side: int, skip_bad_files: bool) -> Source:
     """Every image of Synthetic Signs; see `load_synsigns`."""
-    rows = _rows(root / SYNSIGNS, " ")
+    with _text(root / SYNSIGNS) as lines:
+        rows = [line.split() for line in lines if line.strip()]
+    if not rows or min(map(len, rows)) < 2:
+        raise ValueError(f"{shown(root / SYNSIGNS)}: each line needs a file and its class")
     names = [row[0] for row in rows]
-    labels = [_label(row[1] if len(row) > 1 else "", root / SYNSIGNS) for row in rows]
+    labels = [_label(row[1], root / SYNSIGNS) for row in rows]
     folder = (root / SYNSIGNS).parent
     return load_files(folder, names, labels, (side, side, 3), skip_bad_files)
 
 
-def _rows(file: pathlib.Path, delimiter: str) -> list[list[str]]:
-    """Lines of a text file that are not empty, cut at the delimiter."""
+def _training_files(root: pathlib.Path) -> list[pathlib.Path]:
+    """The training images in an order that shows every class early."""
+    for place in GTSRB_TRAIN:
+        files = [
+            file
+            for file in (root / place).glob("*/*")
+            if file.suffix.lower() == ".ppm" and file.name[0] != "."
+        ]
+        if files:
+            return sorted(files, key=lambda file: mixing_key(f"{file.parent.name}/{file.name}"))
+    raise ValueError(f"{shown(root / GTSRB_TRAIN[0])} holds no folder of .ppm images")
+
+
+@contextlib.contextmanager
+def _text(file: pathlib.Path) -> Iterator[TextIO]:
     try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            yield lines
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is no text file: download it again") from error
-    if not rows:
-        raise ValueError(f"{file} is empty: download it again")
-    return rows
+        raise ValueError(f"{shown(file)} is no text file: download it again") from error
 
 
-def _label(text: str, file: pathlib.Path) -> int:
-    if text.isdecimal() and int(text) < len(CLASS_NAMES):
-        return int(text)
+def _label(text: str | None, file: pathlib.Path) -> int:
+    number = (text or "").strip()
+    if number.isdecimal() and int(number) < len(CLASS_NAMES):
+        return int(number)
     raise ValueError(f"{shown(file)}: {text!r} is no class of GTSRB, which are 0 to 42")
 
 
@@ -91,6 +111,8 @@ def _read_ppm(
         if isinstance(fault, str)
     }
     rows = rows_without(faults, len(files), skip_bad_files)
+    if not len(rows):
+        raise ValueError(f"every image is one that cannot be read, the first: {faults[0]}")
     return ArraySource(np.stack([read[row] for row in rows]), np.array(labels)[rows])
 
 
@@ -98,7 +120,8 @@ def _square(file: pathlib.Path, side: int) -> np.ndarray | str:
     """Pixels uint8 [side, side, 3], or why there are none."""
     if not file.is_file():
         return "it is missing"
-    pixels = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR_RGB)
+    contents = np.fromfile(file, np.uint8)
+    pixels = cv2.imdecode(contents, cv2.IMREAD_COLOR_RGB) if len(contents) else None
     if pixels is None:
         return "it is damaged"
     smaller = side < min(pixels.shape[:2])

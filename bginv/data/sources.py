@@ -208,7 +208,12 @@ def split_off_test(source: Source) -> tuple[Source, Source]:
 
     Args:
         source: every record of a data set that has no split of its own.
+
+    Raises:
+        ValueError: fewer than three records.
     """
+    if len(source) < 3:
+        raise ValueError(f"a data set without a test needs at least 3 images; found {len(source)}")
     order = np.random.default_rng(0).permutation(len(source))
     cut = round(len(source) * (1 - TEST_SHARE))
     return source.take(order[:cut]), source.take(order[cut:])

@@ -31,7 +31,8 @@ def load_tfds(
             downloaded by TFDS.
         side: height and width of the images.
         tests: splits that become tests, the first one "clean"; None means every split other than
-            "train" whose records are labelled. A set with one split gives a quarter of it.
+            "train". A set with one split gives a quarter of it. Records without a label are left
+            out.
         padded: add black at the edges instead of resizing.
         class_names: None means TFDS's own, which are numbers for some sets.
 
@@ -45,8 +46,8 @@ def load_tfds(
     sources = {}
     for split in wanted:
         images, labels = _read(builder, split, image_key, label_key, side, padded)
-        if len(labels) and labels.min() >= 0:
-            sources[split] = ArraySource(images, labels)
+        if np.any(labels >= 0):
+            sources[split] = ArraySource(images[labels >= 0], labels[labels >= 0])
     if not sources:
         raise ValueError(f"no split of {builder_name} has labels; name another data set")
     train = sources.pop("train" if "train" in sources else next(iter(sources)))
@@ -61,12 +62,15 @@ def load_tfds(
 def is_prepared(builder_name: str, data_dir: str | None) -> bool:
     """Whether a builder's data is there; without TFDS, as that takes seconds to import."""
     root = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    builder_name = builder_name.replace(":", "/")
     return any((pathlib.Path(root).expanduser() / builder_name).rglob("dataset_info.json"))
 
 
 def _prepared(builder_name: str, data_dir: str | None):
-    if data_dir is not None and not pathlib.Path(data_dir).is_dir():
-        raise FileNotFoundError(f"--data-dir {data_dir} is not a folder")
+    if data_dir is not None:
+        data_dir = str(pathlib.Path(data_dir).expanduser())
+        if not pathlib.Path(data_dir).is_dir():
+            raise FileNotFoundError(f"--data-dir {data_dir} is not a folder")
     import tensorflow_datasets as tfds  # slow to import, and many runs do without
 
     try:
@@ -75,7 +79,7 @@ def _prepared(builder_name: str, data_dir: str | None):
     except Exception as error:  # TFDS lets its many back ends' own errors through
         raise FileNotFoundError(
             f"{builder_name} cannot be read from {data_dir or 'the default folder of TFDS'}, nor "
-            f"downloaded ({type(error).__name__}: {str(error).strip().splitlines()[0]}): "
+            f"downloaded ({type(error).__name__}: {(str(error).strip() or '-').splitlines()[0]}): "
             f"give --data-dir a TFDS data directory that holds {builder_name}"
         ) from error
     return builder
@@ -104,6 +108,11 @@ def _read(
     builder, split: str, image_key: str, label_key: str, side: int, padded: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [N, side, side, 1 or 3] and labels int [N], in the order of the preparation."""
+    if builder.info.features[image_key].dtype != tf.uint8:
+        raise ValueError(
+            f"the images of {builder.info.name} are {builder.info.features[image_key].dtype}; only "
+            "sets with 8 bits a channel can be read"
+        )
     channels = 1 if builder.info.features[image_key].shape[-1] == 1 else 3
 
     def square(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,11 +1,12 @@
 import itertools
+import re
 
 import cv2
 import numpy as np
 import pytest
 
 import bginv
-from bginv.data.catalog import check_name, load_data, proof_name
+from bginv.data.catalog import CATALOG, check_name, load_data, proof_name
 from bginv.ops.patterns import BACKGROUNDS
 
 
@@ -52,7 +53,9 @@ def test_noises_start_with_the_clean_images(digits):
 
 
 def test_an_unknown_name_gets_the_nearest_one():
-    with pytest.raises(ValueError, match=r"mean 'digits'\? Known: digits, digits_back.*, folder:P"):
+    with pytest.raises(
+        ValueError, match=r"mean 'digits'\? Known: cifar10, .*, folder:PATH, tfds:NAME$"
+    ):
         load_data("digit")
 
 
@@ -75,8 +78,11 @@ def test_a_folder_of_photographs_has_a_name(tmp_path, monkeypatch):
         load_data("photos")
 
 
-def test_the_name_of_a_folder_is_checked():
+def test_names_with_a_colon_are_checked():
     check_name("folder:anywhere")
+    check_name("tfds:anything")
+    with pytest.raises(ValueError, match="'tfds:' needs the name of a TFDS builder"):
+        check_name("tfds:")
     with pytest.raises(ValueError, match="'folder:' needs the path of a folder"):
         check_name("folder:")
     with pytest.raises(FileNotFoundError, match="^nowhere does not exist; the layout is"):
@@ -84,11 +90,14 @@ def test_the_name_of_a_folder_is_checked():
     assert proof_name("folder:anywhere") == "folder:anywhere"
 
 
-def test_an_image_size_is_for_folders():
-    with pytest.raises(ValueError, match="for folder:PATH alone; digits has a size of its own"):
-        load_data("digits", image_size=64)
-    with pytest.raises(ValueError, match="image_size must be at least 8; received 7"):
-        load_data("folder:anywhere", image_size=7)
+def test_an_image_size_is_for_sets_without_a_size_of_their_own(tmp_path):
+    message = "for folder:PATH, tfds:NAME and shapes alone; {} has a size of its own"
+    for name in set(CATALOG) - {"shapes"}:
+        with pytest.raises(ValueError, match=message.format(name)):
+            load_data(name, str(tmp_path), image_size=64)
+    for name in ("folder:anywhere", "tfds:anything", "shapes"):
+        with pytest.raises(ValueError, match="image_size must be at least 8; received 7"):
+            load_data(name, image_size=7)
 
 
 def test_a_limit_below_one_is_refused():
@@ -105,33 +114,83 @@ def test_the_library_exports_load_data():
 def test_robustness_is_shown_on_injected_backgrounds():
     assert proof_name("digits") == "digits_backgrounds"
     assert proof_name("mnist_noises") == "mnist_noises"
+    assert proof_name("fashionmnist") == "fashionmnist_backgrounds"
+    for name in ("cifar10_stl10", "shapes", "tfds:mnist"):
+        assert proof_name(name) == name
 
 
-def test_mnist_is_padded_and_complete(tfds_dir):
-    mnist = load_data("mnist", str(tfds_dir))
-    assert (len(mnist.train), len(mnist.tests["clean"])) == (60_000, 10_000)
-    assert mnist.image_shape == (32, 32, 1)
-    assert mnist.train.images[:, :2].max() == 0
-    assert mnist.class_names == tuple("0123456789")
-    assert np.bincount(mnist.tests["clean"].labels).tolist() == [
-        *(980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009)
-    ]
+@pytest.mark.parametrize(
+    ("side", "names"),
+    [
+        (32, "digits mnist fashionmnist svhn synthdigits svhn_synthdigits synthdigits_svhn"),
+        (32, "mnist_backgrounds mnist_noises fashionmnist_backgrounds fashionmnist_noises"),
+        (64, "cifar10 stl10 gtsrb synsigns dogsvscatsredux"),
+        (64, "cifar10_stl10 stl10_cifar10 gtsrb_synsigns"),
+        (224, "prates"),
+        (96, "shapes"),
+    ],
+)
+def test_every_set_of_the_paper_has_its_size(side, names):
+    for name in names.split():
+        check_name(name)
+        assert CATALOG[name].side == side
+        assert CATALOG[name].channels == (1 if "digits" == name or "mnist" in name else 3)
 
 
-def test_golden_digits_are_among_the_tests(tfds_dir, golden):
-    stored = {image.tobytes() for image in load_data("mnist", str(tfds_dir)).tests["clean"].images}
-    expected = np.round(golden["x"] * 255).astype(np.uint8)
-    assert all(image.tobytes() in stored for image in expected)
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("synthdigits", "synthdigits/synth_train_32x32.mat, synthdigits/synth_test_32x32.mat; get"),
+        ("synthdigits_svhn", "synthdigits/synth_train_32x32.mat, synthdigits/synth_test"),
+        ("gtsrb", "gtsrb/GTSRB/Training or gtsrb/GTSRB/Final_Training/Images, gtsrb/GTSRB/Final_"),
+        ("gtsrb_synsigns", "gtsrb/GTSRB/Training or .*GT-final_test.csv, synsigns/synthetic_data/"),
+        ("synsigns", "synsigns/synthetic_data/train_labelling.txt; get them"),
+        ("prates", "prates/components/data_IPL_1, .*data_IPL_4 and 12 more; get"),
+    ],
+)
+def test_files_that_are_missing_are_named(tmp_path, name, missing):
+    with pytest.raises(FileNotFoundError) as info:
+        load_data(name, str(tmp_path))
+    assert re.match(f"{name} needs these in {tmp_path}: {missing}", str(info.value))
+    assert "; get them from " in str(info.value) and "--data-dir" in str(info.value)
 
 
-def test_mnist_that_cannot_be_had_says_where_it_belongs(tmp_path, monkeypatch):
-    import tensorflow_datasets as tfds
+def test_files_are_missing_until_all_are_there(tmp_path):
+    entry = CATALOG["gtsrb"]
+    places = ("gtsrb/GTSRB/Final_Training/Images", "gtsrb/GTSRB/Final_Test/Images")
+    for place in places:
+        (tmp_path / place).mkdir(parents=True)
+    assert entry.missing(str(tmp_path)) == ["gtsrb/GT-final_test.csv"]
+    assert not entry.is_present(str(tmp_path))
+    (tmp_path / "gtsrb/GT-final_test.csv").touch()
+    assert entry.missing(str(tmp_path)) == [] and entry.is_present(str(tmp_path))
 
-    def refuse(self, **keywords):
-        raise ConnectionError("no network")
 
-    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", refuse)
-    with pytest.raises(FileNotFoundError, match=f"mnist cannot be read from {tmp_path}.*no netw"):
-        load_data("mnist", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="--data-dir nowhere is not a folder"):
-        load_data("mnist", "nowhere")
+def test_files_belong_to_the_home_folder_where_no_folder_is_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=f"in {tmp_path}/.keras/datasets: synsigns/"):
+        load_data("synsigns")
+    file = tmp_path / ".keras/datasets/synsigns/synthetic_data/train_labelling.txt"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert CATALOG["synsigns"].is_present(None)
+
+
+def test_a_set_is_present_once_its_builders_and_files_are(tmp_path):
+    assert CATALOG["digits"].is_present(str(tmp_path))
+    (tmp_path / "svhn_cropped" / "3.1.0").mkdir(parents=True)
+    (tmp_path / "svhn_cropped" / "3.1.0" / "dataset_info.json").touch()
+    assert CATALOG["svhn"].is_present(str(tmp_path))
+    pair = CATALOG["svhn_synthdigits"]
+    assert not pair.is_present(str(tmp_path))
+    (tmp_path / "synthdigits").mkdir()
+    for split in ("train", "test"):
+        (tmp_path / "synthdigits" / f"synth_{split}_32x32.mat").touch()
+    assert pair.is_present(str(tmp_path)) and not CATALOG["cifar10"].is_present(str(tmp_path))
+
+
+def test_entries_say_where_their_data_comes_from():
+    assert CATALOG["shapes"].source() == "embedded"
+    assert CATALOG["cifar10_stl10"].source() == "TFDS cifar10, stl10"
+    assert CATALOG["svhn_synthdigits"].source().startswith("TFDS svhn_cropped and files of Ganin")
+    assert all(entry.about and "\n" not in entry.about for entry in CATALOG.values())

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.data.files import FileSource, input_error, stretch
+from bginv.data.files import FileSource, input_error, load_files, stretch
 from bginv.data.images import scan
 from bginv.data.sources import ArraySource
 
@@ -116,6 +116,65 @@ def test_the_digest_tells_contents_labels_order_and_size_apart(source, files, pi
     cv2.imwrite(files[0], pictures[0] // 2)
     others.append(FileSource(scan(files), source.labels, source.image_shape))
     assert len({source.digest(), *(other.digest() for other in others)}) == 6
+
+
+def test_rows_are_taken_in_their_order_with_their_masks(source, tmp_path, pictures):
+    masks = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.full((SIZE, SIZE, 1), 40)
+    masked = source.with_masks(write_masks(tmp_path, masks))
+    for taken, labels in (
+        (masked.take(np.array([4, 0])), [1, 0]),
+        (masked.take(np.array([4, 0]), np.array([8, 9])), [8, 9]),
+    ):
+        records = next(iter(taken.batches(8)))
+        assert records["label"].numpy().tolist() == taken.labels.tolist() == labels
+        np.testing.assert_allclose(records["image"], pictures[[4, 0]] / 255, atol=1e-6)
+        np.testing.assert_allclose(records["mask"][:, 0, 0, 0], [160 / 255, 0])
+
+
+def test_masks_can_be_left_out(source, tmp_path):
+    masked = source.with_masks(write_masks(tmp_path, [np.zeros((SIZE, SIZE), np.uint8)] * 6))
+    bare = masked.without_masks()
+    assert masked.has_masks and not bare.has_masks and not source.has_masks
+    assert "mask" not in next(iter(bare.batches(1)))
+    assert bare.digest() == masked.digest() == source.digest()
+    assert source.without_masks() is source
+
+
+def test_the_digest_of_masks_tells_masks_apart(source, tmp_path):
+    masks = [np.full((SIZE, SIZE), shade, np.uint8) for shade in range(6)]
+    names = write_masks(tmp_path, masks)
+    masked = source.with_masks(names)
+    other_images = FileSource(source.images.take(np.arange(6)[::-1]), masked.labels, (9, 9, 3))
+    assert masked.masks_digest() == other_images.with_masks(names).masks_digest()
+    others = [source.with_masks(names[::-1]), masked.first(5)]
+    cv2.imwrite(names[0], masks[5])
+    others.append(source.with_masks(names))
+    assert len({masked.masks_digest(), *(other.masks_digest() for other in others)}) == 4
+
+
+def test_files_of_a_folder_come_mixed_with_their_labels(tmp_path, caplog):
+    names = [f"{label}/{i}.png" for label in "abc" for i in range(8)]
+    for number, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), np.full((SIZE, SIZE, 3), number, np.uint8))
+    labels = np.repeat([0, 1, 2], 8)
+
+    def numbers(names, labels, skip_bad_files=False):
+        source = load_files(tmp_path, names, labels, (SIZE, SIZE, 3), skip_bad_files)
+        records = next(iter(source.batches(99)))
+        read = np.round(records["image"][:, 0, 0, 0].numpy() * 255).astype(int)
+        np.testing.assert_array_equal(records["label"], read // 8)
+        return read.tolist()
+
+    order = numbers(names, labels)
+    assert sorted(order) == list(range(24)) and len({row // 8 for row in order[:8]}) == 3
+    assert numbers(names[::-1], labels[::-1]) == order
+    assert numbers(names[5:], labels[5:]) == [row for row in order if row >= 5]
+    (tmp_path / names[3]).write_bytes(b"")
+    with pytest.raises(ValueError, match="^1 of 24 image files cannot.*a/3.png .it is empty"):
+        numbers(names, labels)
+    assert numbers(names, labels, skip_bad_files=True) == [row for row in order if row != 3]
+    assert caplog.messages[0].endswith(f"are left out: {tmp_path}/a/3.png (it is empty)")
 
 
 def test_other_arguments_are_refused(source, files):

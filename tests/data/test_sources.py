@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.data.sources import ArraySource
+from bginv.data.sources import ArraySource, Dataset, split_off_test
 
 
 @pytest.fixture
@@ -95,3 +95,66 @@ def test_the_digest_tells_data_apart(source):
     relabelled = ArraySource(source.images, source.labels[::-1])
     assert source.digest() == same.digest() == source.with_masks(source.images).digest()
     assert len({source.digest(), reordered.digest(), relabelled.digest()}) == 3
+
+
+def test_rows_are_taken_in_their_order_with_their_masks(source):
+    taken = source.take(np.array([7, 2, 7]))
+    assert taken.images.ravel().tolist() == [175, 50, 175]
+    assert taken.masks.ravel().tolist() == [80, 205, 80]
+    assert taken.labels.tolist() == [1, 2, 1]
+    relabelled = source.take(np.array([7, 2]), np.array([4, 5]))
+    assert relabelled.labels.tolist() == [4, 5]
+    assert relabelled.images.ravel().tolist() == [175, 50]
+    records = relabelled.gather(tf.constant([1], tf.int64))
+    assert int(records["label"][0]) == 5
+    np.testing.assert_allclose(records["mask"].numpy().ravel(), [205 / 255])
+    assert source.labels[7] == 1 and not source.without_masks().take(np.array([1])).has_masks
+
+
+def test_masks_can_be_left_out(source):
+    bare = source.without_masks()
+    assert source.has_masks and not bare.has_masks
+    assert "mask" not in bare.gather(tf.constant([0], tf.int64))
+    assert bare.digest() == source.digest()
+    assert bare.without_masks() is bare
+
+
+def test_the_digest_of_masks_tells_masks_apart(source):
+    darker = ArraySource(source.images[::-1], source.labels, source.masks.copy())
+    assert darker.masks_digest() == source.masks_digest()
+    others = [
+        source.with_masks(source.masks[::-1]),
+        source.first(9),
+        source.with_masks(source.images),
+    ]
+    assert len({source.masks_digest(), *(other.masks_digest() for other in others)}) == 4
+
+
+@pytest.mark.parametrize(("count", "expected"), [(100, 75), (10, 8), (3, 2), (8, 6)])
+def test_a_quarter_is_split_off(count, expected):
+    images = np.arange(count, dtype=np.uint8).reshape(count, 1, 1, 1)
+    whole = ArraySource(images, np.arange(count) + 1, 255 - images)
+    train, test = split_off_test(whole)
+    assert (len(train), len(test)) == (expected, count - expected)
+    seen = np.concatenate([train.images, test.images]).ravel()
+    assert sorted(seen) == list(range(count))
+    for split in (train, test):
+        np.testing.assert_array_equal(split.labels, split.images.ravel() + 1)
+        np.testing.assert_array_equal(split.masks, 255 - split.images)
+    again = split_off_test(whole)
+    assert [part.digest() for part in again] == [train.digest(), test.digest()]
+
+
+def test_the_split_mixes_sorted_records():
+    whole = ArraySource(np.zeros((100, 1, 1, 1), np.uint8), np.arange(100) // 50)
+    assert all(0.3 < part.labels.mean() < 0.7 for part in split_off_test(whole))
+
+
+def test_labels_without_a_class_are_refused(source):
+    for labels, message in (
+        ([0, 1, 2], "x: record 2 of clean has label 2, but there are 2 classes, 0 to 1"),
+        ([0, -1, 0], "x: record 1 of clean has label -1"),
+    ):
+        test = source.take(np.arange(3), np.array(labels))
+        with pytest.raises(ValueError, match=message):
+            Dataset("x", test.take(np.array([0])), {"clean": test}, ("a", "b"), (1, 1, 1))
