@@ -168,11 +168,11 @@ def build_ag_cnn(
         return keras.Model(inputs, outputs, name=name)
 
     image = layers.Input(image_shape, name="image")
-    whole = branch("global_branch", seeds[0])(preprocess(image, "torch"))
+    whole = branch("global_branch", seeds[0])(preprocess(image, "torch", "preprocess_image"))
     found = HeatMapCrop("sum", threshold, AG_CNN_MARGIN, name="heat_map_crop")(
         [image, whole["features"]]
     )
-    part = branch("local_branch", seeds[1])(preprocess(found["crop"], "torch"))
+    part = branch("local_branch", seeds[1])(preprocess(found["crop"], "torch", "preprocess_crop"))
     pooled = layers.Input((whole["pooled"].shape[-1] + part["pooled"].shape[-1],), name="pooled")
     logits = layers.Dense(num_classes, kernel_initializer=next(initializers), name="logits")(pooled)
     fusion = keras.Model(pooled, logits, name="fusion_branch")

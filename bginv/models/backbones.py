@@ -162,20 +162,21 @@ def _load_file(backbone: keras.Model, path: str) -> None:
         ) from error
 
 
-def preprocess(image: keras.KerasTensor, kind: str) -> keras.KerasTensor:
+def preprocess(image: keras.KerasTensor, kind: str, name: str = "preprocess") -> keras.KerasTensor:
     """Images in [0, 1], grey or colour, as a backbone wants them; by layers that are saved.
 
     Args:
         image: [B, H, W, 1 or 3] in [0, 1].
         kind: "caffe" (BGR minus the mean), "torch" (ImageNet's mean and deviation), "symmetric"
             ([-1, 1]) or "bytes" ([0, 255]).
+        name: of the last layer.
     """
     if image.shape[-1] == 1:
-        image = layers.Concatenate(name="colour")([image] * 3)
+        image = layers.Concatenate()([image] * 3)
     if kind == "caffe":
         image = keras.ops.flip(image, axis=-1)
     scale, offset = (np.asarray(value).tolist() for value in _SCALES[kind])
-    return layers.Rescaling(scale, offset, name="preprocess")(image)
+    return layers.Rescaling(scale, offset, name=name)(image)
 
 
 def canonical_name(architecture: str) -> str:
