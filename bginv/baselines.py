@@ -44,7 +44,7 @@ def prepare_train_att(settings: AttentionSettings, strategy: tf.distribute.Strat
     settings = of_worker(settings, strategy)
     _check_fusion(settings)
     folder = open_folder(settings, "train-att")
-    dataset = load(settings)
+    dataset = load(settings, several_labels=settings.fusion == "paper")
     with strategy.scope():
         classifier, stages, model = _build(settings, dataset)
         saved = logits_alone(model)
@@ -112,8 +112,9 @@ def _build(
 
 def _report_crops(model: keras.Model, dataset: Dataset, folder: RunFolder) -> None:
     """Tell how large the crops are, and draw some of the last test."""
-    for name, split in {"train": dataset.train, **dataset.tests}.items():
-        crops = crop_statistics(model, split)
+    splits = {"train": dataset.train, **dataset.tests}
+    found = crop_statistics(model, splits.values())
+    for (name, split), crops in zip(splits.items(), found, strict=True):
         logging.info(
             "Crops - %s: mean height %.2f and width %.2f of the image; %d of %d heat maps show "
             "nothing, and the whole image is used",
@@ -134,7 +135,7 @@ def _report_crops(model: keras.Model, dataset: Dataset, folder: RunFolder) -> No
 
 
 def _report_auroc(model: keras.Model, dataset: Dataset) -> None:
-    for name, split in dataset.tests.items():
-        found = evaluate_auroc(model, split, tuple(BRANCHES.values()))
+    per_test = evaluate_auroc(model, dataset.tests.values(), tuple(BRANCHES.values()))
+    for name, found in zip(dataset.tests, per_test, strict=True):
         rows = {branch: found[output] for branch, output in BRANCHES.items()}
         logging.info("\n%s", auroc_table(rows, dataset.class_names, f"AUROC on {name}, in %"))

@@ -148,15 +148,29 @@ def open_folder(settings: PhaseSettings, phase: str) -> RunFolder:
     return folder
 
 
-def load(settings: DataSettings) -> Dataset:
-    """The data set that the settings name."""
-    return load_data(
+def load(settings: DataSettings, several_labels: bool = False) -> Dataset:
+    """The data set that the settings name.
+
+    Args:
+        settings: of the command.
+        several_labels: whether the command can do with several classes an image.
+
+    Raises:
+        ValueError: see `load_data`; or the command cannot.
+    """
+    dataset = load_data(
         settings.dataset,
         settings.data_dir,
         settings.limit,
         settings.image_size,
         settings.skip_bad_files,
     )
+    if dataset.multi_label and not several_labels:
+        raise ValueError(
+            f"{dataset.name} has several classes an image, which train_att.py --fusion paper and "
+            "evaluate.py alone can do with"
+        )
+    return dataset
 
 
 def make_classifier(settings: NewClassifierSettings, dataset: Dataset) -> keras.Model:

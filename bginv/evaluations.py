@@ -9,7 +9,7 @@ from absl import logging
 
 from bginv.artefacts import check_writable, refuse_existing
 from bginv.commands import load
-from bginv.data.catalog import CATALOG, FOLDER, TFDS
+from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, TFDS
 from bginv.data.sources import Dataset
 from bginv.evaluation.segmentation import evaluate_masks, predict_masks
 from bginv.interop.model_files import load_classifier, load_mask_unet
@@ -26,7 +26,7 @@ def prepare_evaluate(
 ) -> Callable[[], None]:
     """Accuracy of a classifier on the training split and on every test."""
     del strategy
-    dataset = load(settings)
+    dataset = load(settings, several_labels=True)
     classifier = load_classifier(settings.model, dataset)
     return lambda: print(evaluate_and_log(classifier, dataset).line())
 
@@ -66,8 +66,8 @@ def prepare_datasets(
         return lambda: print(_list_catalog(settings.data_dir), end="")
     folder = pathlib.Path(settings.output)
     check_writable(folder)
-    dataset = load(settings)
-    name = dataset.name.removeprefix(FOLDER).strip("/").replace("/", "_").replace(":", "_")
+    dataset = load(settings, several_labels=True)
+    name = dataset.name.split(":")[-1].strip("/").replace("/", "_")
     splits = {"train": dataset.train, **dataset.tests}
     sheets = {split: folder / f"{name}-{split.replace(' ', '_')}.png" for split in splits}
     refuse_existing(sheets.values(), settings.overwrite)
@@ -94,6 +94,7 @@ def _list_catalog(data_dir: str | None) -> str:
     ]
     rows += [
         (f"{FOLDER}PATH", "your own photographs", "--image-size", "train/CLASS/*.jpg", "-"),
+        (f"{MULTILABEL}PATH", "several classes an image", "--image-size", "lists", "-"),
         (f"{TFDS}NAME", "any set with one label an image", "--image-size", "TFDS", "-"),
     ]
     return catalog_table(rows)
@@ -104,7 +105,7 @@ def _write_contact_sheet(path: pathlib.Path, dataset: Dataset, split: str) -> No
     source = dataset.train if split == "train" else dataset.tests[split]
     rows = {}
     for label, class_name in enumerate(dataset.class_names):
-        chosen = np.flatnonzero(source.labels == label)[:IMAGES_PER_CLASS]
+        chosen = source.rows_of_class(label)[:IMAGES_PER_CLASS]
         if len(chosen):
             held = take_in_memory(source, chosen)
             rows[class_name] = held.images / np.float32(255)

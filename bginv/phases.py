@@ -140,7 +140,8 @@ def evaluate_and_log(classifier: keras.Model, dataset: Dataset, part: str = "") 
     """Evaluate a classifier, or a part of one with a name, on everything, and tell it."""
     accuracies = evaluate_accuracy(classifier, dataset)
     tests = ", ".join(f"{name} {value:.4f}" for name, value in accuracies.tests.items())
-    name = f"Accuracy of the {part}" if part else "Accuracy"
+    measure = "Mean AUROC" if dataset.multi_label else "Accuracy"
+    name = f"{measure} of the {part}" if part else measure
     logging.info("%s - train: %.4f, test: %s", name, accuracies.train, tests)
     return accuracies
 

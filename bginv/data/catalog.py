@@ -11,6 +11,7 @@ from bginv.data.folder import load_folder
 from bginv.data.injected import with_backgrounds, with_noises
 from bginv.data.insulators import COMPONENTS, MATERIALS, load_insulators
 from bginv.data.mat_digits import SYNTHDIGITS, load_synthdigits
+from bginv.data.multilabel import load_multilabel
 from bginv.data.pairs import CIFAR10, CIFAR10_STL10, STL10, pair, with_classes
 from bginv.data.shapes import SIDE as SHAPES_SIDE
 from bginv.data.shapes import load_shapes
@@ -26,7 +27,8 @@ from bginv.data.signs import (
 from bginv.data.sources import Dataset
 from bginv.data.tfds import load_tfds
 
-FOLDER, TFDS = "folder:", "tfds:"
+FOLDER, TFDS, MULTILABEL = "folder:", "tfds:", "multilabel:"
+PREFIXES = {FOLDER: "PATH", TFDS: "NAME", MULTILABEL: "PATH"}
 IMAGE_SIZE, SMALLEST_IMAGE_SIZE = 64, 8
 SHOWN_FILES = 4
 
@@ -157,17 +159,16 @@ def check_name(name: str) -> None:
     Raises:
         ValueError: it names the nearest name and all names.
     """
-    if name == FOLDER:
-        raise ValueError(f"dataset {name!r} needs the path of a folder after the colon")
-    if name == TFDS:
-        raise ValueError(f"dataset {name!r} needs the name of a TFDS builder after the colon")
-    if name in CATALOG or name.startswith((FOLDER, TFDS)):
+    if name in PREFIXES:
+        what = "name of a TFDS builder" if name == TFDS else "path of a folder"
+        raise ValueError(f"dataset {name!r} needs the {what} after the colon")
+    if name in CATALOG or name.startswith(tuple(PREFIXES)):
         return
     near = difflib.get_close_matches(name, CATALOG, 1)
     if os.path.isdir(os.path.expanduser(name)):
         near = [FOLDER + name]
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    known = ", ".join([*sorted(CATALOG), FOLDER + "PATH", TFDS + "NAME"])
+    known = ", ".join([*sorted(CATALOG), *map("".join, PREFIXES.items())])
     raise ValueError(f"unknown dataset {name!r}{hint} Known: {known}")
 
 
@@ -182,7 +183,8 @@ def load_data(
 
     Args:
         name: a key of `CATALOG`, such as "digits" or "mnist_backgrounds"; "folder:PATH" for the
-            user's own photographs, see `bginv.data.folder`; "tfds:NAME" for any set of TFDS with
+            user's own photographs, see `bginv.data.folder`; "multilabel:PATH" for such with
+            several classes each, see `bginv.data.multilabel`; "tfds:NAME" for any set of TFDS with
             one label an image.
         data_dir: where its files are: TFDS's data directory, or the folder that holds the
             publishers' files. None means TFDS's default and `~/.keras/datasets`. A folder does
@@ -206,6 +208,9 @@ def load_data(
         )
     if name.startswith(FOLDER):
         dataset = load_folder(name.removeprefix(FOLDER), image_size or IMAGE_SIZE, skip_bad_files)
+    elif name.startswith(MULTILABEL):
+        path = name.removeprefix(MULTILABEL)
+        dataset = load_multilabel(path, image_size or IMAGE_SIZE, skip_bad_files)
     elif name.startswith(TFDS):
         dataset = load_tfds(name, name.removeprefix(TFDS), data_dir, image_size or IMAGE_SIZE)
     else:
@@ -222,8 +227,8 @@ def _load_entry(
     if image_size is not None and not entry.any_size:
         sized = ", ".join(key for key, other in CATALOG.items() if other.any_size)
         raise ValueError(
-            f"--image-size is for {FOLDER}PATH, {TFDS}NAME and {sized} alone; {name} has "
-            "a size of its own"
+            f"--image-size is for {', '.join(map(''.join, PREFIXES.items()))} and {sized} alone; "
+            f"{name} has a size of its own"
         )
     place = Place(name, data_dir, image_size or entry.side, skip_bad_files)
     missing = entry.missing(data_dir)

@@ -25,7 +25,7 @@ class FileSource(Source):
 
     Args:
         images: the files, all of them readable.
-        labels: int [N].
+        labels: int [N] or [N, K].
         image_shape: (H, W, 3); images are stretched to it, nothing is cut off.
         masks: a file for each image, or None; the brightest channel counts, 255 is foreground.
         masks_of_labels: where a mask holds nothing above 1, 1 is foreground.
@@ -130,7 +130,7 @@ class FileSource(Source):
 def load_files(
     root: pathlib.Path,
     names: Sequence[str],
-    labels: Sequence[int],
+    labels: Sequence[int] | np.ndarray,
     image_shape: tuple[int, int, int],
     skip_bad_files: bool,
 ) -> FileSource:
@@ -139,7 +139,7 @@ def load_files(
     Args:
         root: the folder.
         names: of its files, with `/`.
-        labels: one a file.
+        labels: one a file, or a row of them.
         image_shape: (H, W, 3).
         skip_bad_files: leave files out that cannot be read, with a warning.
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+EVALUATION_BATCH = 256
 TEST_SHARE = 0.25
 """Of a data set without a split, as in Cruz et al. 2020, whose code draws it anew at each run."""
 
@@ -16,10 +17,15 @@ class Source(abc.ABC):
     """A split of a data set: a length, and records by index.
 
     Attributes:
-        labels: int32 [N].
+        labels: int32 [N], class numbers; or [N, K], 1 for each class that an image shows.
     """
 
     labels: np.ndarray
+
+    def rows_of_class(self, label: int) -> np.ndarray:
+        """Records that show a class, int [M]."""
+        shows = self.labels == label if self.labels.ndim == 1 else self.labels[:, label] == 1
+        return np.flatnonzero(shows)
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -33,8 +39,8 @@ class Source(abc.ABC):
             indices: int64 [B].
 
         Returns:
-            `image` float32 [B, H, W, C] in [0, 1], `label` int32 [B], `index` int64 [B] and,
-            where the source has them, `mask` float32 [B, H, W, 1] in [0, 1].
+            `image` float32 [B, H, W, C] in [0, 1], `label` int32 [B] or [B, K], `index` int64 [B],
+            and, where the source has them, `mask` float32 [B, H, W, 1] in [0, 1].
         """
 
     @abc.abstractmethod
@@ -197,7 +203,7 @@ class ArraySource(Source):
 def pixel_range(source: Source) -> tuple[float, float]:
     """The darkest and the brightest value of all images."""
     low, high = 1.0, 0.0
-    for batch in source.without_masks().batches(256):
+    for batch in source.without_masks().batches(EVALUATION_BATCH):
         low = min(low, float(tf.reduce_min(batch["image"])))
         high = max(high, float(tf.reduce_max(batch["image"])))
     return low, high
@@ -250,6 +256,11 @@ class Dataset:
                     f"{self.name}: record {wrong[0]} of {name} has label {split.labels[wrong[0]]}, "
                     f"but there are {self.num_classes} classes, 0 to {self.num_classes - 1}"
                 )
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may show several classes, or none."""
+        return self.train.labels.ndim == 2
 
     @property
     def num_classes(self) -> int:

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 import keras
 import tensorflow as tf
 
-from bginv.data.sources import Dataset, Source
-
-EVALUATION_BATCH = 256
+from bginv.data.sources import EVALUATION_BATCH, Dataset, Source
+from bginv.evaluation.auroc import mean_auroc
 
 
 def count_correct(classifier: keras.Model, sources: Iterable[Source]) -> list[int]:
@@ -32,7 +31,7 @@ def count_correct(classifier: keras.Model, sources: Iterable[Source]) -> list[in
 
 @dataclasses.dataclass(frozen=True)
 class Accuracies:
-    """Accuracies in [0, 1].
+    """Accuracies in [0, 1]; of images with several classes, means of their AUROC.
 
     Attributes:
         tests: by the test's name, in the data set's order.
@@ -64,8 +63,11 @@ def evaluate_accuracy(
         with_train: look at the training split too.
     """
     splits = [*dataset.tests.values(), *([dataset.train] if with_train else [])]
-    counts = count_correct(classifier, splits)
-    ratios = [count / len(split) for count, split in zip(counts, splits, strict=True)]
+    if dataset.multi_label:
+        ratios = mean_auroc(classifier, splits)
+    else:
+        counts = count_correct(classifier, splits)
+        ratios = [count / len(split) for count, split in zip(counts, splits, strict=True)]
     return Accuracies(
         tests=dict(zip(dataset.tests, ratios, strict=False)),
         train=ratios[-1] if with_train else None,

@@ -1,12 +1,12 @@
 """What the attention-guided baseline looks at."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import keras
 import tensorflow as tf
 
-from bginv.data.sources import Source
-from bginv.evaluation.accuracy import EVALUATION_BATCH
+from bginv.data.sources import EVALUATION_BATCH, Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,12 +24,12 @@ class CropStatistics:
     degenerate: int
 
 
-def crop_statistics(model: keras.Model, source: Source) -> CropStatistics:
-    """Sizes of the crops of a split.
+def crop_statistics(model: keras.Model, sources: Iterable[Source]) -> list[CropStatistics]:
+    """Sizes of the crops of each source.
 
     Args:
         model: images to a dict with `box` and `degenerate`, see `bginv.models.attention`.
-        source: images.
+        sources: images.
     """
 
     @tf.function(reduce_retracing=True)
@@ -38,6 +38,10 @@ def crop_statistics(model: keras.Model, source: Source) -> CropStatistics:
         box = tf.reduce_sum(found["box"], 0)
         return tf.stack([box[2] - box[0], box[3] - box[1], tf.reduce_sum(found["degenerate"])])
 
-    batches = source.without_masks().batches(EVALUATION_BATCH)
-    height, width, degenerate = sum(sums(batch["image"]).numpy() for batch in batches)
-    return CropStatistics(height / len(source), width / len(source), int(degenerate))
+    statistics = []
+    for source in sources:
+        batches = source.without_masks().batches(EVALUATION_BATCH)
+        height, width, degenerate = sum(sums(batch["image"]).numpy() for batch in batches)
+        count = len(source)
+        statistics.append(CropStatistics(height / count, width / count, round(degenerate)))
+    return statistics

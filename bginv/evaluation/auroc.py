@@ -1,14 +1,15 @@
 """Area under the receiver operating characteristic, class by class."""
 
-from collections.abc import Sequence
+import math
+import statistics
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
 import sklearn.metrics
 import tensorflow as tf
 
-from bginv.data.sources import Source
-from bginv.evaluation.accuracy import EVALUATION_BATCH
+from bginv.data.sources import EVALUATION_BATCH, Source
 
 
 def auroc_per_class(targets: np.ndarray, scores: np.ndarray) -> list[float | None]:
@@ -24,14 +25,30 @@ def auroc_per_class(targets: np.ndarray, scores: np.ndarray) -> list[float | Non
     ]
 
 
+def mean_auroc(classifier: keras.Model, sources: Iterable[Source]) -> list[float]:
+    """For each source, the mean over the classes that have an AUROC; NaN where there is none.
+
+    Args:
+        classifier: images to logits.
+        sources: see `evaluate_auroc`.
+    """
+    named = keras.Model(classifier.input, {"logits": classifier.output})
+    means = []
+    for found in evaluate_auroc(named, sources, ("logits",)):
+        known = [value for value in found["logits"] if value is not None]
+        means.append(statistics.fmean(known) if known else math.nan)
+    return means
+
+
 def evaluate_auroc(
-    model: keras.Model, source: Source, outputs: Sequence[str]
-) -> dict[str, list[float | None]]:
-    """AUROC of each class, for several outputs of a model; one class against the others.
+    model: keras.Model, sources: Iterable[Source], outputs: Sequence[str]
+) -> list[dict[str, list[float | None]]]:
+    """For each source, the AUROC of each class, for several outputs of a model.
 
     Args:
         model: images to a dict of logits [B, K].
-        source: images with a label each, or with a 0 or 1 for each class.
+        sources: images with a label each, which is compared with the others, or with a 0 or 1 for
+            each class.
         outputs: names in the dict.
     """
 
@@ -40,10 +57,13 @@ def evaluate_auroc(
         predicted = model(images, training=False)
         return {name: predicted[name] for name in outputs}
 
-    batches = source.without_masks().batches(EVALUATION_BATCH)
-    predicted = [predict(batch["image"]) for batch in batches]
-    scores = {name: np.concatenate([part[name] for part in predicted]) for name in outputs}
-    labels = source.labels
-    num_classes = next(iter(scores.values())).shape[1]
-    targets = np.eye(num_classes)[labels] if labels.ndim == 1 else labels
-    return {name: auroc_per_class(targets, own) for name, own in scores.items()}
+    found = []
+    for source in sources:
+        batches = source.without_masks().batches(EVALUATION_BATCH)
+        predicted = [predict(batch["image"]) for batch in batches]
+        scores = {name: np.concatenate([part[name] for part in predicted]) for name in outputs}
+        num_classes = scores[outputs[0]].shape[1]
+        labels = source.labels
+        targets = np.eye(num_classes)[labels] if labels.ndim == 1 else labels
+        found.append({name: auroc_per_class(targets, own) for name, own in scores.items()})
+    return found

@@ -6,8 +6,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from bginv.data.sources import Dataset, pixel_range
 from bginv.evaluation.accuracy import Accuracies
 from bginv.evaluation.segmentation import Agreement
@@ -88,7 +86,7 @@ def splits_table(dataset: Dataset) -> str:
     body = []
     for name, source in {"train": dataset.train, **dataset.tests}.items():
         low, high = pixel_range(source)
-        counts = np.bincount(source.labels, minlength=dataset.num_classes)
+        counts = [len(source.rows_of_class(label)) for label in range(dataset.num_classes)]
         size = "x".join(map(str, dataset.image_shape))
         masks = "yes" if source.has_masks else "no"
         body.append([name, str(len(source)), size, f"{low:.2f} to {high:.2f}", masks])

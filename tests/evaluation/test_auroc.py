@@ -1,0 +1,72 @@
+import keras
+import numpy as np
+import pytest
+
+from bginv.data.sources import ArraySource
+from bginv.evaluation.auroc import auroc_per_class, evaluate_auroc
+
+
+def column(*values) -> np.ndarray:
+    return np.array(values)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ((0.1, 0.4, 0.35, 0.8), 3 / 4),  # of four pairs, one is in the wrong order
+        ((0.1, 0.2, 0.3, 0.4), 1),
+        ((4, 3, 2, 1), 0),
+        ((7, 7, 7, 7), 1 / 2),
+        ((1, 2, 2, 3), 7 / 8),  # a tie is half a pair
+    ],
+)
+def test_the_share_of_pairs_in_order(scores, expected):
+    assert auroc_per_class(column(0, 0, 1, 1), column(*scores)) == [pytest.approx(expected)]
+
+
+def test_a_class_that_is_always_or_never_there_has_none():
+    targets = np.array([[0, 1, 0], [0, 1, 1]])
+    scores = np.array([[0.1, 0.2, 0.3], [0.3, 0.1, 0.4]])
+    assert auroc_per_class(targets, scores) == [None, None, 1.0]
+
+
+def test_values_agree_with_the_published_code(golden_agcnn):
+    found = auroc_per_class(golden_agcnn["auc_targets"], golden_agcnn["auc_scores"])
+    np.testing.assert_allclose(found, golden_agcnn["auc"], atol=1e-6)
+
+
+@pytest.fixture
+def brightness() -> keras.Model:
+    """Three logits from the brightness, under two names: one rises with it, and two fall."""
+    inputs = keras.Input((2, 2, 1))
+    mean = keras.layers.GlobalAveragePooling2D()(inputs)
+    layers = [keras.layers.Dense(3, use_bias=False) for _ in range(2)]
+    outputs = [layer(mean) for layer in layers]
+    layers[0].set_weights([np.array([[1.0, -1.0, -1.0]])])
+    layers[1].set_weights([np.zeros((1, 3))])
+    return keras.Model(inputs, {"logits": outputs[0], "blind": outputs[1], "unused": mean})
+
+
+def levels(labels) -> ArraySource:
+    """An image a label, each brighter than the one before."""
+    images = np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1)
+    return ArraySource(np.tile(images, (1, 2, 2, 1)), labels)
+
+
+def test_each_class_against_the_others(brightness):
+    # the rank of class 0 is the best one; class 1 is darker than the 0 alone; 2 is not there
+    found = evaluate_auroc(brightness, levels(np.array([1, 0, 1, 0])), ("logits", "blind"))
+    assert found == {"logits": [0.75, 0.75, None], "blind": [0.5, 0.5, None]}
+
+
+def test_several_classes_an_image(brightness):
+    labels = np.array([[0, 1, 0], [1, 1, 0], [0, 0, 1], [1, 0, 1]])
+    found = evaluate_auroc(brightness, levels(labels), ("logits",))
+    assert found == {"logits": [0.75, 1.0, 0.0]}
+
+
+def test_more_images_than_a_batch(brightness):
+    images = np.zeros((300, 2, 2, 1), np.uint8)
+    images[290:] = 9
+    source = ArraySource(images, np.repeat([1, 0], [290, 10]), images)
+    assert evaluate_auroc(brightness, source, ("logits",))["logits"] == [1.0, 1.0, None]
