@@ -23,4 +23,5 @@ def test_mean_sizes_over_batches_and_flat_maps(bright_part, with_masks):
     height = (150 * 0.5 + 120 * 0.125 + 30) / 300
     width = (150 * 0.25 + 120 * 0.75 + 30) / 300
     expected = CropStatistics(pytest.approx(height), pytest.approx(width), 30)
-    assert crop_statistics(bright_part, source) == expected
+    first = CropStatistics(0.5, 0.25, 0)
+    assert crop_statistics(bright_part, [source, source.first(4)]) == [expected, first]

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from bginv.data.sources import ArraySource
-from bginv.evaluation.auroc import auroc_per_class, evaluate_auroc
+from bginv.evaluation.auroc import auroc_per_class, evaluate_auroc, mean_auroc
 
 
 def column(*values) -> np.ndarray:
@@ -54,19 +54,30 @@ def levels(labels) -> ArraySource:
 
 
 def test_each_class_against_the_others(brightness):
-    # the rank of class 0 is the best one; class 1 is darker than the 0 alone; 2 is not there
-    found = evaluate_auroc(brightness, levels(np.array([1, 0, 1, 0])), ("logits", "blind"))
-    assert found == {"logits": [0.75, 0.75, None], "blind": [0.5, 0.5, None]}
+    # 0 is brighter than 1 in three of four pairs
+    found = evaluate_auroc(brightness, [levels(np.array([1, 0, 1, 0]))], ("logits", "blind"))
+    assert found == [{"logits": [0.75, 0.75, None], "blind": [0.5, 0.5, None]}]
 
 
 def test_several_classes_an_image(brightness):
     labels = np.array([[0, 1, 0], [1, 1, 0], [0, 0, 1], [1, 0, 1]])
-    found = evaluate_auroc(brightness, levels(labels), ("logits",))
+    (found,) = evaluate_auroc(brightness, [levels(labels)], ("logits",))
     assert found == {"logits": [0.75, 1.0, 0.0]}
 
 
-def test_more_images_than_a_batch(brightness):
+def test_several_sources_and_more_images_than_a_batch(brightness):
     images = np.zeros((300, 2, 2, 1), np.uint8)
     images[290:] = 9
-    source = ArraySource(images, np.repeat([1, 0], [290, 10]), images)
-    assert evaluate_auroc(brightness, source, ("logits",))["logits"] == [1.0, 1.0, None]
+    sources = [
+        ArraySource(images, np.repeat(labels, [290, 10]), images) for labels in ([1, 0], [0, 1])
+    ]
+    found = evaluate_auroc(brightness, sources, ("logits",))
+    assert [values["logits"] for values in found] == [[1.0, 1.0, None], [0.0, 0.0, None]]
+
+
+def test_the_mean_is_that_of_the_classes_with_a_value(brightness):
+    classifier = keras.Model(brightness.input, brightness.output["logits"])
+    everything_0 = levels(np.zeros(3, int))
+    found = mean_auroc(classifier, [levels(np.array([0, 1, 1, 0, 0])), everything_0])
+    # 0 is brighter than 1 in four of six pairs
+    assert found[0] == pytest.approx(2 / 3) and np.isnan(found[1])

@@ -4,10 +4,12 @@ import pytest
 
 from bginv.interop.model_files import save_model
 from bginv.interop.paper_h5 import (
+    is_paper_classifier,
     load_background_generator_h5,
     load_classifier_h5,
     load_mask_unet_h5,
 )
+from bginv.models.backbones import build_backbone_classifier
 from bginv.models.background_generator import (
     backgrounds_from_noise,
     build_background_generator,
@@ -59,11 +61,62 @@ def test_a_file_of_another_model_is_refused(tmp_path):
         load_background_generator_h5(path, (16, 16, 1))
 
 
-def test_large_images_are_refused(tmp_path):
+def vgg19_of_the_paper(side: int, num_classes: int) -> keras.Model:
+    """As the paper's code builds it: Python code turns the colours around and takes the mean."""
+    layers = keras.layers
+    image = layers.Input((side, side, 3))
+    x = layers.Lambda(lambda pixels: pixels[..., ::-1] * 255)(image)
+    x = layers.Lambda(lambda pixels: pixels - keras.ops.array([103.939, 116.779, 123.68]))(x)
+    x = keras.applications.VGG19(include_top=False, weights=None, input_shape=(side, side, 3))(x)
+    x = layers.Flatten()(x)
+    for _ in range(2):
+        x = layers.Dense(4096, activation="relu")(x)
+    return keras.Model(image, layers.Dense(num_classes)(x))
+
+
+def test_the_papers_vgg19_is_read_by_its_weights_alone(tmp_path):
+    model = vgg19_of_the_paper(128, 3)
+    images = np.random.default_rng(0).random((2, 128, 128, 3), np.float32)
+    expected = model(images).numpy()
+    model.save(tmp_path / "m.h5")
+    loaded = load_classifier_h5(tmp_path / "m.h5")
+    assert not any(isinstance(layer, keras.layers.Lambda) for layer in loaded.layers)
+    np.testing.assert_allclose(loaded(images), expected, atol=1e-3 * np.abs(expected).max())
+    assert is_paper_classifier(loaded)
+
+
+def test_small_classifiers_of_large_images_are_not_the_papers(tmp_path):
     path = tmp_path / "m.h5"
-    save_model(build_classifier((128, 128, 1), 2), path)
-    with pytest.raises(ValueError, match="takes 128x128 images; only .* up to 127"):
+    save_model(build_classifier((128, 128, 3), 2), path)
+    with pytest.raises(ValueError, match="m.h5 does not hold the paper's vgg19_classifier"):
         load_classifier_h5(path)
+
+
+def own_classifier(side: int) -> keras.Model:
+    image = keras.Input((side, side, 3))
+    return keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image)))
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda: build_classifier((32, 32, 1), 7), True),
+        (lambda: build_classifier((127, 127, 3), 2), True),
+        (lambda: build_classifier((128, 128, 3), 2), False),
+        (lambda: build_backbone_classifier("MobileNet", (32, 32, 3), 2, "none"), False),
+        (lambda: build_backbone_classifier("VGG19", (32, 32, 3), 2, "none"), False),
+        (lambda: own_classifier(32), False),
+        (lambda: own_classifier(128), False),
+    ],
+)
+def test_the_papers_architectures_are_known(build, expected):
+    assert is_paper_classifier(build()) is expected
+
+
+def test_a_classifier_of_any_image_size_is_not_the_papers():
+    image = keras.Input((None, None, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(image)
+    assert not is_paper_classifier(keras.Model(image, keras.layers.Dense(2)(pooled)))
 
 
 def test_a_generator_for_other_images_is_refused(tmp_path):

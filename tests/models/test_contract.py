@@ -1,13 +1,23 @@
 """What every model keeps to."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from bginv.interop.model_files import save_model
+from bginv.models.attention import build_attention_branch, features_of, join, logits_alone
+from bginv.models.backbones import build_backbone_classifier
 from bginv.models.background_generator import build_background_generator
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
+
+
+def attention(seed: int) -> keras.Model:
+    features = features_of(build_classifier((16, 16, 3), 5, seed))
+    branch = build_attention_branch((16, 16, 3), features.output_shape[1:], 5, 0.7, "relu", seed)
+    return logits_alone(join(features, branch))
+
 
 MODELS = {
     "classifier": (lambda seed: build_classifier((16, 16, 3), 5, seed), (16, 16, 3), (5,)),
@@ -16,6 +26,12 @@ MODELS = {
         lambda seed: build_background_generator((16, 16, 3), 2, seed),
         (48,),
         (8, 8, 3),
+    ),
+    "attention": (attention, (16, 16, 3), (5,)),
+    "backbone": (
+        lambda seed: build_backbone_classifier("MobileNetV2", (32, 32, 3), 5, "none", seed),
+        (32, 32, 3),
+        (5,),
     ),
 }
 
@@ -43,9 +59,19 @@ def test_gradients_reach_every_weight(case):
     assert all(float(tf.reduce_max(tf.abs(gradient))) > 0 for gradient in gradients)
 
 
-def test_saved_model_loads_in_safe_mode_and_gives_the_same(case, tmp_path):
-    import keras
+def test_gradients_reach_every_weight_of_the_attention_branch():
+    features = features_of(build_classifier((16, 16, 3), 5, 0))
+    branch = build_attention_branch((16, 16, 3), features.output_shape[1:], 5, 0.7, "relu", 0)
+    model = logits_alone(join(features, branch))
+    images = tf.random.stateless_uniform([4, 16, 16, 3], [1, 2])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(images, training=True) ** 2)
+    gradients = tape.gradient(loss, branch.trainable_variables)
+    assert len(gradients) == 12
+    assert all(float(tf.reduce_max(tf.abs(gradient))) > 0 for gradient in gradients)
 
+
+def test_saved_model_loads_in_safe_mode_and_gives_the_same(case, tmp_path):
     build, inputs, _ = case
     model = build(0)
     save_model(model, tmp_path / "model.keras")

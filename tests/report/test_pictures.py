@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bginv.report.pictures import write_image, write_learning_curves, write_sheet
+from bginv.report.pictures import draw_boxes, write_image, write_learning_curves, write_sheet
 
 
 @pytest.mark.parametrize("colour", [[0.2], [1.0, 0.5, 0.0]])
@@ -28,6 +28,20 @@ def test_a_sheet_shows_every_row(tmp_path):
     red = (picture == [0, 0, 255]).all(-1)
     assert red.mean() > 0.1
     assert red[: len(red) // 2].sum() == 0, "the second row stands below the first"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_boxes_are_red_frames_within_the_image(channels):
+    images = np.full((2, 8, 12, channels), 0.5, np.float32)
+    boxes = np.array([[0.25, 0.25, 0.75, 0.5], [0, 0, 1, 1]], np.float32)
+    drawn = draw_boxes(images, boxes)
+    assert drawn.shape == (2, 8, 12, 3)
+    assert (images == 0.5).all()
+    frame = np.zeros((2, 8, 12), bool)
+    frame[0, 2:6, 3:6] = frame[1] = True
+    frame[0, 3:5, 4:5] = frame[1, 1:-1, 1:-1] = False
+    expected = np.where(frame[..., None], [1.0, 0.0, 0.0], 0.5)
+    np.testing.assert_array_equal(drawn, expected)
 
 
 def test_learning_curves_have_a_panel_a_phase(tmp_path):

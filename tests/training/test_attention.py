@@ -78,7 +78,8 @@ def test_losses_of_ag_cnn(labels, local, fusion):
         "local_logits": tf.constant([[LN3, -LN3]]),
         "logits": tf.constant([[-LN3, LN3]]),
     }
-    losses = {name: float(loss) for name, loss in method.losses(tf.constant(labels), outputs).items()}
+    found = method.losses(tf.constant(labels), outputs)
+    losses = {name: float(loss) for name, loss in found.items()}
     expected = {"global": LN2, "local": local, "fusion": fusion}
     whole = 0.8 * LN2 + 0.1 * local + 0.1 * fusion
     assert losses == pytest.approx({**expected, "loss": whole})

@@ -5,20 +5,31 @@ import pytest
 import tensorflow as tf
 
 from bginv.config import resolve
+from bginv.models.attention import build_attention_branch, features_of
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
-from bginv.recipes import PHASES
+from bginv.recipes import PHASES, AttentionSettings
 from bginv.training.adversarial import AdversarialTraining
+from bginv.training.attention import AttentionTraining
 from bginv.training.checkpoints import Checkpoints
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.masks import MaskTraining
 
 SHAPE = (16, 16, 1)
+SETTINGS = {**PHASES, "attention": AttentionSettings}
 
 
 def settings(phase: str, **given):
     given = {"dataset": "squares", "model": "", "unet_model": "", "batchsize": 8, **given}
-    return resolve(PHASES[phase], given, "tuned")
+    return resolve(SETTINGS[phase], given, "tuned")
+
+
+def attention(seed: int = 1, **given) -> AttentionTraining:
+    features = features_of(build_classifier(SHAPE, 2, 1))
+    branch = build_attention_branch(SHAPE, features.output_shape[1:], 2, 0.7, seed=seed)
+    # at the rate of 1e-3, rounding decides where the fifth step is
+    slow = settings("attention", fusion_learning_rate=1e-4, **given)
+    return AttentionTraining(features, branch, slow)
 
 
 METHODS = {
@@ -31,13 +42,14 @@ METHODS = {
     "adversarial": lambda seed=1, **given: AdversarialTraining(
         build_classifier(SHAPE, 2, seed), SHAPE, settings("adversarial", seed=seed, **given), 10
     ),
+    "attention": attention,
 }
 
 
 @pytest.mark.parametrize(
     ("phase", "tolerance"),
     # XLA turns the same random bits into other normal numbers, and phase 3 draws noise
-    [("classifier", 1e-3), ("masks", 1e-3), ("adversarial", 0.05)],
+    [("classifier", 1e-3), ("masks", 1e-3), ("adversarial", 0.05), ("attention", 1e-3)],
 )
 def test_a_step_compiles_with_xla_and_does_the_same(squares, phase, tolerance):
     batch = next(iter(squares.train.batches(8)))
