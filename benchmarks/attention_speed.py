@@ -1,7 +1,7 @@
 """Images per second of the attention baseline's training: batches, against one image at a time.
 
-One image at a time is how the paper's code trains, as crops differ in size: `predict` gives the heat
-map of an image, its box is found in Python, and `fit` gets the crop in its own size from a
+One image at a time is how the paper's code trains, as crops differ in size: `predict` gives the
+heat map of an image, its box is found in Python, and `fit` gets the crop in its own size from a
 generator. "one at a time, compiled" does the same with compiled functions instead of `predict` and
 `fit`. All train the same branch behind the same classifier, and take turns in one process.
 """

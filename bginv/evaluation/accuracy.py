@@ -10,6 +10,9 @@ import tensorflow as tf
 from bginv.data.sources import EVALUATION_BATCH, Dataset, Source
 from bginv.evaluation.auroc import mean_auroc
 
+NOT_IN_MEAN = ("clean", "background_only")
+"""Without objects, a classifier that looks at objects can only guess."""
+
 
 def count_correct(classifier: keras.Model, sources: Iterable[Source]) -> list[int]:
     """Number of records of each source whose largest logit is that of their label.
@@ -28,7 +31,6 @@ def count_correct(classifier: keras.Model, sources: Iterable[Source]) -> list[in
         sum(int(correct(batch)) for batch in source.batches(EVALUATION_BATCH)) for source in sources
     ]
 
-
 @dataclasses.dataclass(frozen=True)
 class Accuracies:
     """Accuracies in [0, 1]; of images with several classes, means of their AUROC.
@@ -43,8 +45,8 @@ class Accuracies:
 
     @property
     def mean_background(self) -> float | None:
-        """Mean over the tests other than "clean"; None where there is no other."""
-        backgrounds = [value for name, value in self.tests.items() if name != "clean"]
+        """Mean over tests of objects on other backgrounds; None where there is none."""
+        backgrounds = [value for name, value in self.tests.items() if name not in NOT_IN_MEAN]
         return statistics.fmean(backgrounds) if backgrounds else None
 
     def line(self) -> str:
