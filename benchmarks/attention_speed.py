@@ -60,7 +60,7 @@ def _batch_training(features: keras.Model, data, options):
     branch = build_attention_branch(
         data.image_shape, features.output_shape[1:], data.num_classes, TAU, "linear", 0
     )
-    method = AttentionTraining(features, branch, settings)
+    method = AttentionTraining(features, branch, settings, 1)
     batches = iter(data.train.batches(options.batchsize, shuffle=True))
 
     @tf.function
@@ -93,7 +93,7 @@ def _local_model(features: keras.Model, data) -> keras.Model:
 def _augmented_images(features: keras.Model, data):
     """An endless iterator of augmented records, one by one."""
     settings = resolve(AttentionSettings, {"dataset": "", "batchsize": 1}, "paper")
-    method = AttentionTraining(features, keras.Sequential([keras.Input((1,))]), settings)
+    method = AttentionTraining(features, keras.Sequential([keras.Input((1,))]), settings, 1)
     augment = tf.function(lambda batch: method.augment_batch(batch, tf.constant([0, 0])))
     return map(augment, data.train.batches(1, shuffle=True))
 

@@ -33,6 +33,7 @@ from bginv.report.tables import auroc_table
 from bginv.run_folder import RunFolder
 from bginv.training.attention import AgCnnTraining, AttentionTraining
 from bginv.training.classifier import ClassifierTraining
+from bginv.training.loop import total_steps
 from bginv.training.method import Method
 
 NUM_PICTURED = 12
@@ -88,10 +89,11 @@ def _build(
 ) -> tuple[keras.Model | None, list[Method], keras.Model]:
     """The global classifier (None where it is a part of the model), the stages, and the model."""
     shape, num_classes = dataset.image_shape, dataset.num_classes
+    steps = total_steps(settings, len(dataset.train))
     if settings.fusion == "paper":
         threshold = settings.tau if settings.threshold == "tau" else settings.threshold
         model = build_ag_cnn(shape, num_classes, threshold, settings.weights, settings.seed)
-        return None, [AgCnnTraining(model, settings)], model
+        return None, [AgCnnTraining(model, settings, steps)], model
     if settings.global_model:
         classifier, stages = load_classifier(settings.global_model, dataset), []
     else:
@@ -106,7 +108,7 @@ def _build(
         settings.head,
         settings.seed + 1,
     )
-    stages.append(AttentionTraining(features, branch, settings))
+    stages.append(AttentionTraining(features, branch, settings, steps))
     return classifier, stages, join(features, branch)
 
 

@@ -230,8 +230,11 @@ class AttentionSettings(NewClassifierSettings):
         None, help="classifier that is there already, instead of training one"
     )
     fusion_learning_rate: float = setting(1e-3, minimum=0, help="of Adam, for the fusion branch")
+    decay: str = setting(
+        "none", tuned="cosine", choices=("none", "cosine"), help="of that rate, to 0"
+    )
     steps: int | None = setting(
-        None, tuned=1500, minimum=1, instead_of="epochs", help="number of batches, of each stage"
+        None, tuned=2500, minimum=1, instead_of="epochs", help="number of batches, of each stage"
     )
 
 

@@ -35,7 +35,7 @@ def default_run_dir(dataset: str) -> str:
     """Where `bginv run` leaves everything unless told otherwise."""
     if dataset.startswith("folder:"):
         dataset = pathlib.Path(dataset.removeprefix("folder:")).expanduser().resolve().name
-    return f"runs/{dataset}"
+    return f"runs/{dataset.replace(':', '_').replace('/', '_')}"
 
 
 def state_folder(run_dir: str | None, output: str | None) -> pathlib.Path | None:

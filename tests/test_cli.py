@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import urllib.error
 
 import cv2
 import keras
@@ -30,7 +31,108 @@ WRONG = {
         ("train1", "digits", "--distribute", "multiworker"),
         "needs the environment variable TF_CONFIG",
     ),
-    "image size of its own": (("train1", "digits", "--image-size", "32"), "is for folder:PATH"),
+    "image size of its own": (
+        ("train1", "digits", "--image-size", "32"),
+        "and shapes alone; digits has a size of its own",
+    ),
+    "TFDS without a name": (("train1", "tfds:"), "needs the name of a TFDS builder"),
+    "missing files": (
+        (None, "datasets", "gtsrb", "--data-dir", "photographs"),
+        "gtsrb needs these in photographs: gtsrb/GTSRB/Training or",
+    ),
+    "missing files to train on": (
+        ("train1", "gtsrb", "--data-dir", "photographs"),
+        "get them from INI Bochum (benchmark.ini.rub.de) and unpack them there",
+    ),
+    "network of Keras": (
+        ("train1", "digits", "--architecture", "mobilenetv3small"),
+        "cannot be downloaded (<urlopen error no network today>): give --weights PATH",
+    ),
+    "architecture": (
+        ("train1", "digits", "--architecture", "vgg18"),
+        "--architecture must be auto, small or one of ConvNeXtBase",
+    ),
+    "no weights file": (
+        ("train1", "digits", "--architecture", "MobileNet", "--weights", "no.h5"),
+        "--weights no.h5: there is no such file",
+    ),
+    "weights of something else": (
+        ("train1", "digits", "--architecture", "MobileNet", "--weights", "photographs/b.png"),
+        "--weights photographs/b.png does not hold mobilenet",
+    ),
+    "weights of the small classifier": (
+        ("train1", "digits", "--weights", "no.h5"),
+        "is for a network of keras.applications",
+    ),
+    "weights without a network": (
+        ("train1", "digits", "--architecture", "mobilenet"),
+        "cannot be downloaded (<urlopen error no network today>): give --weights PATH",
+    ),
+    "images too small for the network": (
+        ("train1", "digits", "--architecture", "xception", "--weights", "none"),
+        "Xception: Input size must be at least 71x71",
+    ),
+    "h5 of a network of Keras": (
+        (
+            "train1",
+            "digits",
+            "--architecture",
+            "mobilenet",
+            "--weights",
+            "none",
+            "--output",
+            "a.h5",
+        ),
+        "a.h5: .h5 files hold the paper's architectures",
+    ),
+    "h5 of a classifier of any size": (
+        ("train3", "digits", "any.keras", "heuristic", "otsu", "black", "--output", "m3.h5"),
+        "save this classifier as .keras",
+    ),
+    "no masks": (
+        ("train3", "digits", "m1.keras", "given", "otsu", "adv"),
+        "the training images of digits have no masks of their own",
+    ),
+    "no masks for a run": (
+        (None, "run", "digits", "--masks", "given"),
+        "have no masks of their own: name a mask generator or heuristic",
+    ),
+    "threshold of the heat map": (
+        ("train-att", "digits", "--tau", "2"),
+        "--tau must be at most 1; received 2.0",
+    ),
+    "global classifier of AG-CNN": (
+        ("train-att", "digits", "--fusion", "paper", "--global-model", "m1.keras"),
+        "--global-model is for --fusion joint",
+    ),
+    "no global classifier": (
+        ("train-att", "digits", "--global-model", "no.keras"),
+        "no model file no.keras",
+    ),
+    "global classifier without maps": (
+        ("train-att", "digits", "--global-model", "dense.keras"),
+        "has no layer that flattens or averages feature maps",
+    ),
+    "global classifier with maps inside a model": (
+        ("train-att", "digits", "--global-model", "nested.keras"),
+        "has no layer that flattens or averages feature maps",
+    ),
+    "global classifier and architecture": (
+        ("train-att", "digits", "--global-model", "m1.keras", "--architecture", "vgg19"),
+        "--architecture",
+    ),
+    "h5 of an attention model": (
+        ("train-att", "digits", "--output", "a.h5"),
+        "a.h5: .h5 files hold the paper's architectures",
+    ),
+    "masks into a file": (
+        ("evaluate-seg", "digits", "u1.keras", "--output", "m1.keras"),
+        "m1.keras is a file",
+    ),
+    "contact sheets into a file": (
+        (None, "datasets", "digits", "--output", "m1.keras"),
+        "m1.keras is a file",
+    ),
     "no folder": (("train1", "folder:nowhere"), "nowhere does not exist"),
     "no train folder": (("train1", "folder:photographs"), "photographs holds no folder train"),
     "folder without its prefix": (("train1", "photographs"), "did you mean 'folder:photographs'?"),
@@ -127,6 +229,28 @@ def wrong_models() -> dict[str, keras.Model]:
         "m64.keras": build_classifier((64, 64, 1), 10),
         "u1.keras": build_mask_unet((32, 32, 1)),
         "own.keras": keras.Model(image, logits),
+        "any.keras": keras.Sequential(
+            [
+                keras.Input((None, None, 1)),
+                keras.layers.GlobalAveragePooling2D(),
+                keras.layers.Dense(10),
+            ]
+        ),
+        "nested.keras": keras.Sequential(
+            [
+                keras.Input((32, 32, 1)),
+                keras.Sequential([keras.Input((32, 32, 1)), keras.layers.Flatten()]),
+                keras.layers.Dense(10),
+            ]
+        ),
+        "dense.keras": keras.Sequential(
+            [
+                keras.Input((32, 32, 1)),
+                keras.layers.Reshape((32, 32)),
+                keras.layers.Flatten(),
+                keras.layers.Dense(10),
+            ]
+        ),
         "two.keras": keras.Model(image, [logits, pooled]),
         "inputs.keras": keras.Model([image, other], keras.layers.Flatten()(both)),
         "half.keras": keras.Model(image, keras.layers.MaxPooling2D()(image)),
@@ -134,7 +258,11 @@ def wrong_models() -> dict[str, keras.Model]:
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_arguments(command, tmp_path, wrong_models, name):
+def test_wrong_arguments(command, tmp_path, wrong_models, monkeypatch, name):
+    def fail(*arguments, **keywords):
+        raise urllib.error.URLError("no network today")
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", fail)
     for file, model in wrong_models.items():
         save_model(model, tmp_path / file)
     (tmp_path / "photographs").mkdir()
@@ -171,6 +299,7 @@ USAGES = {
     "train1": "train1.py [options] dataset",
     "train2": "train2.py [options] dataset model binarize",
     "train3": "train3.py [options] dataset model unet_model binarize back",
+    "train_att": "train_att.py [options] dataset",
     "evaluate": "evaluate.py [options] dataset model",
     "evaluate_seg": "evaluate_seg.py [options] dataset model",
     "bginv": "bginv [-h]",

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from bginv.data.catalog import load_data
 from bginv.interop.model_files import save_model
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
@@ -158,3 +159,210 @@ def test_the_same_command_gives_the_same_weights(command, models):
         assert code == 0
     first, second = (keras.models.load_model(name).get_weights() for name in ("a.keras", "b.keras"))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.fixture
+def few_shapes(monkeypatch) -> tuple[str, ...]:
+    """The data set of shapes, with 24 images to train on and 12 in each test."""
+    monkeypatch.setattr("bginv.data.shapes.NUM_TRAIN", 24)
+    monkeypatch.setattr("bginv.data.shapes.NUM_TEST", 12)
+    return "shapes", "--image-size", "32"
+
+
+def test_the_attention_baseline(command, caplog):
+    flags = (*SMALL, "--output", "m.keras", "--run-dir", "run")
+    code, out, err = command("train-att", "digits", *flags)
+    assert code == 0, err
+    name = "train_att.py-digits---limit-20---epochs-1---output-m.keras---run-dir-run"
+    assert re.fullmatch(f"{name},{NUMBER},{NUMBER}", last_line(out))
+    assert "Accuracy of the global branch - train: " in caplog.text
+    assert "Crops - clean: mean height " in caplog.text
+    assert {path.name for path in pathlib.Path("run").rglob("*.*")} == {
+        "config.json", "metrics.jsonl", "attention.png", "learning_curves.png"
+    }  # fmt: skip
+    assert cv2.imread("run/pictures/attention.png").std() > 5
+    loaded = keras.models.load_model("m.keras", safe_mode=True)
+    assert (loaded.input_shape, loaded.output_shape) == ((None, *SHAPE), (None, 10))
+    _, evaluated, _ = command("evaluate", "digits", "m.keras", "--limit", "20")
+    assert last_line(out) == f"{name},{evaluated.strip()}"
+
+
+def test_the_attention_baseline_behind_a_classifier(command, models, caplog):
+    code, _, err = command(
+        "train-att", "digits", *SMALL, "--global-model", models[0], "--output", "m.keras"
+    )
+    assert code == 0, err
+    assert "classifier" not in {record.getMessage().split()[0] for record in caplog.records}
+    given, loaded = (keras.models.load_model(name) for name in (models[0], "m.keras"))
+    kept = loaded.get_layer("features").get_weights()
+    assert len(kept) > 0
+    assert all(np.array_equal(a, b) for a, b in zip(kept, given.get_weights(), strict=False))
+
+
+def test_the_attention_baseline_goes_on_where_it_stopped(command, monkeypatch, caplog):
+    flags = ("digits", *SMALL, "--output", "m.keras")
+    with monkeypatch.context() as broken:
+        from bginv import baselines
+
+        def first_stage_alone(stage, *arguments):
+            if stage.name == "attention":
+                raise OSError("no attention today")
+            train_phase(stage, *arguments)
+
+        train_phase = baselines.train_phase
+        broken.setattr(baselines, "train_phase", first_stage_alone)
+        code, _, err = command("train-att", *flags)
+        assert code == 1 and "no attention today" in err
+    assert pathlib.Path("m.keras.unfinished").is_dir() and not pathlib.Path("m.keras").exists()
+    caplog.clear()
+    code, _, err = command("train-att", *flags)
+    assert code == 0, err
+    assert "classifier: all 3 steps are done" in caplog.text
+    assert "attention: all" not in caplog.text
+    assert {path.name for path in pathlib.Path().iterdir()} == {"m.keras"}
+    code, _, err = command("train-att", *flags)
+    assert code == 2 and "m.keras exists already" in err
+
+
+def test_a_finished_attention_baseline_is_not_trained_again(command, caplog):
+    flags = ("digits", *SMALL, "--run-dir", "run")
+    first = command("train-att", *flags)
+    assert first[0] == 0, first[2]
+    caplog.clear()
+    assert command("train-att", *flags)[:2] == first[:2]
+    assert "classifier: all 3 steps are done" in caplog.text
+    assert "attention: all 3 steps are done" in caplog.text
+
+
+def test_ag_cnn(command, few_shapes, caplog, monkeypatch):
+    # DenseNet-121, of 120 layers, would take minutes
+    monkeypatch.setattr("bginv.models.attention.AG_CNN_BACKBONE", "MobileNet")
+    code, out, err = command(
+        "train-att", *few_shapes, "--fusion", "paper", "--weights", "none", "--limit", "12",
+        "--steps", "1", "--batchsize", "4", "--output", "m.keras",
+    )  # fmt: skip
+    assert code == 0, err
+    assert re.fullmatch(f"train_att.py-shapes-.*(,{NUMBER}){{6}}", last_line(out))
+    assert "global branch" not in caplog.text, "it is a part of the model"
+    for test in ("clean", "mixed_same", "mixed_random", "foreground_only", "background_only"):
+        assert f"| AUROC on {test}, in % | disk | triangle |" in re.sub(" +", " ", caplog.text)
+    assert keras.models.load_model("m.keras").output_shape == (None, 6)
+
+
+def test_masks_and_how_they_agree_with_true_ones(command, few_shapes, tmp_path):
+    save_model(build_mask_unet((32, 32, 3), 1), tmp_path / "u.keras")
+    code, out, err = command("evaluate-seg", *few_shapes, "u.keras", "--output", "seg")
+    assert code == 0, err
+    assert len(list(pathlib.Path("seg").glob("seg-*.png"))) == 24
+    tables = out.strip().split("\n\n")
+    titles = [table.split("|")[1].strip() for table in tables]
+    tests = ("clean", "mixed_same", "mixed_random", "foreground_only")
+    assert titles == ["masks of train, mean of 24 images, in %"] + [
+        f"masks of {name}, mean of 12 images, in %" for name in tests
+    ]
+    rows = [line.split("|")[1].strip() for line in tables[0].splitlines()]
+    assert rows[2:] == ["otsu", "0.5", "quantile", "none", "all foreground", "best centred box"]
+
+
+def test_without_true_masks_there_is_no_table(command, models):
+    assert command("evaluate-seg", "digits", models[1], "--limit", "2")[:2] == (0, "")
+
+
+def test_the_list_of_data_sets(command, tmp_path):
+    code, out, _ = command(None, "datasets")
+    rows = {line.split("|")[1].strip(): line for line in out.splitlines()}
+    assert code == 0
+    assert rows["digits"].endswith("| yes     |")
+    assert {"mnist_backgrounds", "svhn_synthdigits", "prates", "folder:PATH"} <= rows.keys()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_data_set_holds(command, few_shapes):
+    code, out, err = command(None, "datasets", *few_shapes, "--output", "sheets")
+    assert code == 0, err
+    tests = ["clean", "mixed_same", "mixed_random", "foreground_only", "background_only"]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines()]
+    assert [row[0] for row in cells] == ["split", "-" * 15, "train", *tests]
+    assert cells[2][1:3] == ["24", "32x32x3"] and cells[2][4:] == ["yes", *["4"] * 6]
+    sheets = {path.name for path in pathlib.Path("sheets").iterdir()}
+    assert sheets == {f"shapes-{name}.png" for name in ("train", *tests)}
+    with_masks, without = (
+        cv2.imread(f"sheets/shapes-{name}.png") for name in ("clean", "background_only")
+    )
+    assert with_masks.shape[0] > 1.5 * without.shape[0]
+    code, _, err = command(None, "datasets", *few_shapes, "--output", "sheets")
+    assert code == 2 and "shapes-train.png exists already" in err
+
+
+def train_with_given_masks(command, tmp_path, few_shapes, *flags: str) -> None:
+    save_model(build_classifier((32, 32, 3), 6, 1), tmp_path / "m1.keras")
+    code, out, err = command(
+        "train3", *few_shapes, "m1.keras", "given", "otsu", "black", "--steps", "1", *flags
+    )
+    assert code == 0, err
+    assert re.fullmatch(f"train3.py-shapes-.*(,{NUMBER}){{6}}", last_line(out))
+
+
+def test_phase_3_with_the_masks_of_the_data_set(command, few_shapes, tmp_path, monkeypatch):
+    seen = []
+
+    def look(method, unet, source, *arguments):
+        seen.append((unet, source))
+
+    monkeypatch.setattr("bginv.commands.run_adversarial_phase", look)
+    train_with_given_masks(command, tmp_path, few_shapes)
+    ((unet, source),) = seen
+    assert unet is None
+    own = load_data("shapes", image_size=32).train
+    np.testing.assert_array_equal(source.masks, own.masks)
+
+
+def test_pictures_with_the_masks_of_the_data_set(command, few_shapes, tmp_path):
+    train_with_given_masks(command, tmp_path, few_shapes, "--imsave")
+    mask, composite = (
+        255 - cv2.imread(f"{kind}-dataset-shapes-tiles-2-epoch-1-i-0.png") for kind in ("m1", "z")
+    )
+    inside = mask > 127
+    assert 0.02 < inside.mean() < 0.5
+    np.testing.assert_array_equal(composite[~inside], 0)
+
+
+def test_phase_3_on_a_classifier_of_any_image_size(command, tmp_path):
+    image = keras.Input((None, None, 1))
+    maps = keras.layers.Conv2D(8, 3, activation="relu")(image)
+    pooled = keras.layers.GlobalAveragePooling2D()(maps)
+    save_model(keras.Model(image, keras.layers.Dense(10)(pooled)), tmp_path / "any.keras")
+    code, out, err = command(
+        "train3", "digits", "any.keras", "heuristic", "otsu", "black", "--steps", "1"
+    )
+    assert code == 0, err
+    assert re.fullmatch(f"train3.py-digits-.*,{NUMBER},{NUMBER}", last_line(out))
+
+
+def test_a_run_with_the_masks_of_the_data_set(command, few_shapes):
+    code, out, err = command(
+        None, "run", *few_shapes, "--masks", "given", "--steps", "1", "--batchsize", "8"
+    )
+    assert code == 0, err
+    assert out.splitlines()[-1].startswith("| Proposal")
+    assert not pathlib.Path("runs/shapes/mask_unet.keras").exists()
+    assert not pathlib.Path("runs/shapes/pictures/masks.png").exists()
+
+
+def test_the_phases_on_a_network_of_keras(command, few_shapes):
+    flags = (*few_shapes, "--steps", "1", "--limit", "8")
+    network = ("--architecture", "mobilenet", "--weights", "none")
+    code, _, err = command("train1", *flags, *network, "--output", "m.h5")
+    assert code == 2 and "m.h5: .h5 files hold the paper's architectures" in err
+    code, out, err = command("train1", *flags, *network, "--output", "m.keras")
+    assert code == 0, err
+    assert re.fullmatch(f"train1.py-shapes-.*(,{NUMBER}){{6}}", last_line(out))
+    phase_3 = ("train3", *flags, "m.keras", "given", "otsu", "adv")
+    code, _, err = command(*phase_3, "--output", "m3.h5")
+    assert code == 2 and "m3.h5: .h5 files hold the paper's architectures" in err
+    code, out, err = command(*phase_3, "--output", "m3.keras")
+    assert code == 0, err
+    assert re.fullmatch(f"train3.py-shapes-.*(,{NUMBER}){{6}}", last_line(out))
+    trained, robust = (keras.models.load_model(name) for name in ("m.keras", "m3.keras"))
+    assert robust.name == trained.name == "mobilenet_classifier"
+    assert not np.array_equal(robust.get_weights()[0], trained.get_weights()[0])

@@ -114,7 +114,8 @@ class WithBackgrounds(Source):
     """
 
     def __init__(self, source: Source, photographs: Photographs):
-        self.source, self.photographs, self.labels = source, photographs, source.labels
+        self.source, self.photographs = source, photographs
+        self.labels, self.image_shape = source.labels, source.image_shape
 
     def __len__(self) -> int:
         return len(self.source)

@@ -15,10 +15,6 @@ SIDE = 96
 NUM_TRAIN, NUM_TEST = 2400, 600
 OWN_TEXTURE_SHARE = 0.8
 """Of the training images; the others have the texture of any class."""
-HUE_RANGE = 40
-"""Degrees around the hue of a class; neighbours overlap."""
-DULLNESS = 0.5
-"""Share of grey in the textures."""
 SMALLEST, LARGEST = 0.22, 0.34
 """Half the side of a shape, as a share of the image's side."""
 
@@ -122,8 +118,7 @@ def _draw_objects(
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         corners = (outlines[label] @ turn * radius + centre) * side
         cv2.fillPoly(mask, [np.round(corners - 0.5).astype(np.int32)], 255)
-        hue = (label * 360 / len(CLASSES) + rng.uniform(-HUE_RANGE, HUE_RANGE)) % 360
-        shown = np.float32([[[hue, rng.uniform(0.7, 1), rng.uniform(0.75, 1)]]])
+        shown = np.float32([[[rng.uniform(0, 360), rng.uniform(0.6, 1), rng.uniform(0.8, 1)]]])
         colour = cv2.cvtColor(shown, cv2.COLOR_HSV2RGB)[0, 0]
         light = rng.uniform(-0.4, 0.4, 2)
         shade = 1 + light[0] * rows + light[1] * columns
@@ -137,7 +132,6 @@ def _draw_textures(labels: np.ndarray, side: int, rng: np.random.Generator) -> n
     drawn = np.empty((len(labels), side, side, 3), np.uint8)
     for pixels, label in zip(drawn, labels, strict=True):
         dark, bright = np.array(kinds[label].colours, np.float32)
-        dark, bright = (c + (c.mean() - c) * DULLNESS for c in (dark, bright))
         across, down = (max(share * side, 0.5) for share in kinds[label].grain)
         noise = rng.standard_normal((side, side), np.float32)
         smooth = cv2.GaussianBlur(noise, (0, 0), across, sigmaY=down)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-EVALUATION_BATCH = 256
+LARGEST_PASS_BATCH, PASS_PIXELS = 256, 2**20
 TEST_SHARE = 0.25
 """Of a data set without a split, as in Cruz et al. 2020, whose code draws it anew at each run."""
 
@@ -18,9 +18,17 @@ class Source(abc.ABC):
 
     Attributes:
         labels: int32 [N], class numbers; or [N, K], 1 for each class that an image shows.
+        image_shape: (H, W, C).
     """
 
     labels: np.ndarray
+    image_shape: tuple[int, int, int]
+
+    @property
+    def pass_batch(self) -> int:
+        """Records a batch where nothing is trained: fewer of large images, to keep memory flat."""
+        height, width, _ = self.image_shape
+        return max(1, min(LARGEST_PASS_BATCH, PASS_PIXELS // (height * width)))
 
     def rows_of_class(self, label: int) -> np.ndarray:
         """Records that show a class, int [M]."""
@@ -150,7 +158,7 @@ class ArraySource(Source):
             raise ValueError(
                 f"images, labels and masks need one length above 0; received {sorted(lengths)}"
             )
-        self.images = images
+        self.images, self.image_shape = images, images.shape[1:]
         self.labels = np.asarray(labels, np.int32)
         self.masks = masks
         # Tensors made here are captured by the graphs that gather; an array would be copied
@@ -203,7 +211,7 @@ class ArraySource(Source):
 def pixel_range(source: Source) -> tuple[float, float]:
     """The darkest and the brightest value of all images."""
     low, high = 1.0, 0.0
-    for batch in source.without_masks().batches(EVALUATION_BATCH):
+    for batch in source.without_masks().batches(source.pass_batch):
         low = min(low, float(tf.reduce_min(batch["image"])))
         high = max(high, float(tf.reduce_max(batch["image"])))
     return low, high

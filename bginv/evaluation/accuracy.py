@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import keras
 import tensorflow as tf
 
-from bginv.data.sources import EVALUATION_BATCH, Dataset, Source
+from bginv.data.sources import Dataset, Source
 from bginv.evaluation.auroc import mean_auroc
 
 NOT_IN_MEAN = ("clean", "background_only")
@@ -28,8 +28,10 @@ def count_correct(classifier: keras.Model, sources: Iterable[Source]) -> list[in
         return tf.reduce_sum(tf.cast(predictions == batch["label"], tf.int64))
 
     return [
-        sum(int(correct(batch)) for batch in source.batches(EVALUATION_BATCH)) for source in sources
+        sum(int(correct(batch)) for batch in source.batches(source.pass_batch))
+        for source in sources
     ]
+
 
 @dataclasses.dataclass(frozen=True)
 class Accuracies:

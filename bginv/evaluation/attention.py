@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
-from bginv.data.sources import EVALUATION_BATCH, Source
+from bginv.data.sources import Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ def crop_statistics(model: keras.Model, sources: Iterable[Source]) -> list[CropS
 
     statistics = []
     for source in sources:
-        batches = source.without_masks().batches(EVALUATION_BATCH)
+        batches = source.without_masks().batches(source.pass_batch)
         height, width, degenerate = sum(sums(batch["image"]).numpy() for batch in batches)
         count = len(source)
         statistics.append(CropStatistics(height / count, width / count, round(degenerate)))

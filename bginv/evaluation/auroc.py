@@ -9,7 +9,7 @@ import numpy as np
 import sklearn.metrics
 import tensorflow as tf
 
-from bginv.data.sources import EVALUATION_BATCH, Source
+from bginv.data.sources import Source
 
 
 def auroc_per_class(targets: np.ndarray, scores: np.ndarray) -> list[float | None]:
@@ -59,7 +59,7 @@ def evaluate_auroc(
 
     found = []
     for source in sources:
-        batches = source.without_masks().batches(EVALUATION_BATCH)
+        batches = source.without_masks().batches(source.pass_batch)
         predicted = [predict(batch["image"]) for batch in batches]
         scores = {name: np.concatenate([part[name] for part in predicted]) for name in outputs}
         num_classes = scores[outputs[0]].shape[1]

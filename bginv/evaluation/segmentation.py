@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bginv.data.sources import EVALUATION_BATCH, Source
+from bginv.data.sources import Source
 from bginv.ops.binarize import BINARIZATIONS, binarize
 
 BOX_SIDES = np.arange(0.05, 1.001, 0.05)
@@ -40,7 +40,7 @@ def predict_masks(unet: keras.Model, source: Source) -> Iterator[np.ndarray]:
     Yields:
         float32 [H, W, 1] in [0, 1].
     """
-    for batch in source.batches(EVALUATION_BATCH):
+    for batch in source.batches(source.pass_batch):
         yield from unet.predict_on_batch(batch["image"])
 
 
@@ -99,7 +99,7 @@ def evaluate_masks(unet: keras.Model | None, source: Source, area: float) -> dic
     boxes = _centred_boxes(source)
     counts = {name: [] for name in predictions}
     counts_of_boxes = []
-    for batch in source.batches(EVALUATION_BATCH):
+    for batch in source.batches(source.pass_batch):
         true = tf.round(batch["mask"])
         soft = unet(batch["image"], training=False) if unet else None
         for name, predict in predictions.items():

@@ -10,7 +10,7 @@ from bginv.ops.compositing import composite
 from bginv.ops.losses import brightness_penalty, cross_entropy, reverse_gradient
 from bginv.ops.replicas import own_rows
 from bginv.recipes import AdversarialSettings
-from bginv.training.classifier import learning_rate_of
+from bginv.training.classifier import decaying, learning_rate_of
 from bginv.training.method import Method
 
 
@@ -233,8 +233,7 @@ class AdversarialTraining(Method):
 def _classifier_optimizer(
     settings: AdversarialSettings, rate: float, steps: int
 ) -> keras.Optimizer:
-    if settings.decay == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    rate = decaying(rate, settings.decay, steps)
     if not settings.average:
         return keras.optimizers.Adam(rate)
     return keras.optimizers.Adam(rate, use_ema=True, ema_momentum=settings.average)

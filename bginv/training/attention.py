@@ -6,7 +6,7 @@ import tensorflow as tf
 from bginv.ops.augment import Augmentation
 from bginv.ops.losses import binary_cross_entropy, cross_entropy
 from bginv.recipes import AttentionSettings
-from bginv.training.classifier import learning_rate_of
+from bginv.training.classifier import decaying, learning_rate_of
 from bginv.training.method import Method
 
 LOSS_WEIGHTS = {"global": 0.8, "local": 0.1, "fusion": 0.1}
@@ -19,15 +19,19 @@ class AttentionTraining(Method):
     Args:
         features: images to the global classifier's maps, see `features_of`; it stays as it is.
         branch: see `build_attention_branch`; it is trained in place.
-        settings: learning rate of the fusion, augmentation.
+        settings: learning rate of the fusion and its decay, augmentation.
+        steps: length of the training, for the decay.
     """
 
     name = "attention"
 
-    def __init__(self, features: keras.Model, branch: keras.Model, settings: AttentionSettings):
+    def __init__(
+        self, features: keras.Model, branch: keras.Model, settings: AttentionSettings, steps: int
+    ):
         super().__init__(settings)
         self.features, self.branch = features, branch
-        self.optimizer = keras.optimizers.Adam(settings.fusion_learning_rate)
+        rate = decaying(settings.fusion_learning_rate, settings.decay, steps)
+        self.optimizer = keras.optimizers.Adam(rate)
         self.optimizer.build(branch.trainable_variables)
         self.augmentation = Augmentation(flip=settings.flip)
 
@@ -56,18 +60,20 @@ class AgCnnTraining(Method):
 
     Args:
         model: see `build_ag_cnn`; it is trained in place.
-        settings: learning rates, augmentation.
+        settings: learning rates and the decay of the fusion's, augmentation.
+        steps: length of the training, for the decay.
     """
 
     name = "attention"
 
-    def __init__(self, model: keras.Model, settings: AttentionSettings):
+    def __init__(self, model: keras.Model, settings: AttentionSettings, steps: int):
         super().__init__(settings)
         self.model = model
-        rates = dict.fromkeys(("global", "local"), learning_rate_of(settings, model))
+        rate = learning_rate_of(settings, model)
+        fusion_rate = decaying(settings.fusion_learning_rate, settings.decay, steps)
         self.optimizers = {
-            name: keras.optimizers.Adam(rate)
-            for name, rate in {**rates, "fusion": settings.fusion_learning_rate}.items()
+            name: keras.optimizers.Adam(own)
+            for name, own in {"global": rate, "local": rate, "fusion": fusion_rate}.items()
         }
         self.players = [
             (optimizer, model.get_layer(f"{name}_branch"))

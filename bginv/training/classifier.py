@@ -52,3 +52,10 @@ def learning_rate_of(settings: ClassifierTrainingSettings, classifier: keras.Mod
         return settings.learning_rate
     large = classifier.input_shape[1] >= VGG19_SIDE or holds_backbone(classifier)
     return 1e-5 if large else 1e-3
+
+
+def decaying(
+    rate: float, decay: str, steps: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """The rate, or its cosine decay to 0 (Loshchilov & Hutter 2017) for `decay` = "cosine"."""
+    return keras.optimizers.schedules.CosineDecay(rate, steps) if decay == "cosine" else rate

@@ -20,8 +20,6 @@ from bginv.ops.losses import area_loss, cross_entropy, total_variation
 from bginv.recipes import MaskSettings
 from bginv.training.method import Method
 
-MASK_BATCH, FILE_MASK_BATCH = 256, 32
-
 
 class MaskTraining(Method):
     """Masks that keep the class and little else (Cruz et al. 2020, section III).
@@ -104,7 +102,7 @@ def with_generated_masks(
 
     if isinstance(source, FileSource):
         return source.with_masks(_write_masks(source, masks_of, folder))
-    batches = source.batches(MASK_BATCH)
+    batches = source.batches(source.pass_batch)
     return source.with_masks(np.concatenate([masks_of(batch["image"]) for batch in batches]))
 
 
@@ -119,10 +117,11 @@ def _write_masks(
     missing = next((i for i, file in enumerate(files) if not _is_whole(file)), None)
     if missing is None:
         return list(map(str, files))
-    start = missing // FILE_MASK_BATCH
-    for number, batch in enumerate(source.batches(FILE_MASK_BATCH, start=start), start):
+    size = source.pass_batch
+    start = missing // size
+    for number, batch in enumerate(source.batches(size, start=start), start):
         masks = masks_of(batch["image"]).numpy()
-        for file, mask in zip(files[number * FILE_MASK_BATCH :], masks, strict=False):
+        for file, mask in zip(files[number * size :], masks, strict=False):
             _, encoded = cv2.imencode(".png", mask)
             write_file(file, encoded.tofile, durable=False)
     return list(map(str, files))

@@ -26,7 +26,7 @@ def behind(classifier: keras.Model, **given) -> AttentionTraining:
     features = features_of(classifier)
     shapes = classifier.input_shape[1:], features.output_shape[1:]
     branch = build_attention_branch(*shapes, 2, tau=0.7, seed=1)
-    return AttentionTraining(features, branch, settings(**given))
+    return AttentionTraining(features, branch, settings(**given), 10)
 
 
 def test_only_the_branch_moves_and_the_loss_falls(squares):
@@ -48,6 +48,16 @@ def test_statistics_of_the_global_network_stay():
     assert any("moving_mean" in weight.path for weight in classifier.weights)
     assert not any(moved(before, classifier.get_weights()))
     assert all(moved(branch, method.branch.get_weights()))
+
+
+def test_the_rate_of_the_branch_decays_if_asked_for():
+    for decay, expected in (("none", [1e-3, 1e-3, 1e-3]), ("cosine", [1e-3, 5e-4, 0.0])):
+        optimizer = behind(build_classifier((16, 16, 1), 2, 2), decay=decay).optimizer
+        rates = []
+        for step in (0, 5, 10):
+            optimizer.iterations.assign(step)
+            rates.append(float(optimizer.learning_rate))
+        assert rates == pytest.approx(expected)
 
 
 def test_heat_maps_that_show_nothing_are_counted():
@@ -88,7 +98,7 @@ def test_losses_of_ag_cnn(labels, local, fusion):
 def test_a_step_of_ag_cnn_moves_all_branches():
     """Slow: it makes two DenseNets."""
     model = build_ag_cnn((32, 32, 3), 2, weights="none", seed=1)
-    method = AgCnnTraining(model, settings())
+    method = AgCnnTraining(model, settings(), 10)
     branches = [model.get_layer(f"{name}_branch") for name in ("global", "local", "fusion")]
     rates = [float(optimizer.learning_rate) for optimizer in method.optimizers.values()]
     assert rates == pytest.approx([1e-5, 1e-5, 1e-3])

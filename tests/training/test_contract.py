@@ -29,7 +29,7 @@ def attention(seed: int = 1, **given) -> AttentionTraining:
     branch = build_attention_branch(SHAPE, features.output_shape[1:], 2, 0.7, seed=seed)
     # at the rate of 1e-3, rounding decides where the fifth step is
     slow = settings("attention", fusion_learning_rate=1e-4, **given)
-    return AttentionTraining(features, branch, slow)
+    return AttentionTraining(features, branch, slow, 10)
 
 
 METHODS = {
