@@ -190,8 +190,7 @@ def load_data(
             publishers' files. None means TFDS's default and `~/.keras/datasets`. A folder does
             without.
         limit: use the first `limit` training images only; tests stay whole.
-        image_size: side of the images of a folder, of TFDS or of shapes; None means 64, and 96
-            for shapes.
+        image_size: side of the images of a folder, of TFDS or of shapes; None means 64.
         skip_bad_files: leave files out that cannot be read, with a warning.
 
     Raises:

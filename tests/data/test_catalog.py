@@ -124,10 +124,9 @@ def test_robustness_is_shown_on_injected_backgrounds():
     [
         (32, "digits mnist fashionmnist svhn synthdigits svhn_synthdigits synthdigits_svhn"),
         (32, "mnist_backgrounds mnist_noises fashionmnist_backgrounds fashionmnist_noises"),
-        (64, "cifar10 stl10 gtsrb synsigns dogsvscatsredux"),
+        (64, "cifar10 stl10 gtsrb synsigns dogsvscatsredux shapes"),
         (64, "cifar10_stl10 stl10_cifar10 gtsrb_synsigns"),
         (224, "prates"),
-        (96, "shapes"),
     ],
 )
 def test_every_set_of_the_paper_has_its_size(side, names):
