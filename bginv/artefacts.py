@@ -39,6 +39,17 @@ def check_writable(path: pathlib.Path) -> None:
         raise ValueError(f"cannot write {path}: no permission to write in {existing}")
 
 
+def check_writable_folder(path: pathlib.Path) -> None:
+    """Raise if there can be no folder of this path with files of ours in it.
+
+    Raises:
+        ValueError: a file is there, or see `check_writable`.
+    """
+    if path.is_file():
+        raise ValueError(f"{path} is a file, and a folder is needed there")
+    check_writable(path)
+
+
 def write_file(path: pathlib.Path, write: Callable[[str], object], durable: bool = True) -> None:
     """Write a file beside its place, then rename it.
 

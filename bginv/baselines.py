@@ -82,6 +82,15 @@ def _check_fusion(settings: AttentionSettings) -> None:
         raise ValueError(
             "--global-model is for --fusion joint; --fusion paper trains its branches together"
         )
+    if settings.fusion == "joint" and settings.threshold == "tau":
+        raise ValueError("--threshold is for --fusion paper; --fusion joint always takes --tau")
+    if settings.architecture != "auto" and (settings.global_model or settings.fusion == "paper"):
+        other = "--global-model" if settings.global_model else "--fusion paper"
+        raise ValueError(
+            f"--architecture is for a global classifier that is to be trained, not for {other}"
+        )
+    if settings.weights != "imagenet" and settings.global_model:
+        raise ValueError("--weights is for networks that are to be trained, not --global-model")
 
 
 def _build(
@@ -99,10 +108,13 @@ def _build(
     else:
         classifier = make_classifier(settings, dataset)
         stages = [ClassifierTraining(classifier, settings)]
-    features = features_of(classifier)
+    try:
+        features = features_of(classifier)
+    except ValueError as error:
+        raise ValueError(f"{settings.global_model or 'the global classifier'}: {error}") from error
     branch = build_attention_branch(
         shape,
-        features.output_shape[1:],
+        features.compute_output_shape((None, *shape))[1:],
         num_classes,
         settings.tau,
         settings.head,
@@ -123,7 +135,7 @@ def _report_crops(model: keras.Model, dataset: Dataset, folder: RunFolder) -> No
             *(name, crops.height, crops.width, crops.degenerate, len(split)),
         )
     if folder.pictures:
-        test = list(dataset.tests)[-1]
+        test = next(iter(dataset.tests))
         images = take_in_memory(dataset.tests[test], np.arange(NUM_PICTURED)).images / np.float32(
             255
         )

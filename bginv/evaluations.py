@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.artefacts import check_writable, refuse_existing
+from bginv.artefacts import check_writable_folder, refuse_existing
 from bginv.commands import load
 from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, TFDS
 from bginv.data.sources import Dataset
@@ -40,12 +40,14 @@ def prepare_evaluate_seg(
     """
     del strategy
     folder = pathlib.Path(settings.output)
-    check_writable(folder)
+    check_writable_folder(folder)
     refuse_existing(sorted(folder.glob("seg-*.png"))[:1], settings.overwrite)
     dataset = load(settings)
     unet = load_mask_unet(settings.model, dataset)
 
     def job() -> None:
+        for old in folder.glob("seg-*.png"):
+            old.unlink()
         for i, mask in enumerate(predict_masks(unet, dataset.train.without_masks())):
             write_image(folder / f"seg-{i}.png", (mask >= 0.5).astype(np.float32))
         logging.info("wrote %d masks to %s", len(dataset.train), folder)
@@ -62,10 +64,12 @@ def prepare_datasets(
 ) -> Callable[[], None]:
     """Every data set and whether its data is there; or what one of them holds, with pictures."""
     del strategy
+    if settings.data_dir is not None and not pathlib.Path(settings.data_dir).expanduser().is_dir():
+        raise ValueError(f"--data-dir {settings.data_dir} is not a folder")
     if settings.dataset is None:
         return lambda: print(_list_catalog(settings.data_dir), end="")
     folder = pathlib.Path(settings.output)
-    check_writable(folder)
+    check_writable_folder(folder)
     dataset = load(settings, several_labels=True)
     name = dataset.name.split(":")[-1].strip("/").replace("/", "_")
     splits = {"train": dataset.train, **dataset.tests}

@@ -84,8 +84,11 @@ def run_adversarial_phase(
         given_masks: the pictures show the masks that the tests have.
     """
     evaluate = evaluation_of_epochs(method.classifier, dataset, settings)
-    last_test = list(dataset.tests.values())[-1]
-    shown_test = last_test if given_masks else last_test.without_masks()
+    tests = list(dataset.tests.values())
+    if given_masks:
+        shown_test = next((test for test in reversed(tests) if test.has_masks), dataset.train)
+    else:
+        shown_test = tests[-1].without_masks()
     tested = take_in_memory(shown_test, np.arange(NUM_SAVED_IMAGES))
 
     def after_epoch(epoch: int) -> None:

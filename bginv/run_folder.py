@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from bginv.artefacts import check_writable, locked, refuse_existing, write_text
+from bginv.artefacts import check_writable_folder, locked, refuse_existing, write_text
 from bginv.saved_settings import differences, read_settings, to_json
 
 _ARTEFACTS = (
@@ -94,8 +94,7 @@ class RunFolder:
         self._inputs: Mapping[str, int] = {}
         if self._state is None:
             return
-        if self._state.is_file():
-            raise ValueError(f"{self._state} is a file, and a folder is needed there")
+        check_writable_folder(self._state)
         self._config_was_there = self._config.is_file()
         if self._config_was_there and not overwrite:
             kept = read_settings(self._config)
@@ -106,7 +105,6 @@ class RunFolder:
             )
         else:
             refuse_existing([self._state], overwrite)
-        check_writable(self._state)
 
     def check_inputs(self, inputs: Mapping[str, int]) -> None:
         """Raise if a run that goes on would see other data or models than it began with.

@@ -30,6 +30,8 @@ def load_classifier_h5(path: pathlib.Path) -> keras.Model:
 
 def is_paper_classifier(classifier: keras.Model) -> bool:
     """Whether a classifier has the architecture that `load_classifier_h5` builds for its images."""
+    if None in classifier.input_shape[1:]:
+        return False
     with keras.StatelessScope():  # shapes alone: VGG19 would fill 0.5 GB
         own = _paper_builder(classifier.input_shape[1:])(
             classifier.input_shape[1:], classifier.output_shape[1]

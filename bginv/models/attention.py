@@ -65,10 +65,11 @@ def features_of(classifier: keras.Model) -> keras.Model:
     Raises:
         ValueError: no such maps.
     """
-    for layer in classifier.layers:
-        into = getattr(layer, "input", None)
-        if _rank(into) == 4 and _rank(layer.output) == 2:
-            return keras.Model(classifier.input, into, name="features")
+    own_layers = (layer for layer in classifier.layers if not isinstance(layer, keras.Model))
+    for layer in own_layers:
+        into, out = (_tensor(layer, name) for name in ("input", "output"))
+        if into is not None and out is not None and (len(into.shape), len(out.shape)) == (4, 2):
+            return keras.Model(classifier.inputs, into, name="features")
     raise ValueError(
         f"{classifier.name} has no layer that flattens or averages feature maps; name a classifier "
         "of convolutions, such as train1.py writes"
@@ -126,7 +127,7 @@ def join(features: keras.Model, branch: keras.Model) -> keras.Model:
         features: see `features_of`.
         branch: see `build_attention_branch`.
     """
-    image = layers.Input(features.input_shape[1:], name="image")
+    image = layers.Input(branch.input_shape[0][1:], name="image")
     outputs = branch([image, features(image, training=False)])
     return keras.Model(image, outputs, name="attention")
 
@@ -190,5 +191,10 @@ def logits_alone(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.output["logits"], name=model.name)
 
 
-def _rank(tensor) -> int | None:
-    return len(tensor.shape) if isinstance(tensor, keras.KerasTensor) else None
+def _tensor(layer: keras.Layer, name: str) -> keras.KerasTensor | None:
+    """The one input or output of a layer; None where it has none or several."""
+    try:
+        tensor = getattr(layer, name)
+    except (AttributeError, ValueError):  # it has never been called
+        return None
+    return tensor if isinstance(tensor, keras.KerasTensor) else None

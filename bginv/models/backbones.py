@@ -1,7 +1,10 @@
 """Classifiers on the networks of `keras.applications`; VGG19 as in the paper for large images."""
 
+import contextlib
 import pathlib
-import types
+import sys
+import warnings
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -68,10 +71,11 @@ def build_architecture(
     Raises:
         ValueError: unknown name, images that are too small, or weights that cannot be had.
     """
+    architecture = architecture.lower()
     if architecture == AUTO:
         architecture = "VGG19" if image_shape[0] >= VGG19_SIDE else SMALL
     if architecture == SMALL:
-        if weights not in (IMAGENET, NO_WEIGHTS):
+        if weights.lower() not in (IMAGENET, NO_WEIGHTS):
             raise ValueError(
                 f"--weights {weights} is for a network of keras.applications; name it with "
                 "--architecture, or leave the weights out"
@@ -122,43 +126,45 @@ def build_backbone(
     try:
         backbone = build(weights=None, **arguments)
     except ValueError as error:
-        raise ValueError(f"{architecture}: {str(error).strip().splitlines()[0]}") from error
-    if weights == IMAGENET:
-        _load_imagenet(backbone, build, arguments)
-    elif weights == NO_WEIGHTS:
-        initializers = glorot_uniform(seed)
-        for weight in backbone.trainable_weights:
-            if len(weight.shape) > 1:
-                weight.assign(next(initializers)(weight.shape))
-    else:
-        _load_file(backbone, weights)
+        raise ValueError(f"{architecture}: {_first_line(error)}") from error
+    if weights.lower() == IMAGENET:
+        return _with_imagenet(build, arguments, backbone.name)
+    if weights.lower() != NO_WEIGHTS:
+        return _with_file(build, arguments, backbone.name, weights)
+    initializers = glorot_uniform(seed)
+    for weight in backbone.trainable_weights:
+        if len(weight.shape) > 1:
+            weight.assign(next(initializers)(weight.shape))
     return backbone
 
 
-def _load_imagenet(backbone: keras.Model, build, arguments: dict) -> None:
+def _with_imagenet(build: Callable[..., keras.Model], arguments: dict, name: str) -> keras.Model:
     try:
-        backbone.set_weights(build(weights="imagenet", **arguments).get_weights())
+        with contextlib.redirect_stdout(sys.stderr):  # Keras tells there what it downloads
+            return build(weights=IMAGENET, **arguments)
     except Exception as error:  # Keras has no error of its own for a download
-        reason = str(error).strip().splitlines()[0]
         raise ValueError(
-            f"the ImageNet weights of {backbone.name} cannot be downloaded ({reason}): give "
+            f"the ImageNet weights of {name} cannot be downloaded ({_first_line(error)}): give "
             "--weights PATH with their .h5 file (without top), or --weights none to start from "
             "random ones"
         ) from error
 
 
-def _load_file(backbone: keras.Model, path: str) -> None:
+def _with_file(
+    build: Callable[..., keras.Model], arguments: dict, name: str, path: str
+) -> keras.Model:
     if not pathlib.Path(path).is_file():
         raise ValueError(
             f"--weights {path}: there is no such file; give imagenet, none or an .h5 file with "
-            f"the weights of {backbone.name} without top"
+            f"the weights of {name} without top"
         )
     try:
-        backbone.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # one for each layer that does not fit
+            return build(weights=path, **arguments)
     except Exception as error:  # as many kinds as there are broken files
-        reason = str(error).strip().splitlines()[0]
         raise ValueError(
-            f"--weights {path} does not hold {backbone.name} without top: {reason}"
+            f"--weights {path} does not hold {name} without top: {_first_line(error)}"
         ) from error
 
 
@@ -196,7 +202,8 @@ def canonical_name(architecture: str) -> str:
 
 def preprocessing_of(architecture: str) -> str:
     """How a network wants its images; see `preprocess`."""
-    return _PREPROCESSING[_module_of(architecture)]
+    network = getattr(keras.applications, canonical_name(architecture))
+    return _PREPROCESSING[network.__module__.rsplit(".", 1)[-1]]
 
 
 def holds_backbone(classifier: keras.Model) -> bool:
@@ -204,11 +211,5 @@ def holds_backbone(classifier: keras.Model) -> bool:
     return any(isinstance(layer, keras.Model) for layer in classifier.layers)
 
 
-def _module_of(architecture: str) -> str:
-    name = canonical_name(architecture)
-    modules = {
-        key: module
-        for key, module in vars(keras.applications).items()
-        if isinstance(module, types.ModuleType)
-    }
-    return next(key for key in _PREPROCESSING if hasattr(modules[key], name))
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -113,6 +113,7 @@ def _percent(value: float | None) -> str:
 
 def _aligned(header: list[str], body: list[list[str]], left: int = 1) -> str:
     """A Markdown table, the first `left` columns to the left and the others to the right."""
+    header, *body = ([cell.replace("|", "\\|") for cell in row] for row in (header, *body))
     widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
     aligned = [
         [

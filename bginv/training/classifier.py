@@ -50,7 +50,8 @@ def learning_rate_of(settings: ClassifierTrainingSettings, classifier: keras.Mod
     """The rate asked for, else that of the paper: 1e-3 for small networks, 1e-5 for VGG19."""
     if settings.learning_rate is not None:
         return settings.learning_rate
-    large = classifier.input_shape[1] >= VGG19_SIDE or holds_backbone(classifier)
+    side = classifier.input_shape[1] or 0  # None: any
+    large = side >= VGG19_SIDE or holds_backbone(classifier)
     return 1e-5 if large else 1e-3
 
 
