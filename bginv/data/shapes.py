@@ -13,7 +13,7 @@ from bginv.data.sources import ArraySource, Dataset
 
 SIDE = 64
 NUM_TRAIN, NUM_TEST = 2400, 600
-OWN_TEXTURE_SHARE = 0.85
+OWN_TEXTURE_SHARE = 0.9
 """Of the training images; the others have the texture of any class."""
 SMALLEST, LARGEST = 0.22, 0.34
 """Half the side of a shape, as a share of the image's side."""

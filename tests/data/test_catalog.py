@@ -54,7 +54,7 @@ def test_noises_start_with_the_clean_images(digits):
 
 def test_an_unknown_name_gets_the_nearest_one():
     with pytest.raises(
-        ValueError, match=r"mean 'digits'\? Known: cifar10, .*, folder:PATH, tfds:NAME$"
+        ValueError, match=r"mean 'digits'\? Known: cifar10, .*, folder:PATH, tfds:NAME, multi"
     ):
         load_data("digit")
 
@@ -91,7 +91,9 @@ def test_names_with_a_colon_are_checked():
 
 
 def test_an_image_size_is_for_sets_without_a_size_of_their_own(tmp_path):
-    message = "for folder:PATH, tfds:NAME and shapes alone; {} has a size of its own"
+    message = (
+        "for folder:PATH, tfds:NAME, multilabel:PATH and shapes alone; {} has a size of its own"
+    )
     for name in set(CATALOG) - {"shapes"}:
         with pytest.raises(ValueError, match=message.format(name)):
             load_data(name, str(tmp_path), image_size=64)
