@@ -1,5 +1,7 @@
 """The command of the attention-guided baseline."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -57,8 +59,8 @@ def prepare_train_att(settings: AttentionSettings, strategy: tf.distribute.Strat
         images = dataset.train.without_masks()
         for stage in stages:
             evaluated = classifier if isinstance(stage, ClassifierTraining) else saved
-            after_epoch = evaluation_of_epochs(evaluated, dataset, settings)
-            train_phase(stage, images, settings, folder, after_epoch)
+            after_epoch = evaluation_of_epochs(evaluated, dataset, stage.settings)
+            train_phase(stage, images, stage.settings, folder, after_epoch)
         return {settings.output: saved}
 
     def report() -> None:
@@ -98,10 +100,10 @@ def _build(
 ) -> tuple[keras.Model | None, list[Method], keras.Model]:
     """The global classifier (None where it is a part of the model), the stages, and the model."""
     shape, num_classes = dataset.image_shape, dataset.num_classes
-    steps = total_steps(settings, len(dataset.train))
     if settings.fusion == "paper":
         threshold = settings.tau if settings.threshold == "tau" else settings.threshold
         model = build_ag_cnn(shape, num_classes, threshold, settings.weights, settings.seed)
+        steps = total_steps(settings, len(dataset.train))
         return None, [AgCnnTraining(model, settings, steps)], model
     if settings.global_model:
         classifier, stages = load_classifier(settings.global_model, dataset), []
@@ -120,6 +122,9 @@ def _build(
         settings.head,
         settings.seed + 1,
     )
+    if settings.fusion_steps:
+        settings = dataclasses.replace(settings, steps=settings.fusion_steps, epochs=None)
+    steps = total_steps(settings, len(dataset.train))
     stages.append(AttentionTraining(features, branch, settings, steps))
     return classifier, stages, join(features, branch)
 

@@ -234,7 +234,13 @@ class AttentionSettings(NewClassifierSettings):
         "none", tuned="cosine", choices=("none", "cosine"), help="of that rate, to 0"
     )
     steps: int | None = setting(
-        None, tuned=2500, minimum=1, instead_of="epochs", help="number of batches, of each stage"
+        None, tuned=1500, minimum=1, instead_of="epochs", help="number of batches"
+    )
+    fusion_steps: int | None = setting(
+        None,
+        tuned=2500,
+        minimum=1,
+        help="number of batches of the second stage of joint (default: as long as the first)",
     )
 
 
