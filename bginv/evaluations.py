@@ -19,6 +19,7 @@ from bginv.report.pictures import write_image, write_sheet
 from bginv.report.tables import agreement_table, catalog_table, splits_table
 
 IMAGES_PER_CLASS = 8
+MASK_FILES = "seg-[0-9]*.png"
 
 
 def prepare_evaluate(
@@ -41,12 +42,12 @@ def prepare_evaluate_seg(
     del strategy
     folder = pathlib.Path(settings.output)
     check_writable_folder(folder)
-    refuse_existing(sorted(folder.glob("seg-*.png"))[:1], settings.overwrite)
+    refuse_existing(sorted(folder.glob(MASK_FILES))[:1], settings.overwrite)
     dataset = load(settings)
     unet = load_mask_unet(settings.model, dataset)
 
     def job() -> None:
-        for old in folder.glob("seg-*.png"):
+        for old in folder.glob(MASK_FILES):
             old.unlink()
         for i, mask in enumerate(predict_masks(unet, dataset.train.without_masks())):
             write_image(folder / f"seg-{i}.png", (mask >= 0.5).astype(np.float32))
