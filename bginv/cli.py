@@ -44,13 +44,13 @@ class Command:
         settings: its flags.
         help: one line.
         recipe: the default of `--recipe`.
-        module: of the package, that prepares it.
+        module: of `bginv.commands`, that prepares it.
     """
 
     settings: type
     help: str
     recipe: str = "paper"
-    module: str = "commands"
+    module: str = "three_phases"
 
 
 COMMANDS = {
@@ -59,7 +59,7 @@ COMMANDS = {
     "train2": Command(MaskSettings, "phase 2: train a mask generator"),
     "train3": Command(AdversarialSettings, "phase 3: train the classifier against backgrounds"),
     "train-att": Command(
-        AttentionSettings, "attention-guided baseline: train it", module="baselines"
+        AttentionSettings, "attention-guided baseline: train it", module="attention"
     ),
     "evaluate": Command(
         EvaluateSettings, "accuracy of a classifier on every test", module="evaluations"
@@ -184,10 +184,10 @@ def _prepare(given: dict) -> Callable[[], None]:
         tf.get_logger().setLevel("WARNING")
         strategy = make_strategy(_distribute(settings))
     if name == "run":
-        from bginv.pipeline import Pipeline
+        from bginv.commands.pipeline import Pipeline
 
         return Pipeline(settings.pop("run"), settings, strategy).run
-    module = importlib.import_module(f"bginv.{COMMANDS[name].module}")
+    module = importlib.import_module(f"bginv.commands.{COMMANDS[name].module}")
     prepare = getattr(module, f"prepare_{name.replace('-', '_')}")
     return prepare(*settings.values(), strategy)
 

@@ -202,15 +202,15 @@ def test_the_attention_baseline_behind_a_classifier(command, models, caplog):
 def test_the_attention_baseline_goes_on_where_it_stopped(command, monkeypatch, caplog):
     flags = ("digits", *SMALL, "--output", "m.keras")
     with monkeypatch.context() as broken:
-        from bginv import baselines
+        from bginv.commands import attention
 
         def first_stage_alone(stage, *arguments):
             if stage.name == "attention":
                 raise OSError("no attention today")
             train_phase(stage, *arguments)
 
-        train_phase = baselines.train_phase
-        broken.setattr(baselines, "train_phase", first_stage_alone)
+        train_phase = attention.train_phase
+        broken.setattr(attention, "train_phase", first_stage_alone)
         code, _, err = command("train-att", *flags)
         assert code == 1 and "no attention today" in err
     assert pathlib.Path("m.keras.unfinished").is_dir() and not pathlib.Path("m.keras").exists()
@@ -309,7 +309,7 @@ def test_phase_3_with_the_masks_of_the_data_set(command, few_shapes, tmp_path, m
     def look(method, unet, source, *arguments):
         seen.append((unet, source))
 
-    monkeypatch.setattr("bginv.commands.run_adversarial_phase", look)
+    monkeypatch.setattr("bginv.commands.three_phases.run_adversarial_phase", look)
     train_with_given_masks(command, tmp_path, few_shapes)
     ((unet, source),) = seen
     assert unet is None

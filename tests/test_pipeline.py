@@ -117,7 +117,7 @@ def break_off(monkeypatch, phase: str) -> None:
     def end(*arguments):
         raise OSError(f"no {phase} today")
 
-    monkeypatch.setattr(f"bginv.pipeline.run_{phase}_phase", end)
+    monkeypatch.setattr(f"bginv.commands.pipeline.run_{phase}_phase", end)
 
 
 @pytest.mark.parametrize("resume", [(), ("--resume",)])

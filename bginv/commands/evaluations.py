@@ -8,12 +8,12 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.artefacts import check_writable_folder, refuse_existing
-from bginv.commands import load
+from bginv.commands.jobs import load
+from bginv.commands.phases import evaluate_and_log, take_in_memory
 from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, TFDS
 from bginv.data.sources import Dataset
 from bginv.evaluation.segmentation import evaluate_masks, predict_masks
 from bginv.interop.model_files import load_classifier, load_mask_unet
-from bginv.phases import evaluate_and_log, take_in_memory
 from bginv.recipes import DatasetsSettings, EvaluateSegmentationSettings, EvaluateSettings
 from bginv.report.pictures import write_image, write_sheet
 from bginv.report.tables import agreement_table, catalog_table, splits_table

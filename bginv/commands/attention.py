@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.commands import (
+from bginv.commands.jobs import (
     Job,
     inputs,
     load,
@@ -16,6 +16,12 @@ from bginv.commands import (
     open_folder,
     print_accuracies,
     training_job,
+)
+from bginv.commands.phases import (
+    evaluate_and_log,
+    evaluation_of_epochs,
+    take_in_memory,
+    train_phase,
 )
 from bginv.data.sources import Dataset
 from bginv.evaluation.attention import crop_statistics
@@ -28,7 +34,6 @@ from bginv.models.attention import (
     join,
     logits_alone,
 )
-from bginv.phases import evaluate_and_log, evaluation_of_epochs, take_in_memory, train_phase
 from bginv.recipes import AttentionSettings
 from bginv.report.pictures import draw_boxes, write_sheet
 from bginv.report.tables import auroc_table

@@ -9,21 +9,13 @@ from absl import logging
 
 import bginv
 from bginv.artefacts import write_text
-from bginv.commands import (
-    GIVEN,
-    check_masks,
-    inputs,
-    load,
-    load_photographs,
-    make_classifier,
-    masked_source,
-    of_worker,
-)
+from bginv.commands.jobs import inputs, load, make_classifier, of_worker
+from bginv.commands.phases import run_adversarial_phase, run_classifier_phase, run_mask_phase
+from bginv.commands.three_phases import GIVEN, check_masks, load_photographs, masked_source
 from bginv.data.catalog import proof_name
 from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.interop.model_files import save_model
 from bginv.models.mask_unet import build_mask_unet
-from bginv.phases import run_adversarial_phase, run_classifier_phase, run_mask_phase
 from bginv.recipes import PhaseSettings, RunSettings
 from bginv.report.pictures import write_learning_curves
 from bginv.report.tables import json_results, markdown_table, published_rows

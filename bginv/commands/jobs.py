@@ -1,0 +1,171 @@
+"""What the commands share.
+
+A command is prepared first, which finds what is wrong with the arguments and writes nothing, and
+gives back the job itself.
+"""
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from bginv.artefacts import check_writable, content_number, refuse_existing
+from bginv.commands.phases import evaluate_and_log
+from bginv.data.catalog import load_data
+from bginv.data.photographs import Photographs
+from bginv.data.sources import Dataset
+from bginv.interop.model_files import (
+    check_model_name,
+    save_model,
+)
+from bginv.models.backbones import build_architecture
+from bginv.recipes import (
+    CommonSettings,
+    DataSettings,
+    NewClassifierSettings,
+    PhaseSettings,
+)
+from bginv.report.pictures import write_learning_curves
+from bginv.run_folder import RunFolder
+from bginv.training.distribution import check_replicas, check_same_command, is_chief
+
+Job = Callable[[], None]
+
+
+def of_worker(settings: CommonSettings, strategy: tf.distribute.Strategy) -> CommonSettings:
+    """The settings, if the replicas can follow them; all workers but the chief write nothing.
+
+    Raises:
+        ValueError: a batch that cannot be shared, or XLA on several devices.
+    """
+    if isinstance(settings, PhaseSettings):
+        check_replicas(settings, strategy)
+    if is_chief(strategy):
+        return settings
+    if isinstance(settings, PhaseSettings):
+        settings = dataclasses.replace(settings, output=None)
+    return dataclasses.replace(settings, run_dir=None)
+
+
+def open_folder(settings: PhaseSettings, phase: str) -> RunFolder:
+    """The folder of a script's run, if that and the output can be written.
+
+    Raises:
+        ValueError: see `RunFolder` and `check_output`.
+    """
+    folder = RunFolder(settings.run_dir, settings.output, settings.overwrite, {phase: settings})
+    check_output(settings, folder)
+    return folder
+
+
+def load(settings: DataSettings, several_labels: bool = False) -> Dataset:
+    """The data set that the settings name.
+
+    Args:
+        settings: of the command.
+        several_labels: whether the command can do with several classes an image.
+
+    Raises:
+        ValueError: see `load_data`; or the command cannot.
+    """
+    dataset = load_data(
+        settings.dataset,
+        settings.data_dir,
+        settings.limit,
+        settings.image_size,
+        settings.skip_bad_files,
+    )
+    if dataset.multi_label and not several_labels:
+        raise ValueError(
+            f"{dataset.name} has several classes an image, which train_att.py --fusion paper and "
+            "evaluate.py alone can do with"
+        )
+    return dataset
+
+
+def make_classifier(settings: NewClassifierSettings, dataset: Dataset) -> keras.Model:
+    """A new classifier for a data set."""
+    return build_architecture(
+        settings.architecture,
+        dataset.image_shape,
+        dataset.num_classes,
+        settings.weights,
+        settings.seed,
+    )
+
+
+def check_output(settings: PhaseSettings, folder: RunFolder) -> None:
+    """Raise if no model can be written to `--output`.
+
+    Raises:
+        ValueError: another ending, a file that exists, or a folder that cannot be written.
+    """
+    if settings.output is not None:
+        path = check_model_name(settings.output)
+        refuse_existing([path], folder.may_replace)
+        check_writable(path)
+
+
+def print_accuracies(classifier: keras.Model, dataset: Dataset) -> None:
+    """The last line of the paper's training commands: the command line, then accuracies."""
+    print(f"{command_line()},{evaluate_and_log(classifier, dataset).line()}")
+
+
+def command_line() -> str:
+    return "-".join(sys.argv)
+
+
+def inputs(
+    dataset: Dataset, *models: str, photographs: Photographs | None = None, masks: bool = False
+) -> dict[str, int]:
+    """What a training starts from, as `RunFolder.check_inputs` takes it.
+
+    Args:
+        dataset: its training images.
+        models: files.
+        photographs: backgrounds.
+        masks: the data set's own masks are used.
+    """
+    numbers = {model: content_number(pathlib.Path(model)) for model in models}
+    if photographs:
+        numbers["background photographs"] = photographs.digest()
+    if masks:
+        numbers["masks"] = dataset.train.masks_digest()
+    return {"training images": dataset.train.digest(), **numbers}
+
+
+def training_job(
+    train: Callable[[], dict[str | pathlib.Path | None, keras.Model]],
+    folder: RunFolder,
+    strategy: tf.distribute.Strategy,
+    report: Callable[[], None],
+) -> Job:
+    """Train, save the models where they have a place, and report; one worker does the latter."""
+
+    def job() -> None:
+        check_same_command(strategy, folder.number())
+        with folder.opened():
+            models = train()
+            if is_chief(strategy):
+                _write(models, folder)
+                report()
+                if any(models):
+                    folder.finished()
+
+    return job
+
+
+def _write(models: dict[str | pathlib.Path | None, keras.Model], folder: RunFolder) -> None:
+    """Save models that have a place, draw the curves, and tell what was written."""
+    folder.mark_trained()
+    for path, model in models.items():
+        if path:
+            save_model(model, pathlib.Path(path))
+            logging.info("wrote %s", path)
+    if folder.pictures:
+        write_learning_curves(folder.pictures / "learning_curves.png", folder.metrics_file)
+        logging.info("wrote configuration, metrics and pictures to %s", folder.path)

@@ -1,0 +1,44 @@
+"""What every setting means and its value in both recipes.
+
+"paper" is the published code of each paper, quirks included; "tuned" is ours.
+"""
+
+from bginv.recipes.comparisons import AttentionSettings
+from bginv.recipes.evaluations import (
+    DatasetsSettings,
+    EvaluateSegmentationSettings,
+    EvaluateSettings,
+)
+from bginv.recipes.phases import (
+    PHASES,
+    AdversarialSettings,
+    ClassifierSettings,
+    MaskSettings,
+)
+from bginv.recipes.pipeline import RunSettings, add_run_flags, resolve_phases
+from bginv.recipes.training import (
+    ClassifierTrainingSettings,
+    CommonSettings,
+    DataSettings,
+    NewClassifierSettings,
+    PhaseSettings,
+)
+
+__all__ = [
+    "PHASES",
+    "AdversarialSettings",
+    "AttentionSettings",
+    "ClassifierSettings",
+    "ClassifierTrainingSettings",
+    "CommonSettings",
+    "DataSettings",
+    "DatasetsSettings",
+    "EvaluateSegmentationSettings",
+    "EvaluateSettings",
+    "MaskSettings",
+    "NewClassifierSettings",
+    "PhaseSettings",
+    "RunSettings",
+    "add_run_flags",
+    "resolve_phases",
+]

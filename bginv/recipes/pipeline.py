@@ -1,0 +1,95 @@
+"""`bginv run`: its own settings, and the flags of its phases."""
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from bginv.config import (
+    RECIPES,
+    add_flags,
+    add_option,
+    option_name,
+    resolve,
+    setting,
+    show_default,
+)
+from bginv.recipes.phases import PHASES
+from bginv.recipes.training import CommonSettings, PhaseSettings
+
+_MADE_BY_RUN = {"model": "classifier.keras", "unet_model": "mask_unet.keras", "output": None}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunSettings(CommonSettings):
+    """The three phases and the evaluation, in one folder."""
+
+    recipe: str = setting("tuned", choices=RECIPES, help="values of unset options")
+    run_dir: str | None = setting(
+        None, may_change=True, help="folder for everything (default: runs/DATASET)"
+    )
+    masks: str = setting(
+        "learned",
+        choices=("learned", "heuristic", "given"),
+        help="by phase 2; or without it: image > 0, or the data set's own",
+    )
+
+
+def add_run_flags(parser: argparse.ArgumentParser, recipe: str) -> None:
+    """Flags of `RunSettings`, then those of the phases.
+
+    A setting that several phases have gets one flag for all of them and one for each, with the
+    phase's name in front.
+    """
+    add_flags(parser, RunSettings, recipe)
+    for name, phases in _run_names().items():
+        phase, field = next(iter(phases.items()))
+        if len(phases) == 1:
+            add_option(parser, PHASES[phase], field, option_name(name), recipe)
+            continue
+        defaults = ", ".join(
+            f"{phase} {show_default(field, recipe)}" for phase, field in phases.items()
+        )
+        shared_help = f"{field.metadata['help']} (default: {defaults})"
+        add_option(parser, PHASES[phase], field, option_name(name), recipe, shared_help)
+        for phase, field in phases.items():
+            option = option_name(f"{phase}_{name}")
+            add_option(parser, PHASES[phase], field, option, recipe, argparse.SUPPRESS)
+    parser.epilog = (
+        "An option that several phases have may be given for one of them: "
+        f"{', '.join(f'--{phase}-steps' for phase in PHASES)}."
+    )
+
+
+def resolve_phases(given: Mapping[str, Any], recipe: str) -> dict[str, PhaseSettings]:
+    """Each phase's settings from the flags of `add_run_flags`.
+
+    Raises:
+        ValueError: as `config.resolve`.
+    """
+    resolved = {}
+    for phase, settings in PHASES.items():
+        prefix = f"{phase}_"
+        own = {
+            name.removeprefix(prefix): value
+            for name, value in given.items()
+            if name.startswith(prefix)
+        }
+        excluded = {"epochs"} if "steps" in own else {"steps"} if "epochs" in own else set()
+        shared = {name: value for name, value in given.items() if name not in excluded}
+        try:
+            resolved[phase] = resolve(settings, {**shared, **own, **_MADE_BY_RUN}, recipe)
+        except ValueError as error:
+            raise ValueError(f"{phase}: {error}") from None
+    return resolved
+
+
+def _run_names() -> dict[str, dict[str, dataclasses.Field]]:
+    """Names of the phases' own settings -> phase -> field."""
+    common = {field.name for field in dataclasses.fields(RunSettings)} | _MADE_BY_RUN.keys()
+    names: dict[str, dict[str, dataclasses.Field]] = {}
+    for phase, settings in PHASES.items():
+        for field in dataclasses.fields(settings):
+            if field.name not in common:
+                names.setdefault(field.name, {})[phase] = field
+    return names

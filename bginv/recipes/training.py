@@ -1,0 +1,113 @@
+"""What every command takes, and every one that trains."""
+
+import dataclasses
+
+from bginv.config import RECIPES, positional, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """What every command takes."""
+
+    dataset: str = positional(help="name of a data set, such as digits, or folder:PATH")
+    data_dir: str | None = setting(None, may_change=True, help="folder with the data set's files")
+    image_size: int | None = setting(
+        None,
+        minimum=8,
+        help="side of the images of folder:PATH, tfds:NAME and shapes (default: 64)",
+    )
+    skip_bad_files: bool = setting(
+        False, help="leave out image files that cannot be read, instead of stopping"
+    )
+    limit: int | None = setting(None, minimum=1, help="use the first N training images only")
+    overwrite: bool = setting(
+        False, may_change=True, help="begin again, and replace what was written"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CommonSettings(DataSettings):
+    """What every command that trains takes."""
+
+    recipe: str = setting("paper", choices=RECIPES, help="values of unset options")
+    seed: int = setting(
+        0, minimum=0, maximum=2**31 - 1, help="of initial weights, order, augmentation and noise"
+    )
+    run_dir: str | None = setting(
+        None, may_change=True, help="folder for configuration, checkpoints, metrics and pictures"
+    )
+    resume: bool = setting(
+        False,
+        may_change=True,
+        help="go on with an unfinished run, with the settings it was made with",
+    )
+    distribute: str = setting(
+        "none",
+        may_change=True,
+        choices=("none", "mirrored", "multiworker"),
+        help="one device, all GPUs of this machine, or the machines that TF_CONFIG names",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhaseSettings(CommonSettings):
+    """What every phase takes."""
+
+    output: str | None = setting(
+        None, may_change=True, help="file for the trained model, .keras or .h5"
+    )
+    epochs: int | None = setting(100, tuned=None, minimum=1, help="passes over the training images")
+    steps: int | None = setting(None, minimum=1, instead_of="epochs", help="number of batches")
+    batchsize: int = setting(8, tuned=64, minimum=1, help="images a batch")
+    flip: bool = setting(True, tuned=False, help="mirror half of the images")
+    steps_per_call: int = setting(
+        20, may_change=True, minimum=1, help="steps between two progress reports"
+    )
+    precision: str = setting(
+        "float32",
+        choices=("float32", "bfloat16", "float16"),
+        help="of the layers' arithmetic; weights and what is saved stay float32",
+    )
+    xla: str = setting(
+        "auto",
+        may_change=True,
+        choices=("auto", "on", "off"),
+        help="compile each step with XLA; auto: on one GPU, not on CPUs, where it is slower",
+    )
+    checkpoint_steps: int = setting(
+        0, may_change=True, minimum=0, help="save a checkpoint every N steps too; 0: do not"
+    )
+    checkpoint_minutes: float = setting(
+        10.0, may_change=True, minimum=0, help="save a checkpoint every X minutes; 0: do not"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierTrainingSettings(PhaseSettings):
+    """What the phases take that train the classifier."""
+
+    learning_rate: float | None = setting(
+        None,
+        minimum=0,
+        help="of Adam (default: 1e-3, and 1e-5 from 128 rows on or on a network of Keras)",
+    )
+    evaluate_every: int = setting(
+        1,
+        tuned=0,
+        may_change=True,
+        minimum=0,
+        help="epochs between two evaluations; 0: at the end only",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NewClassifierSettings(ClassifierTrainingSettings):
+    """What the commands take that make a classifier."""
+
+    architecture: str = setting(
+        "auto", help="auto (VGG19 from 128 rows on), small, or a name of keras.applications"
+    )
+    weights: str = setting(
+        "imagenet",
+        help="of a network of Keras: imagenet, none (random), or an .h5 file without top",
+    )
