@@ -1,8 +1,10 @@
 """Fixtures that several rooms share."""
 
+import json
 import os
 import pathlib
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -23,6 +25,11 @@ def _needed(path: pathlib.Path) -> pathlib.Path:
     return path
 
 
+def _golden_arrays(name: str) -> dict[str, np.ndarray]:
+    with np.load(_needed(SHARED / "golden" / f"{name}.npz"), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
 @pytest.fixture(scope="session")
 def golden_dir() -> pathlib.Path:
     """Reference files of the paper's code."""
@@ -39,8 +46,19 @@ def golden(golden_dir) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="session")
 def golden_agcnn() -> dict[str, np.ndarray]:
     """Reference arrays of the published AG-CNN."""
-    with np.load(_needed(SHARED / "golden" / "agcnn.npz"), allow_pickle=False) as arrays:
-        return dict(arrays)
+    return _golden_arrays("agcnn")
+
+
+@pytest.fixture(scope="session")
+def golden_arrays() -> Callable[[str], dict[str, np.ndarray]]:
+    """Reference arrays by the name of their file."""
+    return _golden_arrays
+
+
+@pytest.fixture(scope="session")
+def golden_json() -> Callable[[str], dict]:
+    """Reference settings and manifests by the name of their file."""
+    return lambda name: json.loads(_needed(SHARED / "golden" / f"{name}.json").read_text())
 
 
 @pytest.fixture(scope="session")

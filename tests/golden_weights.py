@@ -6,6 +6,8 @@ import zlib
 import keras
 import numpy as np
 
+from bginv.interop.torch_weights import from_torch, named_weights, to_torch_shape
+
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -36,6 +38,39 @@ def fill(layer: keras.Layer, name: str) -> None:
     if layer.use_bias:
         weights.append(draw(f"{name}.bias", (filters,)))
     layer.set_weights(weights)
+
+
+def state_of(model: keras.Model, prefix: str = "", last_norm: str | None = None) -> dict:
+    """A state dict by the recipe for a model whose layers bear PyTorch's names.
+
+    Args:
+        model: its names and shapes are taken.
+        prefix: of the names that the numbers are drawn by.
+        last_norm: such as "bn2", the batch norm that ends a residual branch; its scale is small.
+    """
+    state = {}
+    for name, weight in named_weights(model):
+        array = draw(prefix + name, to_torch_shape(tuple(weight.shape)))
+        small = last_norm is not None and name.endswith(f".{last_norm}.weight")
+        state[name] = array * np.float32(0.2) if small else array
+    return state
+
+
+def fill_named(model: keras.Model, prefix: str = "", last_norm: str | None = None) -> None:
+    """Give a model the weights of `state_of`."""
+    state = state_of(model, prefix, last_norm)
+    for name, weight in named_weights(model):
+        weight.assign(from_torch(state[name]))
+
+
+def blocky(seed: int, shape: tuple[int, ...], block: int = 16) -> np.ndarray:
+    """Images [N, H, W, C], as if normalised; the recipe draws them channels first."""
+    count, channels, height, width = shape
+    rng = np.random.default_rng(seed)
+    coarse = rng.standard_normal((count, channels, -(-height // block), -(-width // block)))
+    images = coarse.repeat(block, 2).repeat(block, 3)[:, :, :height, :width]
+    images = images + 0.3 * rng.standard_normal(shape)
+    return images.astype(np.float32).transpose(0, 2, 3, 1)
 
 
 def fill_densenet121(model: keras.Model, prefix: str) -> None:

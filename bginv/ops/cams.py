@@ -1,4 +1,8 @@
-"""Heat maps: normalising, thresholds and the box of the largest component; batched, in graph."""
+"""Class activation maps and heat maps: computing, normalising, thresholds, and the largest
+component with its box; batched, in graph.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +23,74 @@ def normalize_maps(maps: tf.Tensor) -> tf.Tensor:
     """
     low = tf.reduce_min(maps, [1, 2], keepdims=True)
     return tf.math.divide_no_nan(maps - low, tf.reduce_max(maps, [1, 2], keepdims=True) - low)
+
+
+def class_activation_maps(features: tf.Tensor, kernel: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """CAM: features weighted as the label's logit weighs their averages (Zhou et al. 2016, eq. 2).
+
+    Differentiable in features and kernel.
+
+    Args:
+        features: float [B, h, w, C].
+        kernel: float [C, K], of a dense layer behind global average pooling.
+        labels: int [B], class numbers.
+
+    Returns:
+        float32 [B, h, w], of any sign.
+    """
+    weights = tf.gather(tf.cast(kernel, tf.float32), labels, axis=1)
+    return tf.einsum("bhwc,cb->bhw", tf.cast(features, tf.float32), weights)
+
+
+def grad_cams(
+    head: Callable[[tf.Tensor], tf.Tensor], features: tf.Tensor, labels: tf.Tensor
+) -> tf.Tensor:
+    """Grad-CAM (Selvaraju et al. 2017, eq. 1 and 2).
+
+    Differentiable in the features; the gradients that weigh them are constants, as in EADER.
+
+    Args:
+        head: features to logits [B, K]; each row on its own.
+        features: float [B, h, w, C].
+        labels: int [B], class numbers.
+
+    Returns:
+        float32 [B, h, w], at least 0.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        score = tf.reduce_sum(tf.gather(head(features), labels, batch_dims=1))
+    gradients = tf.cast(tape.gradient(score, features), tf.float32)
+    weights = tf.stop_gradient(tf.reduce_mean(gradients, [1, 2], keepdims=True))
+    return tf.nn.relu(tf.reduce_sum(tf.cast(features, tf.float32) * weights, -1))
+
+
+def enlarge_maps(maps: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Maps resized, bilinear between pixel centres, then each from 0 to 1.
+
+    Args:
+        maps: float [B, h, w].
+        size: (H, W).
+
+    Returns:
+        float32 [B, H, W] in [0, 1]; a flat map becomes 0 everywhere.
+    """
+    resized = tf.image.resize(maps[..., None], size, "bilinear")[..., 0]
+    return normalize_maps(resized)
+
+
+def soft_masks(maps: tf.Tensor, omega: float = 100.0, sigma: float = 0.5) -> tf.Tensor:
+    """`sigmoid(omega (map - sigma))` (Stammes et al. 2020, eq. 3).
+
+    Args:
+        maps: float [...] in [0, 1].
+        omega: slope.
+        sigma: the value that becomes 0.5.
+
+    Returns:
+        Same shape, in (0, 1).
+    """
+    return tf.sigmoid(omega * (maps - sigma))
 
 
 def strongest_channel(features: tf.Tensor) -> tf.Tensor:

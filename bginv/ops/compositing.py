@@ -17,6 +17,20 @@ def composite(images: tf.Tensor, masks: tf.Tensor, backgrounds: tf.Tensor) -> tf
     return images * masks + backgrounds * (1 - masks)
 
 
+def erase(images: tf.Tensor, masks: tf.Tensor, colour: tf.Tensor) -> tf.Tensor:
+    """Images whose masked part has one colour.
+
+    Args:
+        images: float32 [B, H, W, C] in [0, 1].
+        masks: float32 [B, H, W, 1] in [0, 1]; 1 is erased.
+        colour: float32 [C] in [0, 1].
+
+    Returns:
+        float32 [B, H, W, C].
+    """
+    return images + (colour - images) * masks
+
+
 def assemble_tiles(tiles: tf.Tensor) -> tf.Tensor:
     """Lay the tiles of each image side by side.
 

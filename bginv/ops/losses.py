@@ -37,6 +37,39 @@ def binary_cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits))
 
 
+def rest_cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Cross-entropy against all other classes: `logsumexp(x)` minus the mean of their logits.
+
+    The loss of negative classifiers in the PyTorch port of ACoL.
+
+    Args:
+        labels: int [B], class indices.
+        logits: float [B, K], K > 1; the loss is computed in float32.
+
+    Returns:
+        Scalar float32.
+    """
+    logits = tf.cast(logits, tf.float32)
+    own = tf.gather(logits, labels, batch_dims=1)
+    others = (tf.reduce_sum(logits, -1) - own) / (logits.shape[-1] - 1)
+    return tf.reduce_mean(tf.reduce_logsumexp(logits, -1) - others)
+
+
+def attention_mining(outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """The labels' outputs on images without the labels' evidence (Stammes et al. 2020, eq. 5).
+
+    The paper's term is their mean.
+
+    Args:
+        outputs: float32 [P, K], probabilities, or logits where weights are shared.
+        labels: int [P], the class that was erased.
+
+    Returns:
+        float32 [P].
+    """
+    return tf.gather(outputs, labels, batch_dims=1)
+
+
 def area_loss(masks: tf.Tensor, area: float, kind: str = "abs") -> tf.Tensor:
     """Mean over images of `relu(mean(mask) - area)`: the share of foreground beyond `area`.
 

@@ -3,7 +3,7 @@
 "paper" is the published code of each paper, quirks included; "tuned" is ours.
 """
 
-from bginv.recipes.comparisons import AttentionSettings
+from bginv.recipes.comparisons import AcolSettings, AttentionSettings, ErasingSettings
 from bginv.recipes.evaluations import (
     DatasetsSettings,
     EvaluateSegmentationSettings,
@@ -26,6 +26,7 @@ from bginv.recipes.training import (
 
 __all__ = [
     "PHASES",
+    "AcolSettings",
     "AdversarialSettings",
     "AttentionSettings",
     "ClassifierSettings",
@@ -33,6 +34,7 @@ __all__ = [
     "CommonSettings",
     "DataSettings",
     "DatasetsSettings",
+    "ErasingSettings",
     "EvaluateSegmentationSettings",
     "EvaluateSettings",
     "MaskSettings",

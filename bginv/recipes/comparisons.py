@@ -3,7 +3,21 @@
 import dataclasses
 
 from bginv.config import setting
-from bginv.recipes.training import NewClassifierSettings
+from bginv.recipes.training import NewClassifierSettings, PhaseSettings
+
+NETWORKS = (
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "wide_resnet50",
+    "resnet101deeplab",
+    "vgg16",
+    "deeplab_largefov",
+    "inception",
+)
+OPTIMIZERS = ("sgd", "adam", "rmsprop")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,4 +54,69 @@ class AttentionSettings(NewClassifierSettings):
         tuned=2500,
         minimum=1,
         help="number of batches of the second stage of joint (default: as long as the first)",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WeakLocalizationSettings(PhaseSettings):
+    """What the methods take that find objects from image labels."""
+
+    image_size: int | None = setting(
+        None, minimum=8, help="side of the images that the network sees (default: the paper's)"
+    )
+    weights: str = setting(
+        "imagenet",
+        help="imagenet (Keras'), none (random), or a checkpoint of torchvision, .pth or .npz",
+    )
+    smallest_crop: float = setting(
+        0.08, tuned=0.5, minimum=0.01, maximum=1, help="least area of a random crop in training"
+    )
+    flip: bool = setting(True, help="mirror half of the images")
+    batchsize: int = setting(16, minimum=1, help="images a batch")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AcolSettings(WeakLocalizationSettings):
+    """Adversarial complementary learning."""
+
+    model: str = setting("resnet50", choices=NETWORKS, help="network behind the classifiers")
+    cls_recipe: str = setting(
+        "pp", help="a letter for each classifier: p (the label) or n (all others)"
+    )
+    delta_list: tuple[float, ...] = setting(
+        (0.9,), minimum=0, maximum=1, help="what a map has above it is erased for the next one"
+    )
+    head: str = setting(
+        "linear",
+        choices=("linear", "conv"),
+        help="1x1 convolution (the port), or two of 3x3x1024 before it (the paper)",
+    )
+    batchsize: int = setting(64, tuned=32, minimum=1, help="images a batch")
+    epochs: int | None = setting(10, minimum=1, help="passes over the training images")
+    learning_rate: float = setting(1e-3, minimum=0, help="of SGD")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ErasingSettings(WeakLocalizationSettings):
+    """End-to-end adversarial erasing."""
+
+    localizer_model: str = setting("resnet101", choices=NETWORKS, help="network that localizes")
+    adversarial_model: str | None = setting(
+        None, choices=NETWORKS, help="network that looks at erased images (default: none)"
+    )
+    attention_type: str = setting("gcam", choices=("gcam", "cam"), help="Grad-CAM or CAM")
+    alpha: float = setting(0.05, minimum=0, help="weight of what the adversary finds")
+    beta: float = setting(1e-5, minimum=0, help="weight of the maps' mean")
+    omega: float = setting(100.0, minimum=0, help="slope of the soft masks")
+    sigma: float = setting(0.5, minimum=0, maximum=1, help="threshold of the soft masks")
+    share_weights: bool = setting(False, help="the localizer is its own adversary")
+    train_steps_localizer: int = setting(200, minimum=1, help="steps of the localizer's turn")
+    train_steps_adversarial: int = setting(200, minimum=1, help="steps of the adversary's turn")
+    optimizer: str = setting("sgd", choices=OPTIMIZERS, help="of the localizer")
+    adversarial_optimizer: str = setting("sgd", choices=OPTIMIZERS, help="of the adversary")
+    epochs: int | None = setting(10, minimum=1, help="passes over the training images")
+    learning_rate: float = setting(0.01, minimum=0, help="of the localizer's optimizer")
+    adversarial_learning_rate: float = setting(0.01, minimum=0, help="of the adversary's")
+    segmentation_map_threshold: float = setting(
+        0.3, minimum=0, maximum=1, help="maps below it are background"
     )

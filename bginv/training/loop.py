@@ -16,7 +16,7 @@ from bginv.recipes import PhaseSettings
 from bginv.training.checkpoints import Checkpoints
 from bginv.training.distribution import is_chief, num_workers, send_from_chief
 from bginv.training.interrupts import Interrupted, StopRequest
-from bginv.training.method import Method
+from bginv.training.method import Method, Step
 from bginv.training.precision import computing_in
 from bginv.training.progress import Progress
 
@@ -89,7 +89,7 @@ class _Training:
         if self.step == self.steps:
             logging.info("%s: all %d steps are done", self.method.name, self.steps)
         batches = _distributed_batches(self.method, self.source, self.settings, self.step)
-        run_steps = _compile(self.method, self.settings, self.stop_request.flag)
+        compiled: dict[Step, Callable] = {}  # one for each turn that players take
         batch_size, name = self.settings.batchsize, self.method.name
         progress = Progress(name, self.step, self.steps, batch_size, metrics_file)
         with progress, self.stop_request:
@@ -97,7 +97,12 @@ class _Training:
             while self.step < self.steps:
                 stop = self._next_stop(on_epoch_end is not None)
                 began, start = time.monotonic(), self.step
-                means, stopping = self._call(run_steps, batches, stop)
+                train_step = self.method.step_at(start)
+                if train_step not in compiled:
+                    compiled[train_step] = _compile(
+                        self.method, train_step, self.settings, self.stop_request.flag
+                    )
+                means, stopping = self._call(compiled[train_step], batches, stop)
                 seconds = time.monotonic() - began
                 epoch = math.ceil(self.step / self.epoch_steps)
                 progress.update(self.step, self.step - start, seconds, epoch, means)
@@ -217,7 +222,9 @@ def _distributed_batches(method: Method, source: Source, settings: PhaseSettings
     return iter(method.strategy.distribute_datasets_from_function(batches_of_worker))
 
 
-def _compile(method: Method, settings: PhaseSettings, stop_flag: tf.Variable) -> Callable:
+def _compile(
+    method: Method, train_step: Step, settings: PhaseSettings, stop_flag: tf.Variable
+) -> Callable:
     """Steps `start` to `stop` in one call.
 
     Gives the sums of their metrics, the step reached, and whether a stop was asked for. It ends
@@ -225,7 +232,6 @@ def _compile(method: Method, settings: PhaseSettings, stop_flag: tf.Variable) ->
     """
     strategy = method.strategy
     several_workers = num_workers(strategy) > 1
-    train_step = method.train_step
     if _with_xla(settings, strategy):
         train_step = tf.function(train_step, jit_compile=True, autograph=False)
 

@@ -1,7 +1,7 @@
 """What the loop asks of a method."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -11,6 +11,7 @@ from bginv.recipes import PhaseSettings
 from bginv.training.precision import LossScale
 
 Player = tuple[keras.Optimizer, keras.Model]
+Step = Callable[[dict[str, tf.Tensor], tf.Tensor], dict[str, tf.Tensor]]
 
 
 class Method(abc.ABC):
@@ -68,6 +69,11 @@ class Method(abc.ABC):
         Returns:
             Scalars to report, means over the batch.
         """
+
+    def step_at(self, step: int) -> Step:
+        """What updates the models from this step to `next_event`; `train_step`, or another turn."""
+        del step
+        return self.train_step
 
     def descend(self, tape: tf.GradientTape, loss: tf.Tensor, players: Sequence[Player]) -> None:
         """Move the weights of each player down the gradient of the loss over the whole batch.

@@ -1,0 +1,137 @@
+"""Residual networks that compute what torchvision's do, layer for layer, under its names.
+
+He et al. 2016; Zagoruyko & Komodakis 2016 (wide); strides on the 3x3 convolution, as in "ResNet
+v1.5". Keras' own ResNets have them on the first 1x1, and pad and normalize otherwise.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+import keras
+from keras import layers
+
+from bginv.models.batch_norm import BatchNormalization
+from bginv.models.initializers import he_normal
+
+
+@dataclasses.dataclass(frozen=True)
+class ResNet:
+    """What distinguishes one of the family.
+
+    Attributes:
+        blocks: residual blocks of each stage.
+        bottleneck: blocks of three convolutions instead of two.
+        width: of the 3x3 convolutions of bottlenecks, times the usual.
+        dilated: for the last three stages, dilate instead of taking a stride of 2.
+    """
+
+    blocks: tuple[int, int, int, int]
+    bottleneck: bool = True
+    width: int = 1
+    dilated: tuple[bool, bool, bool] = (False, False, False)
+
+
+RESNETS = {
+    "resnet18": ResNet((2, 2, 2, 2), bottleneck=False),
+    "resnet34": ResNet((3, 4, 6, 3), bottleneck=False),
+    "resnet50": ResNet((3, 4, 6, 3)),
+    "resnet101": ResNet((3, 4, 23, 3)),
+    "resnet152": ResNet((3, 8, 36, 3)),
+    "wide_resnet50": ResNet((3, 4, 6, 3), width=2),
+    "resnet101deeplab": ResNet((3, 4, 23, 3), dilated=(False, True, True)),
+}
+EXPANSION = 4
+"""Channels of a bottleneck's output over those of its first convolution."""
+
+
+def build_resnet(
+    kind: ResNet,
+    image_shape: tuple[int | None, int | None, int],
+    seed: int | None = None,
+    stride_first: bool = False,
+) -> keras.Model:
+    """A residual network without its head.
+
+    Args:
+        kind: see `RESNETS`.
+        image_shape: (H, W, 3); None for any height or width.
+        seed: of the initial weights, which are drawn as torchvision draws them; None draws one.
+        stride_first: bottlenecks take their stride at the first 1x1 convolution, as the first
+            ResNets did.
+
+    Returns:
+        Model from preprocessed images float32 [B, H, W, 3] to features [B, h, w, C]; the layers
+        "layer1" to "layer4" give those of each stage.
+    """
+    build = _Builder(he_normal(seed), stride_first)
+    image = layers.Input(image_shape, name="preprocessed")
+    x = build.normalized(image, 64, 7, "conv1", "bn1", stride=2)
+    x = layers.ReLU()(x)
+    # zeros beyond the edge, as nothing is smaller after a ReLU
+    x = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(x))
+    dilation = 1
+    for stage, blocks in enumerate(kind.blocks):
+        stride, before = (1 if stage == 0 else 2), dilation
+        if stage > 0 and kind.dilated[stage - 1]:
+            stride, dilation = 1, dilation * 2
+        channels = 64 * 2**stage
+        for block in range(blocks):
+            own_stride, own_dilation = (stride, before) if block == 0 else (1, dilation)
+            name = f"layer{stage + 1}.{block}"
+            if kind.bottleneck:
+                width = channels * kind.width
+                x = build.bottleneck(x, channels, width, own_stride, own_dilation, name)
+            else:
+                x = build.basic(x, channels, own_stride, own_dilation, name)
+        x = layers.Identity(name=f"layer{stage + 1}")(x)
+    return keras.Model(image, x, name="resnet")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Builder:
+    """Blocks on one stream of initial weights."""
+
+    initializers: Iterator[keras.initializers.Initializer]
+    stride_first: bool
+
+    def normalized(self, x, filters, size, name, norm_name, stride=1, dilation=1):
+        """Convolution and batch norm; symmetric padding, which "same" is for a stride of 1 only."""
+        if stride > 1 and size > 1:
+            x = layers.ZeroPadding2D(dilation * (size - 1) // 2)(x)
+        x = layers.Conv2D(
+            filters,
+            size,
+            stride,
+            "valid" if stride > 1 else "same",
+            dilation_rate=dilation,
+            use_bias=False,
+            kernel_initializer=next(self.initializers),
+            name=name,
+        )(x)
+        return BatchNormalization(name=norm_name)(x)
+
+    def shortcut(self, x, filters, stride, name):
+        """The input, or its projection where the block changes its shape."""
+        if stride == 1 and x.shape[-1] == filters:
+            return x
+        names = f"{name}.downsample.0", f"{name}.downsample.1"
+        return self.normalized(x, filters, 1, *names, stride=stride)
+
+    def basic(self, x, filters, stride, dilation, name):
+        """Two 3x3 convolutions."""
+        shortcut = self.shortcut(x, filters, stride, name)
+        x = self.normalized(x, filters, 3, f"{name}.conv1", f"{name}.bn1", stride, dilation)
+        x = layers.ReLU()(x)
+        x = self.normalized(x, filters, 3, f"{name}.conv2", f"{name}.bn2", dilation=dilation)
+        return layers.ReLU()(layers.Add()([x, shortcut]))
+
+    def bottleneck(self, x, channels, width, stride, dilation, name):
+        """A 3x3 convolution between two of 1x1."""
+        first, second = (stride, 1) if self.stride_first else (1, stride)
+        shortcut = self.shortcut(x, channels * EXPANSION, stride, name)
+        x = self.normalized(x, width, 1, f"{name}.conv1", f"{name}.bn1", first)
+        x = layers.ReLU()(x)
+        x = self.normalized(x, width, 3, f"{name}.conv2", f"{name}.bn2", second, dilation)
+        x = layers.ReLU()(x)
+        x = self.normalized(x, channels * EXPANSION, 1, f"{name}.conv3", f"{name}.bn3")
+        return layers.ReLU()(layers.Add()([x, shortcut]))

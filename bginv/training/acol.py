@@ -1,0 +1,81 @@
+"""Adversarial complementary learning; see `bginv.models.acol`."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from bginv.models.acol import classify_in_turn
+from bginv.ops.losses import cross_entropy, rest_cross_entropy
+from bginv.ops.random_crops import random_resized_crops
+from bginv.recipes import AcolSettings
+from bginv.training.method import Method
+from bginv.training.torch_optimizers import SGD
+
+LOSSES = {"p": cross_entropy, "n": rest_cross_entropy}
+MOMENTUM, WEIGHT_DECAY = 0.9, 0.001
+"""Of the PyTorch port."""
+
+
+class AcolTraining(Method):
+    """The sum of the losses of all classifiers of a recipe (Zhang et al. 2018, section 3.2).
+
+    Args:
+        features: images to features; it is trained in place.
+        classifiers: see `build_classifiers`; they too.
+        settings: recipe, deltas, learning rate, augmentation.
+    """
+
+    name = "acol"
+
+    def __init__(
+        self, features: keras.Model, classifiers: Sequence[keras.Model], settings: AcolSettings
+    ):
+        super().__init__(settings)
+        self.features, self.classifiers = features, list(classifiers)
+        self.optimizers = [SGD(settings.learning_rate, MOMENTUM, WEIGHT_DECAY) for _ in self.models]
+        for optimizer, model in zip(self.optimizers, self.models, strict=True):
+            optimizer.build(model.trainable_variables)
+
+    @property
+    def models(self) -> list[keras.Model]:
+        """See `Method.models`."""
+        return [self.features, *self.classifiers]
+
+    def state(self) -> dict[str, object]:
+        """See `Method.state`."""
+        optimizers = {f"optimizer_{i}": own for i, own in enumerate(self.optimizers)}
+        return {f"model_{i}": own for i, own in enumerate(self.models)} | optimizers
+
+    def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Method.augment_batch`; random resized crops of the network's size."""
+        size, settings = self.features.input_shape[1:3], self.settings
+        crops = random_resized_crops(
+            batch["image"], seed, size, settings.smallest_crop, settings.flip
+        )
+        return {**batch, "image": crops}
+
+    def losses(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Each classifier's loss, such as "1n", and their sum as "loss".
+
+        Args:
+            images: float32 [B, H, W, C] in [0, 1].
+            labels: int [B].
+        """
+        features = self.features(images, training=True)
+        deltas = self.settings.delta_list
+        logits, _ = classify_in_turn(self.classifiers, features, labels, deltas, training=True)
+        terms = {
+            f"{place}{kind}": LOSSES[kind](labels, own)
+            for place, (kind, own) in enumerate(zip(self.settings.cls_recipe, logits, strict=True))
+        }
+        return {"loss": sum(terms.values()), **terms}
+
+    def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Method.train_step`."""
+        del seed
+        with tf.GradientTape() as tape:
+            losses = self.losses(batch["image"], batch["label"])
+        players = list(zip(self.optimizers, self.models, strict=True))
+        self.descend(tape, losses["loss"], players)
+        return losses

@@ -1,0 +1,150 @@
+"""EADER: parity with the reference, turns, and which weights move."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bginv.config import resolve
+from bginv.models.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN
+from bginv.models.localizer import attention_maps, build_network
+from bginv.ops.cams import enlarge_maps, soft_masks
+from bginv.ops.compositing import erase
+from bginv.recipes import ErasingSettings
+from bginv.training.erasing import ErasingTraining, pairs_of
+from tests.golden_weights import blocky, fill_named
+
+
+def settings(**given) -> ErasingSettings:
+    given = {"dataset": "any", "batchsize": 8, **given}
+    return resolve(ErasingSettings, given, "paper")
+
+
+def in_unit_range(images: np.ndarray) -> np.ndarray:
+    """What a model with ImageNet's preprocessing turns into these images."""
+    return (images * IMAGENET_DEVIATION + IMAGENET_MEAN).astype(np.float32)
+
+
+def normalized(images: np.ndarray) -> np.ndarray:
+    return (np.asarray(images) - IMAGENET_MEAN) / IMAGENET_DEVIATION
+
+
+CASES = {
+    ("eader_resnet18", "gcam"): ("fc", "conv1"),
+    ("eader_resnet18", "cam"): ("fc", "conv1"),
+    ("eader_deeplab_largefov", "gcam"): ("classifier", "features.0"),
+}
+
+
+@pytest.fixture(params=CASES, ids=lambda case: "-".join(case))
+def case(request, golden_arrays, golden_json):
+    """A method with the reference's weights, its images and targets, and the numbers."""
+    file, attention = request.param
+    facts, reference = golden_json(file), golden_arrays(file)
+    _, channels, height, width = facts["input_shape"]
+    shape = (height, width, channels)
+    last_norm = facts["residual_bn"]
+    localizer = build_network(facts["arch"], shape, facts["classes"])
+    fill_named(localizer, last_norm=last_norm)
+    adversary = None
+    if facts["adversarial"]:
+        adversary = build_network(facts["adversarial"], shape, facts["classes"])
+        fill_named(adversary, facts["adversarial_prefix"], last_norm)
+    method = ErasingTraining(localizer, adversary, settings(attention_type=attention))
+    images = in_unit_range(blocky(facts["input_seed"], tuple(facts["input_shape"])))
+    own = {
+        name.removeprefix(f"{attention}__"): value
+        for name, value in reference.items()
+        if "__" not in name or name.startswith(f"{attention}__")
+    }
+    # the reference lists the pairs of Grad-CAM round by round, we row by row
+    rows, classes = (part.numpy() for part in pairs_of(tf.constant(own["targets"])))
+    listed = list(zip(own["image_index"], own["new_targets"], strict=True))
+    order = [list(zip(rows, classes, strict=True)).index(pair) for pair in listed]
+    return method, images, own, (rows[order], classes[order]), CASES[request.param]
+
+
+def close(value, expected, tolerance):
+    assert np.shape(value) == np.shape(expected)
+    assert np.abs(value - expected).max() <= tolerance * np.abs(expected).max()
+
+
+def test_maps_and_erased_images(case):
+    method, images, reference, (rows, classes), _ = case
+    outputs = method.localizer(images, training=False)
+    features, probabilities = outputs["features"], tf.sigmoid(outputs["logits"])
+    close(probabilities, reference["probs"], 1e-4)
+    first = np.moveaxis(features.numpy()[..., :16], -1, 1)
+    close(first, reference["features_slice"], 1e-4)
+    maps = attention_maps(
+        method.localizer.get_layer("head"),
+        tf.gather(features, rows),
+        classes,
+        method.settings.attention_type,
+    )
+    maps = enlarge_maps(maps, images.shape[1:3])
+    np.testing.assert_allclose(maps[:, None], reference["maps"], atol=1e-3)
+    masks = soft_masks(maps)
+    np.testing.assert_allclose(masks[:, None, ::4, ::4], reference["masks_slice"], atol=1e-2)
+    if method.adversary:
+        colour = tf.constant(IMAGENET_MEAN, tf.float32)
+        erased = erase(tf.gather(images, rows), masks[..., None], colour)
+        small = np.moveaxis(normalized(erased), -1, 1)[:, :, ::8, ::8]
+        np.testing.assert_allclose(small, reference["erased_slice"], atol=2e-2)
+        found = tf.sigmoid(method.adversary(erased, training=False)["logits"])
+        np.testing.assert_allclose(found, reference["adv_probs"], atol=1e-3)
+
+
+def in_evaluation(method):
+    """Let the models of a method run as in evaluation, whatever its step asks for."""
+    for model in method.models:
+        for layer in model._flatten_layers(include_self=False):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
+
+
+def gradients_of(method, images, targets, loss, weights):
+    with tf.GradientTape() as tape:
+        losses = method.losses(tf.constant(images), tf.constant(targets))
+    found = tape.gradient(losses[loss], [weight.value for weight in weights])
+    return losses, [gradient.numpy() for gradient in found]
+
+
+def kernels(model: keras.Model, *names: str):
+    layers = {layer.name: layer for layer in model._flatten_layers()}
+    return [layers[name].kernel for name in names]
+
+
+def test_losses_and_gradients(case):
+    method, images, reference, _, names = case
+    in_evaluation(method)
+    weights = kernels(method.localizer, *names)
+    losses, (dense, conv) = gradients_of(method, images, reference["targets"], "loss", weights)
+    expected = {"cross_entropy": "bce", "map_mean": "reg_loss", "loss": "total_loss"}
+    if method.adversary:
+        expected |= {"mining": "am_loss", "adversary": "adversarial_bce"}
+    for own, theirs in expected.items():
+        assert float(losses[own]) == pytest.approx(float(reference[theirs]), rel=2e-4), own
+    close(dense.T, reference["grad_fc"], 5e-3)
+    close(conv.transpose(3, 2, 0, 1), reference["grad_conv"], 5e-3)
+    norms = [np.linalg.norm(gradient) for gradient in (dense, conv)]
+    np.testing.assert_allclose(norms, reference["grad_l2"], rtol=1e-3)
+    if method.adversary:
+        weights = kernels(method.adversary, *names)
+        _, found = gradients_of(method, images, reference["targets"], "adversary", weights)
+        norms = [np.linalg.norm(gradient) for gradient in found]
+        np.testing.assert_allclose(norms, reference["grad_adv_l2"], rtol=1e-3)
+
+
+def test_losses_and_gradients_in_training(case):
+    method, images, reference, _, names = case
+    if not method.adversary:
+        return
+    weights = kernels(method.localizer, *names)
+    losses, found = gradients_of(method, images, reference["targets"], "loss", weights)
+    expected = {"cross_entropy": "bce", "map_mean": "reg_loss", "loss": "total_loss"}
+    expected |= {"mining": "am_loss", "adversary": "adversarial_bce"}
+    for own, theirs in expected.items():
+        assert float(losses[own]) == pytest.approx(float(reference[f"train_{theirs}"]), rel=1e-3)
+    norms = [np.linalg.norm(gradient) for gradient in found]
+    np.testing.assert_allclose(norms, reference["train_grad_l2"], rtol=1e-2)
