@@ -18,10 +18,13 @@ import bginv
 from bginv.config import add_flags, positional_names, resolve
 from bginv.recipes import (
     PHASES,
+    AcolSettings,
     AdversarialSettings,
     AttentionSettings,
     ClassifierSettings,
+    ConvertSettings,
     DatasetsSettings,
+    ErasingSettings,
     EvaluateSegmentationSettings,
     EvaluateSettings,
     MaskSettings,
@@ -61,6 +64,12 @@ COMMANDS = {
     "train-att": Command(
         AttentionSettings, "attention-guided baseline: train it", module="attention"
     ),
+    "train-acol": Command(
+        AcolSettings, "adversarial complementary learning: train it", module="acol"
+    ),
+    "train-erasing": Command(
+        ErasingSettings, "adversarial erasing (EADER): train it", module="erasing"
+    ),
     "evaluate": Command(
         EvaluateSettings, "accuracy of a classifier on every test", module="evaluations"
     ),
@@ -68,6 +77,9 @@ COMMANDS = {
         EvaluateSegmentationSettings,
         "masks of a mask generator: pictures, and agreement with true masks",
         module="evaluations",
+    ),
+    "convert-weights": Command(
+        ConvertSettings, "a checkpoint of PyTorch to a Keras model", module="conversions"
     ),
     "datasets": Command(
         DatasetsSettings, "every data set, or what one of them holds", module="evaluations"
@@ -103,7 +115,15 @@ def parse(arguments: list[str], script: str | None = None) -> argparse.Namespace
         subparsers = parser.add_subparsers(metavar="command", required=True)
         for name, command in COMMANDS.items():
             _add(subparsers.add_parser(name, help=command.help, description=command.help), name)
-    return parser.parse_args(arguments)
+    return parser.parse_args([_with_hyphens(argument) for argument in arguments])
+
+
+def _with_hyphens(argument: str) -> str:
+    """An option with hyphens for underscores, which some papers' code has in their place."""
+    if not argument.startswith("--"):
+        return argument
+    name, *value = argument.split("=", 1)
+    return "=".join([name.replace("_", "-"), *value])
 
 
 def run(namespace: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 RECIPES = ("paper", "tuned")
@@ -25,6 +25,7 @@ def setting(
     maximum: float | None = None,
     instead_of: str | None = None,
     may_change: bool = False,
+    also: tuple[str, ...] = (),
 ) -> Any:
     """Declare an option.
 
@@ -37,6 +38,7 @@ def setting(
         maximum: the largest number allowed.
         instead_of: name of a setting that becomes None where only this one is given.
         may_change: a run that goes on may have another value than it began with.
+        also: other names of the option, those of a paper's code.
     """
     return dataclasses.field(
         default=paper,
@@ -48,6 +50,7 @@ def setting(
             "maximum": maximum,
             "instead_of": instead_of,
             "may_change": may_change,
+            "also": also,
         },
     )
 
@@ -102,12 +105,13 @@ def add_option(
         "default": argparse.SUPPRESS,
         "help": help or _help(field, recipe),
     }
+    options = [option, *map(option_name, field.metadata.get("also", ()))]
     if kind is bool:
-        parser.add_argument(option, action=argparse.BooleanOptionalAction, **keywords)
+        parser.add_argument(*options, action=argparse.BooleanOptionalAction, **keywords)
         return
     parser.add_argument(
-        option,
-        type=_integers if kind is tuple else kind,
+        *options,
+        type=_numbers_of(settings, field) if kind is tuple else kind,
         choices=field.metadata.get("choices"),
         metavar=None if field.metadata.get("choices") else _METAVARS[kind],
         **keywords,
@@ -219,10 +223,17 @@ def show(value: Any) -> str:
     return str(value)
 
 
-def _integers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"must be whole numbers separated by commas; received {text!r}"
-        ) from None
+def _numbers_of(settings: type, field: dataclasses.Field) -> Callable[[str], tuple]:
+    """What reads the text of a tuple of numbers."""
+    number = typing.get_args(typing.get_type_hints(settings)[field.name])[0]
+
+    def read(text: str) -> tuple:
+        try:
+            return tuple(number(part) for part in text.split(",") if text)
+        except ValueError:
+            kind = "whole numbers" if number is int else "numbers"
+            raise argparse.ArgumentTypeError(
+                f"must be {kind} separated by commas; received {text!r}"
+            ) from None
+
+    return read

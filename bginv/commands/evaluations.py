@@ -10,13 +10,19 @@ from absl import logging
 from bginv.artefacts import check_writable_folder, refuse_existing
 from bginv.commands.jobs import load
 from bginv.commands.phases import evaluate_and_log, take_in_memory
-from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, TFDS
+from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, SEGMENTATION, TFDS
 from bginv.data.sources import Dataset
-from bginv.evaluation.segmentation import evaluate_masks, predict_masks
-from bginv.interop.model_files import load_classifier, load_mask_unet
+from bginv.evaluation.label_maps import evaluate_label_maps
+from bginv.evaluation.segmentation import evaluate_masks, mask_predictor, predict_masks
+from bginv.interop.model_files import is_localizer, load_classifier, load_mask_model
 from bginv.recipes import DatasetsSettings, EvaluateSegmentationSettings, EvaluateSettings
 from bginv.report.pictures import write_image, write_sheet
-from bginv.report.tables import agreement_table, catalog_table, splits_table
+from bginv.report.tables import (
+    agreement_table,
+    catalog_table,
+    label_maps_table,
+    splits_table,
+)
 
 IMAGES_PER_CLASS = 8
 MASK_FILES = "seg-[0-9]*.png"
@@ -37,25 +43,39 @@ def prepare_evaluate_seg(
 ) -> Callable[[], None]:
     """Masks of all training images at threshold 0.5, as seg-0.png, seg-1.png, ...
 
-    Where a split has true masks, a table says how the generated ones agree with them.
+    Of a localizer (ACoL, EADER), they are those of the images' labels. Where a split has true masks
+    or label maps, a table says how the generated ones agree with them.
     """
     del strategy
     folder = pathlib.Path(settings.output)
     check_writable_folder(folder)
     refuse_existing(sorted(folder.glob(MASK_FILES))[:1], settings.overwrite)
-    dataset = load(settings)
-    unet = load_mask_unet(settings.model, dataset)
+    dataset = load(settings, several_labels=True)
+    model = load_mask_model(settings.model, dataset)
+    if dataset.multi_label and not is_localizer(model):
+        raise ValueError(
+            f"{dataset.name} has several classes an image, and {settings.model} gives one mask: "
+            "name a localizer, such as train_erasing.py writes"
+        )
+    predict = mask_predictor(model)
+    threshold = settings.threshold if is_localizer(model) else None
 
     def job() -> None:
         for old in folder.glob(MASK_FILES):
             old.unlink()
-        for i, mask in enumerate(predict_masks(unet, dataset.train.without_masks())):
-            write_image(folder / f"seg-{i}.png", (mask >= 0.5).astype(np.float32))
-        logging.info("wrote %d masks to %s", len(dataset.train), folder)
+        if not dataset.multi_label:
+            for i, mask in enumerate(predict_masks(predict, dataset.train.without_masks())):
+                write_image(folder / f"seg-{i}.png", (mask >= 0.5).astype(np.float32))
+            logging.info("wrote %d masks to %s", len(dataset.train), folder)
         for name, split in {"train": dataset.train, **dataset.tests}.items():
-            if split.has_masks:
+            if split.has_label_maps:
+                counts = evaluate_label_maps(model, split, settings.threshold)
+                title = f"maps of {name}, all pixels of {len(split)} images, in %"
+                print(label_maps_table(counts, dataset.class_names, title))
+            elif split.has_masks:
                 title = f"masks of {name}, mean of {len(split)} images, in %"
-                print(agreement_table(evaluate_masks(unet, split, settings.area), title))
+                found = evaluate_masks(predict, split, settings.area, threshold)
+                print(agreement_table(found, title))
 
     return job
 
@@ -100,6 +120,7 @@ def _list_catalog(data_dir: str | None) -> str:
     rows += [
         (f"{FOLDER}PATH", "your own photographs", "--image-size", "train/CLASS/*.jpg", "-"),
         (f"{MULTILABEL}PATH", "several classes an image", "--image-size", "lists", "-"),
+        (f"{SEGMENTATION}PATH", "images with label maps", "--image-size", "images, labels", "-"),
         (f"{TFDS}NAME", "any set with one label an image", "--image-size", "TFDS", "-"),
     ]
     return catalog_table(rows)

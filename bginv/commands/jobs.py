@@ -81,8 +81,8 @@ def load(settings: DataSettings, several_labels: bool = False) -> Dataset:
     )
     if dataset.multi_label and not several_labels:
         raise ValueError(
-            f"{dataset.name} has several classes an image, which train_att.py --fusion paper and "
-            "evaluate.py alone can do with"
+            f"{dataset.name} has several classes an image, which train_att.py --fusion paper, "
+            "train_erasing.py and evaluations alone can do with"
         )
     return dataset
 

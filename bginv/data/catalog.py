@@ -13,6 +13,7 @@ from bginv.data.insulators import COMPONENTS, MATERIALS, load_insulators
 from bginv.data.mat_digits import SYNTHDIGITS, load_synthdigits
 from bginv.data.multilabel import load_multilabel
 from bginv.data.pairs import CIFAR10, CIFAR10_STL10, STL10, pair, with_classes
+from bginv.data.segmentation import VOC_ROOT, load_label_maps, load_voc
 from bginv.data.shapes import SIDE as SHAPES_SIDE
 from bginv.data.shapes import load_shapes
 from bginv.data.signs import (
@@ -27,8 +28,8 @@ from bginv.data.signs import (
 from bginv.data.sources import Dataset
 from bginv.data.tfds import load_tfds
 
-FOLDER, TFDS, MULTILABEL = "folder:", "tfds:", "multilabel:"
-PREFIXES = {FOLDER: "PATH", TFDS: "NAME", MULTILABEL: "PATH"}
+FOLDER, TFDS, MULTILABEL, SEGMENTATION = "folder:", "tfds:", "multilabel:", "segmentation:"
+PREFIXES = {FOLDER: "PATH", TFDS: "NAME", MULTILABEL: "PATH", SEGMENTATION: "PATH"}
 IMAGE_SIZE, SMALLEST_IMAGE_SIZE = 64, 8
 SHOWN_FILES = 4
 
@@ -93,6 +94,17 @@ _SINGLE: dict[str, Entry] = {
             f"{COMPONENTS}/data_{material}_{kind}" for material in MATERIALS for kind in range(1, 5)
         ),
         publisher="the paper's authors",
+    ),
+    "voc2012": Entry(
+        load=load_voc,
+        about="20 kinds of objects, with label maps",
+        side=224,
+        files=tuple(
+            f"{VOC_ROOT}/{name}"
+            for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation/val.txt")
+        ),
+        publisher="Everingham et al. (host.robots.ox.ac.uk/pascal/VOC)",
+        any_size=True,
     ),
 }
 
@@ -172,6 +184,11 @@ def check_name(name: str) -> None:
     raise ValueError(f"unknown dataset {name!r}{hint} Known: {known}")
 
 
+def takes_any_size(name: str) -> bool:
+    """Whether a data set's images come in the size asked for."""
+    return name.startswith(tuple(PREFIXES)) or (name in CATALOG and CATALOG[name].any_size)
+
+
 def load_data(
     name: str,
     data_dir: str | None = None,
@@ -184,8 +201,9 @@ def load_data(
     Args:
         name: a key of `CATALOG`, such as "digits" or "mnist_backgrounds"; "folder:PATH" for the
             user's own photographs, see `bginv.data.folder`; "multilabel:PATH" for such with
-            several classes each, see `bginv.data.multilabel`; "tfds:NAME" for any set of TFDS with
-            one label an image.
+            several classes each, see `bginv.data.multilabel`; "segmentation:PATH" for such with
+            label maps, see `bginv.data.segmentation`; "tfds:NAME" for any set of TFDS with one
+            label an image.
         data_dir: where its files are: TFDS's data directory, or the folder that holds the
             publishers' files. None means TFDS's default and `~/.keras/datasets`. A folder does
             without.
@@ -210,6 +228,9 @@ def load_data(
     elif name.startswith(MULTILABEL):
         path = name.removeprefix(MULTILABEL)
         dataset = load_multilabel(path, image_size or IMAGE_SIZE, skip_bad_files)
+    elif name.startswith(SEGMENTATION):
+        path = name.removeprefix(SEGMENTATION)
+        dataset = load_label_maps(path, image_size or IMAGE_SIZE, skip_bad_files)
     elif name.startswith(TFDS):
         dataset = load_tfds(name, name.removeprefix(TFDS), data_dir, image_size or IMAGE_SIZE)
     else:

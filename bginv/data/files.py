@@ -120,6 +120,11 @@ class FileSource(Source):
             self.masks_of_labels,
         )
 
+    def at_size(self, side: int) -> "FileSource":
+        """See `Source.at_size`."""
+        shape = (side, side, self.image_shape[2])
+        return FileSource(self.images, self.labels, shape, self.masks, self.masks_of_labels)
+
     def without_masks(self) -> "FileSource":
         """See `Source.without_masks`."""
         return (

@@ -19,10 +19,13 @@ class Source(abc.ABC):
     Attributes:
         labels: int32 [N], class numbers; or [N, K], 1 for each class that an image shows.
         image_shape: (H, W, C).
+        has_label_maps: whether records hold `label_map` int32 [B, H, W]: 0 for background, k + 1
+            for class k, 255 where nothing is known.
     """
 
     labels: np.ndarray
     image_shape: tuple[int, int, int]
+    has_label_maps: bool = False
 
     @property
     def pass_batch(self) -> int:
@@ -71,6 +74,11 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def has_masks(self) -> bool:
         """Whether records hold a mask."""
+
+    def at_size(self, side: int) -> "Source":
+        """The same records with images of another size, where that gains something; else these."""
+        del side
+        return self
 
     def first(self, count: int) -> "Source":
         """The first `count` records."""

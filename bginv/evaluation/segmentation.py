@@ -1,7 +1,7 @@
 """Masks of a mask generator, and how they agree with true masks: counts first, ratios second."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from bginv.data.sources import Source
 from bginv.ops.binarize import BINARIZATIONS, binarize
+from bginv.ops.cams import enlarge_maps
 
 BOX_SIDES = np.arange(0.05, 1.001, 0.05)
 
@@ -30,18 +31,50 @@ class Agreement:
     area: float
 
 
-def predict_masks(unet: keras.Model, source: Source) -> Iterator[np.ndarray]:
+def soft_masks_of(model: keras.Model, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Soft masks of a batch, by a mask generator, or by a localizer for the images' labels.
+
+    Args:
+        model: images to masks, or to a dict with `maps`, a map for each class.
+        batch: records of a `Source`.
+
+    Returns:
+        float32 [B, H, W, 1] in [0, 1].
+    """
+    found = model(batch["image"], training=False)
+    if not isinstance(found, dict):
+        return found
+    maps = tf.gather(tf.transpose(found["maps"], [0, 3, 1, 2]), batch["label"], batch_dims=1)
+    return enlarge_maps(maps, batch["image"].shape[1:3])[..., None]
+
+
+def mask_predictor(model: keras.Model) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
+    """`soft_masks_of` a model, compiled once for all that is asked of it."""
+    return tf.function(lambda batch: soft_masks_of(model, batch), reduce_retracing=True)
+
+
+def maps_at(maps: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Maps of all classes, float [B, h, w, K], enlarged one by one: float32 [B, H, W, K]."""
+    count, *_, num_classes = maps.shape
+    rows = tf.reshape(tf.transpose(maps, [0, 3, 1, 2]), [-1, *maps.shape[1:3]])
+    enlarged = tf.reshape(enlarge_maps(rows, size), [count or -1, num_classes, *size])
+    return tf.transpose(enlarged, [0, 2, 3, 1])
+
+
+def predict_masks(
+    predict: Callable[[dict[str, tf.Tensor]], tf.Tensor], source: Source
+) -> Iterator[np.ndarray]:
     """Soft masks in the source's order, one by one.
 
     Args:
-        unet: images to masks.
+        predict: see `mask_predictor`.
         source: images.
 
     Yields:
         float32 [H, W, 1] in [0, 1].
     """
     for batch in source.batches(source.pass_batch):
-        yield from unet.predict_on_batch(batch["image"])
+        yield from predict(batch).numpy()
 
 
 def count_agreement(predicted: tf.Tensor, true: tf.Tensor) -> tf.Tensor:
@@ -81,29 +114,37 @@ def agreement(counts: np.ndarray) -> Agreement:
     )
 
 
-def evaluate_masks(unet: keras.Model | None, source: Source, area: float) -> dict[str, Agreement]:
+def evaluate_masks(
+    predict: Callable[[dict[str, tf.Tensor]], tf.Tensor] | None,
+    source: Source,
+    area: float,
+    threshold: float | None = None,
+) -> dict[str, Agreement]:
     """Agreement of each binarization, and of two baselines that look at no image.
 
     The best centred box is that of all sides from 5 % to 100 % of the image's, height and width
     apart, whose mean IoU with these very masks is the largest.
 
     Args:
-        unet: images to masks; None leaves the baselines.
+        predict: see `mask_predictor`; None leaves the baselines.
         source: images with true masks.
         area: share of foreground for the binarization "quantile".
+        threshold: one more to look at.
     """
-    predictions: Mapping[str, Callable] = {
+    predictions: dict[str, Callable] = {
         method: lambda soft, method=method: binarize(soft, method, area)
-        for method in (BINARIZATIONS if unet else ())
+        for method in (BINARIZATIONS if predict else ())
     }
+    if predict and threshold is not None:
+        predictions[f"{threshold:g}"] = lambda soft: tf.cast(soft >= threshold, tf.float32)
     boxes = _centred_boxes(source)
     counts = {name: [] for name in predictions}
     counts_of_boxes = []
     for batch in source.batches(source.pass_batch):
         true = tf.round(batch["mask"])
-        soft = unet(batch["image"], training=False) if unet else None
-        for name, predict in predictions.items():
-            counts[name].append(count_agreement(predict(soft), true))
+        soft = predict(batch) if predict else None
+        for name, of_soft in predictions.items():
+            counts[name].append(count_agreement(of_soft(soft), true))
         counts_of_boxes.append(_count_boxes(boxes, true))
     found = {name: agreement(np.concatenate(parts)) for name, parts in counts.items()}
     of_boxes = [agreement(own) for own in np.concatenate(counts_of_boxes, 1)]

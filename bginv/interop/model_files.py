@@ -7,7 +7,8 @@ import keras
 from bginv.artefacts import write_file
 from bginv.data.sources import Dataset
 from bginv.interop.paper_h5 import is_paper_classifier, load_classifier_h5, load_mask_unet_h5
-from bginv.models import attention  # noqa: F401 - it registers the layer of attention models
+from bginv.models import acol, attention, localizer  # noqa: F401 - they register layers
+from bginv.models.attention import logits_alone
 
 ENDINGS = (".keras", ".h5")
 PICKLES = (".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth", ".tar")
@@ -26,6 +27,8 @@ def load_classifier(path: str, dataset: Dataset) -> keras.Model:
     """
     model = _load(path, load_classifier_h5)
     _check_input(model, path, dataset)
+    if is_localizer(model):
+        model = logits_alone(model)
     if len(_output_shape(model, path)) != 2:
         raise ValueError(
             f"{path} gives outputs of shape {model.output_shape[1:]}, "
@@ -39,9 +42,32 @@ def load_classifier(path: str, dataset: Dataset) -> keras.Model:
     return model
 
 
+def is_localizer(model: keras.Model) -> bool:
+    """Whether a model gives a dict of `logits` and `maps`, as ACoL's and EADER's do."""
+    return isinstance(model.output, dict) and {"logits", "maps"} <= model.output.keys()
+
+
+def load_mask_model(path: str, dataset: Dataset) -> keras.Model:
+    """A mask generator or a localizer that fits the data set; see `load_classifier`."""
+    model = _load(path, load_mask_unet_h5)
+    if not is_localizer(model):
+        return _checked_mask_unet(model, path, dataset)
+    _check_input(model, path, dataset)
+    num_classes = model.output["maps"].shape[-1]
+    if num_classes < dataset.num_classes:
+        raise ValueError(
+            f"{path} has maps of {num_classes} classes, but {dataset.name} has "
+            f"{dataset.num_classes}: name a localizer trained on these classes"
+        )
+    return model
+
+
 def load_mask_unet(path: str, dataset: Dataset) -> keras.Model:
     """A mask generator that fits the data set; see `load_classifier`."""
-    model = _load(path, load_mask_unet_h5)
+    return _checked_mask_unet(_load(path, load_mask_unet_h5), path, dataset)
+
+
+def _checked_mask_unet(model: keras.Model, path: str, dataset: Dataset) -> keras.Model:
     _check_input(model, path, dataset)
     shape, expected = _output_shape(model, path), (*dataset.image_shape[:2], 1)
     if len(shape) != 4 or not _fits(shape[1:], expected):

@@ -131,10 +131,9 @@ def to_torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _leaves(model: keras.Model) -> Iterator[keras.Layer]:
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
-        elif layer.weights:
+    """Layers with weights that hold no other layer."""
+    for layer in model._flatten_layers(include_self=False):
+        if layer.weights and not list(layer._flatten_layers(include_self=False)):
             yield layer
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from bginv.ops.binarize import otsu_level
 
 BYTE, RESIZE_LEVELS = 255.0, 2048
+BACKGROUND_LEVEL = 1e-5
 
 
 def normalize_maps(maps: tf.Tensor) -> tf.Tensor:
@@ -91,6 +92,23 @@ def soft_masks(maps: tf.Tensor, omega: float = 100.0, sigma: float = 0.5) -> tf.
         Same shape, in (0, 1).
     """
     return tf.sigmoid(omega * (maps - sigma))
+
+
+def segmentation_maps(maps: tf.Tensor, present: tf.Tensor, threshold: float) -> tf.Tensor:
+    """The class with the strongest map at each pixel, among those that are present, as in EADER.
+
+    Args:
+        maps: float32 [B, H, W, K] in [0, 1].
+        present: [B, K], above 0 for each class that the image shows.
+        threshold: maps below it are background.
+
+    Returns:
+        int32 [B, H, W]: 0 for background, k + 1 for class k; of equal maps the first counts.
+    """
+    shown = tf.cast(present > 0, maps.dtype)[:, None, None]
+    strong = tf.where(maps < threshold, 0.0, maps) * shown
+    background = tf.fill(tf.shape(maps[..., :1]), BACKGROUND_LEVEL)
+    return tf.argmax(tf.concat([background, strong], -1), -1, tf.int32)
 
 
 def strongest_channel(features: tf.Tensor) -> tf.Tensor:

@@ -53,16 +53,17 @@ def random_boxes(
     Returns:
         float32 [count, 4]: top, left, bottom and right edge as shares of the image.
     """
-    unit = own_rows(lambda n: tf.random.stateless_uniform([4, n, ATTEMPTS], seed), count, axis=1)
-    area = height * width * (smallest + unit[0] * (1 - smallest))
+    drawn = own_rows(lambda n: tf.random.stateless_uniform([4, n, ATTEMPTS], seed), count, axis=1)
+    areas, ratios, *places = tf.unstack(drawn)
+    area = height * width * (smallest + areas * (1 - smallest))
     low, high = (math.log(ratio) for ratio in RATIOS)
-    ratio = tf.exp(low + unit[1] * (high - low))
+    ratio = tf.exp(low + ratios * (high - low))
     sides = [tf.round(tf.sqrt(area / ratio)), tf.round(tf.sqrt(area * ratio))]
     fits = (sides[0] > 0) & (sides[1] > 0) & (sides[0] <= height) & (sides[1] <= width)
     chosen = tf.argmax(fits, 1)
     found = tf.reduce_any(fits, 1)
     starts, ends = [], []
-    for own_sides, draw, length in zip(sides, unit[2:], (height, width), strict=False):
+    for own_sides, draw, length in zip(sides, places, (height, width), strict=True):
         side, place = (tf.gather(values, chosen, batch_dims=1) for values in (own_sides, draw))
         start = tf.floor(place * (length - side + 1))
         starts.append(tf.where(found, start / length, 0.0))

@@ -5,6 +5,7 @@
 
 from bginv.recipes.comparisons import AcolSettings, AttentionSettings, ErasingSettings
 from bginv.recipes.evaluations import (
+    ConvertSettings,
     DatasetsSettings,
     EvaluateSegmentationSettings,
     EvaluateSettings,
@@ -32,6 +33,7 @@ __all__ = [
     "ClassifierSettings",
     "ClassifierTrainingSettings",
     "CommonSettings",
+    "ConvertSettings",
     "DataSettings",
     "DatasetsSettings",
     "ErasingSettings",

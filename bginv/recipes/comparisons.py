@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from bginv.config import setting
+from bginv.config import positional, setting
 from bginv.recipes.training import NewClassifierSettings, PhaseSettings
 
 NETWORKS = (
@@ -18,6 +18,7 @@ NETWORKS = (
     "inception",
 )
 OPTIMIZERS = ("sgd", "adam", "rmsprop")
+WEIGHTS = "imagenet (Keras'), none (random), or a checkpoint of torchvision's (.pth, .npz)"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,24 +63,33 @@ class WeakLocalizationSettings(PhaseSettings):
     """What the methods take that find objects from image labels."""
 
     image_size: int | None = setting(
-        None, minimum=8, help="side of the images that the network sees (default: the paper's)"
-    )
-    weights: str = setting(
-        "imagenet",
-        help="imagenet (Keras'), none (random), or a checkpoint of torchvision, .pth or .npz",
+        None,
+        minimum=8,
+        also=("img_resolution",),
+        help="side of the images that the network sees (default: the paper's)",
     )
     smallest_crop: float = setting(
         0.08, tuned=0.5, minimum=0.01, maximum=1, help="least area of a random crop in training"
     )
     flip: bool = setting(True, help="mirror half of the images")
-    batchsize: int = setting(16, minimum=1, help="images a batch")
+    epochs: int | None = setting(10, minimum=1, help="passes over the training images")
+    evaluate_every: int = setting(
+        1, may_change=True, minimum=0, help="epochs between two evaluations; 0: at the end only"
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AcolSettings(WeakLocalizationSettings):
     """Adversarial complementary learning."""
 
+    dataset: str | None = positional(
+        default=None, help="name of a data set; or --input-path for folder:PATH"
+    )
+    input_path: str | None = setting(
+        None, may_change=True, help="folder with train/CLASS and validation/CLASS"
+    )
     model: str = setting("resnet50", choices=NETWORKS, help="network behind the classifiers")
+    weights: str = setting("imagenet", help=WEIGHTS)
     cls_recipe: str = setting(
         "pp", help="a letter for each classifier: p (the label) or n (all others)"
     )
@@ -91,8 +101,7 @@ class AcolSettings(WeakLocalizationSettings):
         choices=("linear", "conv"),
         help="1x1 convolution (the port), or two of 3x3x1024 before it (the paper)",
     )
-    batchsize: int = setting(64, tuned=32, minimum=1, help="images a batch")
-    epochs: int | None = setting(10, minimum=1, help="passes over the training images")
+    batchsize: int = setting(64, minimum=1, also=("batch_size",), help="images a batch")
     learning_rate: float = setting(1e-3, minimum=0, help="of SGD")
 
 
@@ -100,10 +109,23 @@ class AcolSettings(WeakLocalizationSettings):
 class ErasingSettings(WeakLocalizationSettings):
     """End-to-end adversarial erasing."""
 
+    dataset: str | None = positional(
+        default=None, help="name of a data set; or --dataset-root for voc2012"
+    )
+    dataset_root: str | None = setting(
+        None, may_change=True, help="folder that holds VOCdevkit: data set voc2012"
+    )
+    experiment_name: str | None = setting(
+        None, may_change=True, help="--run-dir results/NAME, by the reference's name"
+    )
     localizer_model: str = setting("resnet101", choices=NETWORKS, help="network that localizes")
+    localizer_weights: str = setting("imagenet", help=WEIGHTS)
+    localizer_from_scratch: bool = setting(False, help="--localizer-weights none")
     adversarial_model: str | None = setting(
         None, choices=NETWORKS, help="network that looks at erased images (default: none)"
     )
+    adversarial_weights: str = setting("imagenet", help=WEIGHTS)
+    adversarial_from_scratch: bool = setting(False, help="--adversarial-weights none")
     attention_type: str = setting("gcam", choices=("gcam", "cam"), help="Grad-CAM or CAM")
     alpha: float = setting(0.05, minimum=0, help="weight of what the adversary finds")
     beta: float = setting(1e-5, minimum=0, help="weight of the maps' mean")
@@ -114,9 +136,12 @@ class ErasingSettings(WeakLocalizationSettings):
     train_steps_adversarial: int = setting(200, minimum=1, help="steps of the adversary's turn")
     optimizer: str = setting("sgd", choices=OPTIMIZERS, help="of the localizer")
     adversarial_optimizer: str = setting("sgd", choices=OPTIMIZERS, help="of the adversary")
-    epochs: int | None = setting(10, minimum=1, help="passes over the training images")
+    batchsize: int = setting(16, minimum=1, also=("batch_size",), help="images a batch")
     learning_rate: float = setting(0.01, minimum=0, help="of the localizer's optimizer")
     adversarial_learning_rate: float = setting(0.01, minimum=0, help="of the adversary's")
     segmentation_map_threshold: float = setting(
-        0.3, minimum=0, maximum=1, help="maps below it are background"
+        0.3, may_change=True, minimum=0, maximum=1, help="maps below it are background"
+    )
+    evaluate: bool = setting(
+        False, may_change=True, help="train nothing; evaluate the model that --output names"
     )

@@ -3,6 +3,7 @@
 import dataclasses
 
 from bginv.config import positional, setting
+from bginv.recipes.comparisons import NETWORKS
 from bginv.recipes.training import DataSettings
 
 
@@ -17,9 +18,35 @@ class EvaluateSettings(DataSettings):
 class EvaluateSegmentationSettings(DataSettings):
     """Masks of a mask generator."""
 
-    model: str = positional(help="mask generator, .keras or .h5")
+    model: str = positional(help="mask generator or localizer, .keras or .h5")
     output: str = setting(".", help="folder for seg-0.png, seg-1.png, ...")
     area: float = setting(0.2, minimum=0, maximum=1, help="share of foreground for quantile")
+    threshold: float = setting(
+        0.3, minimum=0, maximum=1, help="of a localizer's maps, beside the binarizations"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvertSettings:
+    """A checkpoint of PyTorch as a Keras model."""
+
+    checkpoint: str = positional(help="what torch.save wrote, or an .npz of names and arrays")
+    output: str = positional(help="model to write, .keras")
+    kind: str = setting(
+        "classifier",
+        choices=("classifier", "acol", "localizer"),
+        help="of model: logits alone, or those with a map for each class",
+    )
+    network: str = setting("resnet50", choices=NETWORKS, help="its name in PyTorch")
+    image_size: int = setting(224, minimum=8, help="side of the images that it is to take")
+    part: str | None = setting(
+        None, help="key of the state dict, where the file holds several, such as adversarial"
+    )
+    delta_list: tuple[float, ...] = setting(
+        (0.9,), minimum=0, maximum=1, help="thresholds of an acol model, which are not in the file"
+    )
+    attention_type: str = setting("gcam", choices=("gcam", "cam"), help="maps of a localizer")
+    overwrite: bool = setting(False, help="replace the output")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

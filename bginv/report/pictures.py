@@ -57,6 +57,22 @@ def draw_boxes(images: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return drawn
 
 
+def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Images under the colours of their maps, from blue (0) to red (1).
+
+    Args:
+        images: float32 [N, H, W, 1 or 3] in [0, 1].
+        maps: float32 [N, H, W, 1] in [0, 1].
+
+    Returns:
+        float32 [N, H, W, 3] in [0, 1].
+    """
+    colours = [
+        cv2.applyColorMap(np.round(one * 255).astype(np.uint8), cv2.COLORMAP_JET) for one in maps
+    ]
+    return (images + np.stack(colours)[..., ::-1] / np.float32(255)) / 2
+
+
 def write_learning_curves(path: pathlib.Path, metrics_file: pathlib.Path) -> None:
     """Every reported scalar over the steps, a panel a phase.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from bginv.data.sources import Dataset, pixel_range
 from bginv.evaluation.accuracy import Accuracies
+from bginv.evaluation.label_maps import ClassCounts
 from bginv.evaluation.segmentation import Agreement
 
 PUBLISHED = {
@@ -54,6 +55,26 @@ def agreement_table(rows: Mapping[str, Agreement], title: str) -> str:
     header = [title, *("IoU" if name == "iou" else name for name in names)]
     body = [[row, *(_percent(getattr(own, name)) for name in names)] for row, own in rows.items()]
     return _aligned(header, body)
+
+
+def label_maps_table(counts: ClassCounts, class_names: Sequence[str], title: str) -> str:
+    """IoU, precision and recall of each class in %, and their means.
+
+    As EADER reports them, the mean IoU is that over background and classes, the others are those
+    over classes.
+
+    Args:
+        counts: background first.
+        class_names: without background.
+        title: of the first column.
+    """
+    columns = {"IoU": counts.iou, "precision": counts.precision, "recall": counts.recall}
+    body = [
+        [name, *(_percent(values[place]) for values in columns.values())]
+        for place, name in enumerate(["background", *class_names])
+    ]
+    means = [counts.iou.mean(), counts.precision[1:].mean(), counts.recall[1:].mean()]
+    return _aligned([title, *columns], [*body, ["mean", *map(_percent, means)]])
 
 
 def auroc_table(

@@ -9,6 +9,7 @@ from bginv.models.acol import classify_in_turn
 from bginv.ops.losses import cross_entropy, rest_cross_entropy
 from bginv.ops.random_crops import random_resized_crops
 from bginv.recipes import AcolSettings
+from bginv.training.best_weights import BestWeights
 from bginv.training.method import Method
 from bginv.training.torch_optimizers import SGD
 
@@ -19,6 +20,9 @@ MOMENTUM, WEIGHT_DECAY = 0.9, 0.001
 
 class AcolTraining(Method):
     """The sum of the losses of all classifiers of a recipe (Zhang et al. 2018, section 3.2).
+
+    Attributes:
+        best: offer it the validation accuracy of each epoch.
 
     Args:
         features: images to features; it is trained in place.
@@ -36,6 +40,7 @@ class AcolTraining(Method):
         self.optimizers = [SGD(settings.learning_rate, MOMENTUM, WEIGHT_DECAY) for _ in self.models]
         for optimizer, model in zip(self.optimizers, self.models, strict=True):
             optimizer.build(model.trainable_variables)
+        self.best = BestWeights(self.models)
 
     @property
     def models(self) -> list[keras.Model]:
@@ -45,7 +50,12 @@ class AcolTraining(Method):
     def state(self) -> dict[str, object]:
         """See `Method.state`."""
         optimizers = {f"optimizer_{i}": own for i, own in enumerate(self.optimizers)}
-        return {f"model_{i}": own for i, own in enumerate(self.models)} | optimizers
+        models = {f"model_{i}": own for i, own in enumerate(self.models)}
+        return {**models, **optimizers, "best": self.best}
+
+    def finish(self) -> None:
+        """See `Method.finish`; the weights of the best epoch come back, where one was chosen."""
+        self.best.restore()
 
     def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Method.augment_batch`; random resized crops of the network's size."""

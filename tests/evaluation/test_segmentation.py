@@ -10,6 +10,7 @@ from bginv.evaluation.segmentation import (
     agreement,
     count_agreement,
     evaluate_masks,
+    mask_predictor,
     predict_masks,
 )
 from bginv.ops.binarize import BINARIZATIONS
@@ -59,7 +60,7 @@ def test_ratios_are_means_over_images_not_over_pixels():
 def test_every_binarization_is_compared():
     soft = masks([[0.2, 0.4], [0.6, 0.8]])
     true = masks([[0, 1], [1, 1]])
-    found = evaluate_masks(identity(2), source(soft, true), area=0.25)
+    found = evaluate_masks(mask_predictor(identity(2)), source(soft, true), area=0.25)
     assert list(found) == [*BINARIZATIONS, "all foreground", "best centred box"]
     assert found["0.5"] == Agreement(*map(pytest.approx, (2 / 3, 1, 2 / 3, 1 / 2)))
     assert found["quantile"] == Agreement(*map(pytest.approx, (1 / 3, 1, 1 / 3, 1 / 4)))
@@ -104,13 +105,13 @@ def test_the_best_box_is_that_of_a_search_by_hand():
 def test_more_images_than_a_batch():
     true = np.ones((300, 2, 2, 1))
     true[200:] = 0
-    found = evaluate_masks(identity(2), source(np.ones_like(true), true), 0.2)
+    found = evaluate_masks(mask_predictor(identity(2)), source(np.ones_like(true), true), 0.2)
     assert found["0.5"].iou == pytest.approx(2 / 3)
     assert found["all foreground"].iou == pytest.approx(2 / 3)
 
 
 def test_soft_masks_come_in_order():
     images = np.linspace(0, 1, 300).reshape(300, 1, 1, 1) * np.ones((1, 2, 2, 1))
-    predicted = np.stack(list(predict_masks(identity(2), source(images, images))))
+    predicted = np.stack(list(predict_masks(mask_predictor(identity(2)), source(images, images))))
     assert predicted.shape == (300, 2, 2, 1)
     np.testing.assert_allclose(predicted, images, atol=1 / 500)

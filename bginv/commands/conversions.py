@@ -1,0 +1,88 @@
+"""The command that makes a Keras model of a checkpoint of PyTorch."""
+
+import re
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from bginv.artefacts import check_writable, refuse_existing
+from bginv.interop.model_files import check_model_name, save_model
+from bginv.interop.torch_weights import load_state, read_state
+from bginv.models.acol import build_acol, build_classifiers
+from bginv.models.attention import logits_alone
+from bginv.models.feature_extractors import INCEPTION, build_features
+from bginv.models.localizer import build_localizer, build_network, has_linear_head
+from bginv.recipes import ConvertSettings
+
+CLASSIFIER = re.compile(r"classifiers\.(\d+)([pn])\.(\d+)\.weight")
+
+
+def prepare_convert_weights(
+    settings: ConvertSettings, strategy: tf.distribute.Strategy
+) -> Callable[[], None]:
+    """A checkpoint of PyTorch as a Keras model that takes images in [0, 1]."""
+    del strategy
+    output = check_model_name(settings.output)
+    if output.suffix != ".keras":
+        raise ValueError(f"the output must end in .keras; received {settings.output}")
+    refuse_existing([output], settings.overwrite)
+    check_writable(output)
+    if settings.network == INCEPTION:
+        raise ValueError("weights of PyTorch's Inception are not read; its network here is Keras'")
+    state = read_state(settings.checkpoint, settings.part)
+    build = {"classifier": _classifier, "acol": _acol, "localizer": _localizer}[settings.kind]
+    model = build(settings, state)
+
+    def job() -> None:
+        save_model(model, output)
+        logging.info("wrote %s: %d arrays of %s", output, len(state), settings.checkpoint)
+
+    return job
+
+
+def _classifier(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> keras.Model:
+    return logits_alone(_network(settings, state))
+
+
+def _localizer(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> keras.Model:
+    if settings.attention_type == "cam" and not has_linear_head(settings.network):
+        raise ValueError(f"{settings.network} has no CAM; give --attention-type gcam")
+    return build_localizer(_network(settings, state), settings.attention_type)
+
+
+def _network(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> keras.Model:
+    """A network with its head, which tells the number of classes."""
+    shape = (settings.image_size, settings.image_size, 3)
+    heads = ("fc.bias", "classifier.6.bias", "classifier.bias")
+    bias = next((state[name] for name in heads if name in state), None)
+    if bias is None:
+        raise ValueError(
+            f"{settings.checkpoint} has no {' or '.join(heads)}, which tells the number of classes"
+        )
+    model = build_network(settings.network, shape, len(bias))
+    load_state(model, state, settings.checkpoint)
+    return model
+
+
+def _acol(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> keras.Model:
+    """ACoL, whose recipe stands in the names of its classifiers."""
+    found = sorted({match.groups() for match in map(CLASSIFIER.match, state) if match})
+    if not found:
+        raise ValueError(f"{settings.checkpoint} has no classifiers.0p.0.weight; it is no ACoL")
+    recipe = "".join(kind for _, kind in dict.fromkeys((place, kind) for place, kind, _ in found))
+    head = "linear" if all(number == "0" for *_, number in found) else "conv"
+    if len(settings.delta_list) < len(recipe) - 1:
+        raise ValueError(
+            f"--delta-list needs {len(recipe) - 1} numbers for recipe {recipe!r}; received "
+            f"{len(settings.delta_list)}"
+        )
+    last = max(number for *_, number in found)
+    num_classes = len(state[f"classifiers.0{recipe[0]}.{last}.bias"])
+    features = build_features(settings.network, (settings.image_size, settings.image_size, 3))
+    classifiers = build_classifiers(features.output_shape[1:], num_classes, recipe, head)
+    model = build_acol(features, classifiers, settings.delta_list)
+    load_state(model, state, settings.checkpoint, unused=("fc.",))
+    return model

@@ -1,0 +1,109 @@
+"""The command of adversarial erasing (EADER)."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from bginv.commands.jobs import Job, inputs, of_worker, open_folder, training_job
+from bginv.commands.localization import (
+    every,
+    load_sized,
+    network_with,
+    report_localizer,
+    to_crop_from,
+    weight_files,
+    with_dataset,
+    write_maps,
+)
+from bginv.commands.phases import train_phase
+from bginv.interop.model_files import check_ending_for, load_mask_model
+from bginv.models.backbones import NO_WEIGHTS
+from bginv.models.localizer import build_localizer, has_linear_head
+from bginv.recipes import ErasingSettings
+from bginv.training.erasing import ErasingTraining
+
+IMAGE_SIDE = 448
+EPOCHS_BETWEEN_PICTURES = 3
+
+
+def prepare_train_erasing(settings: ErasingSettings, strategy: tf.distribute.Strategy) -> Job:
+    """End-to-end adversarial erasing."""
+    settings = with_dataset(settings, settings.dataset_root, "")
+    if settings.experiment_name and not settings.run_dir:
+        settings = dataclasses.replace(settings, run_dir=f"results/{settings.experiment_name}")
+    settings = of_worker(settings, strategy)
+    _check_erasing(settings)
+    if settings.evaluate:
+        return _prepare_evaluation(settings)
+    folder = open_folder(settings, "erasing")
+    dataset = load_sized(settings, IMAGE_SIDE)
+    shape, num_classes = dataset.image_shape, dataset.num_classes
+    with strategy.scope():
+        localizer = network_with(
+            settings.localizer_model,
+            shape,
+            num_classes,
+            _localizer_weights(settings),
+            settings.seed,
+        )
+        adversary = None
+        if settings.adversarial_model:
+            weights = NO_WEIGHTS if settings.adversarial_from_scratch else None
+            adversary = network_with(
+                settings.adversarial_model,
+                shape,
+                num_classes,
+                weights or settings.adversarial_weights,
+                settings.seed + 1,
+            )
+        method = ErasingTraining(localizer, adversary, settings)
+        model = build_localizer(localizer, settings.attention_type)
+    check_ending_for(model, settings.output)
+    used = [_localizer_weights(settings), settings.adversarial_weights if adversary else NO_WEIGHTS]
+    folder.check_inputs(inputs(dataset, *weight_files(*used)))
+    shown = next(iter(dataset.tests.values()))
+
+    def after_epoch(epoch: int) -> None:
+        if epoch % EPOCHS_BETWEEN_PICTURES == 0:
+            write_maps(model, shown, folder, epoch)
+
+    def run() -> dict[str, keras.Model]:
+        source = to_crop_from(dataset.train, shape)
+        evaluate = every(settings.evaluate_every, after_epoch)
+        train_phase(method, source, settings, folder, evaluate)
+        return {settings.output: model}
+
+    return training_job(
+        run, folder, strategy, lambda: report_localizer(model, dataset, settings, folder)
+    )
+
+
+def _prepare_evaluation(settings: ErasingSettings) -> Job:
+    """What `--evaluate` does."""
+    if settings.output is None:
+        raise ValueError("--evaluate needs --output with the model to evaluate")
+    dataset = load_sized(settings, IMAGE_SIDE)
+    model = load_mask_model(settings.output, dataset)
+    return lambda: report_localizer(model, dataset, settings, None)
+
+
+def _check_erasing(settings: ErasingSettings) -> None:
+    """Raise if two options exclude each other.
+
+    Raises:
+        ValueError: it names them.
+    """
+    if settings.share_weights and settings.adversarial_model:
+        raise ValueError(
+            "--share-weights makes the localizer its own adversary; leave --adversarial-model out"
+        )
+    if settings.attention_type == "cam" and not has_linear_head(settings.localizer_model):
+        raise ValueError(
+            f"--attention-type cam needs one dense layer behind averaged features, which "
+            f"{settings.localizer_model} does not have; give gcam"
+        )
+
+
+def _localizer_weights(settings: ErasingSettings) -> str:
+    return NO_WEIGHTS if settings.localizer_from_scratch else settings.localizer_weights

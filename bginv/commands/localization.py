@@ -1,0 +1,153 @@
+"""What the commands share that learn from image labels where objects are."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from bginv.commands.jobs import load
+from bginv.commands.phases import evaluate_and_log, take_in_memory
+from bginv.data.catalog import takes_any_size
+from bginv.data.sources import Dataset, Source
+from bginv.evaluation.label_maps import evaluate_label_maps
+from bginv.evaluation.segmentation import evaluate_masks, mask_predictor, soft_masks_of
+from bginv.interop.torch_weights import load_state, read_state
+from bginv.models.attention import logits_alone
+from bginv.models.backbones import IMAGENET, NO_WEIGHTS
+from bginv.models.feature_extractors import build_features
+from bginv.models.localizer import build_network
+from bginv.recipes import ErasingSettings
+from bginv.recipes.comparisons import WeakLocalizationSettings
+from bginv.report.pictures import overlay, write_sheet
+from bginv.report.tables import agreement_table, label_maps_table
+from bginv.run_folder import RunFolder
+
+LARGER = 224 / 197
+"""Images to crop from over those that the network sees, as in the port of ACoL."""
+VALIDATION = ("validation", "val")
+VALIDATION_SHARE = 0.1
+NUM_PICTURED = 12
+VOC = "voc2012"
+HEAD_NAMES = ("fc.", "classifier.", "AuxLogits.")
+
+
+def with_dataset(
+    settings: WeakLocalizationSettings, path: str | None, prefix: str
+) -> WeakLocalizationSettings:
+    """The settings with the data set that the option of a paper's code stands for.
+
+    Raises:
+        ValueError: no data set, or two.
+    """
+    option = "--input-path" if prefix else "--dataset-root"
+    if (path is None) == (settings.dataset is None):
+        raise ValueError(f"one of the name of a data set and {option} is needed")
+    if path is None:
+        return settings
+    if prefix:
+        return dataclasses.replace(settings, dataset=prefix + path)
+    return dataclasses.replace(settings, dataset=VOC, data_dir=path)
+
+
+def load_sized(settings: WeakLocalizationSettings, side: int) -> Dataset:
+    """The data set, its images of the size that the network sees."""
+    if settings.image_size is None and takes_any_size(settings.dataset):
+        settings = dataclasses.replace(settings, image_size=side)
+    return load(settings, several_labels=isinstance(settings, ErasingSettings))
+
+
+def split_validation(dataset: Dataset) -> tuple[Source, Source]:
+    """The images to train on, and those that choose the best epoch.
+
+    These are the split of that name or, without one, a tenth of the training images.
+    """
+    named = next((dataset.tests[name] for name in VALIDATION if name in dataset.tests), None)
+    if named:
+        return dataset.train, named
+    count = len(dataset.train)
+    held = max(1, round(count * VALIDATION_SHARE))
+    return dataset.train.take(np.arange(held, count)), dataset.train.take(np.arange(held))
+
+
+def to_crop_from(source: Source, shape: tuple[int, int, int]) -> Source:
+    """The images that training cuts its random crops from."""
+    return source.without_masks().at_size(round(shape[0] * LARGER))
+
+
+def features_with(
+    network: str, shape: tuple[int, int, int], weights: str, seed: int
+) -> keras.Model:
+    """Features with the weights asked for."""
+    if weights in (IMAGENET, NO_WEIGHTS):
+        return build_features(network, shape, weights, seed)
+    features = build_features(network, shape, NO_WEIGHTS, seed)
+    load_state(features, read_state(weights), weights, unused=HEAD_NAMES)
+    return features
+
+
+def network_with(
+    network: str, shape: tuple[int, int, int], num_classes: int, weights: str, seed: int
+) -> keras.Model:
+    """A network and its head with the weights asked for; the head starts at random."""
+    own = weights if weights in (IMAGENET, NO_WEIGHTS) else NO_WEIGHTS
+    model = build_network(network, shape, num_classes, own, seed)
+    if own != weights:
+        state = read_state(weights)
+        load_state(model.get_layer("features"), state, weights, unused=HEAD_NAMES)
+    return model
+
+
+def weight_files(*weights: str) -> list[str]:
+    """Those of these settings that name a file."""
+    return [name for name in weights if name not in (IMAGENET, NO_WEIGHTS)]
+
+
+def every(epochs: int, call: Callable[[int], None]) -> Callable[[int], None] | None:
+    """What calls that after so many epochs each; None for 0."""
+    if not epochs:
+        return None
+    return lambda epoch: call(epoch) if epoch % epochs == 0 else None
+
+
+def write_maps(
+    model: keras.Model, source: Source, folder: RunFolder | None, epoch: int | str
+) -> None:
+    """Images and the maps of their labels."""
+    if folder is None or not folder.pictures:
+        return
+    held = take_in_memory(source.without_masks(), np.arange(NUM_PICTURED))
+    images = held.images / np.float32(255)
+    labels = held.labels if held.labels.ndim == 1 else held.labels.argmax(1)  # the first class
+    batch = {"image": tf.constant(images), "label": tf.constant(labels)}
+    maps = soft_masks_of(model, batch).numpy()
+    rows = {"image": images, "map": maps, "both": overlay(images, maps)}
+    write_sheet(folder.pictures / f"maps-{epoch}.png", rows, f"maps of the labels, epoch {epoch}")
+
+
+def report_localizer(
+    model: keras.Model,
+    dataset: Dataset,
+    settings: WeakLocalizationSettings,
+    folder: RunFolder | None,
+) -> None:
+    """Accuracies; and agreement of the maps with the truth, on the first test that has one."""
+    accuracies = evaluate_and_log(logits_alone(model), dataset)
+    threshold = getattr(settings, "segmentation_map_threshold", 0.5)
+    with_truth = (
+        (name, test)
+        for name, test in dataset.tests.items()
+        if test.has_masks or test.has_label_maps
+    )
+    name, test = next(with_truth, (None, None))
+    if test and test.has_label_maps:
+        counts = evaluate_label_maps(model, test, threshold)
+        title = f"maps of {name}, all pixels, in %"
+        logging.info("\n%s", label_maps_table(counts, dataset.class_names, title))
+    elif test:
+        found = evaluate_masks(mask_predictor(model), test, area=0.2, threshold=threshold)
+        logging.info("\n%s", agreement_table(found, f"masks of {name}, in %"))
+    write_maps(model, next(iter(dataset.tests.values())), folder, "last")
+    print(accuracies.line())
