@@ -18,6 +18,8 @@ from bginv.models.mask_unet import build_mask_unet
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PHASE3 = ("train3", "digits", "m1.keras", "heuristic", "otsu")
 ATTENTION = ("train-att", "digits", "--limit", "8", "--steps", "1")
+ACOL = ("train-acol", "digits", "--output", "a.keras")
+ERASING = ("train-erasing", "digits")
 WRONG = {
     "dataset": (("train1", "digit"), "unknown dataset 'digit'; did you mean 'digits'?"),
     "dataset of a run": ((None, "run", "mnits"), "did you mean 'mnist'?"),
@@ -34,7 +36,60 @@ WRONG = {
     ),
     "image size of its own": (
         ("train1", "digits", "--image-size", "32"),
-        "and shapes alone; digits has a size of its own",
+        "shapes, voc2012 alone; digits has a size of its own",
+    ),
+    "no letters of a recipe": (
+        (*ACOL, "--cls-recipe", "px"),
+        "--cls-recipe must be letters p and n, such as pn; received 'px'",
+    ),
+    "too few deltas": (
+        (*ACOL, "--cls-recipe", "pnp"),
+        "--delta-list needs 2 numbers, one for each classifier of 'pnp' but the last; received 1",
+    ),
+    "deltas that are no numbers": (
+        (*ACOL, "--delta-list", "0.6;0.9"),
+        "must be numbers separated by commas; received '0.6;0.9'",
+    ),
+    "no data set to localize in": (
+        ("train-acol", "--epochs", "1"),
+        "one of the name of a data set and --input-path is needed",
+    ),
+    "two data sets": (
+        ("train-erasing", "digits", "--dataset_root", "photographs"),
+        "one of the name of a data set and --dataset-root is needed",
+    ),
+    "no VOCdevkit": (
+        ("train-erasing", "--dataset_root", "photographs"),
+        "voc2012 needs these in photographs: VOCdevkit/VOC2012/JPEGImages",
+    ),
+    "features of one place": (
+        (*ACOL, "--weights", "none", "--model", "resnet18"),
+        "--image-size 32 leaves features of 1x1, which show no place",
+    ),
+    "checkpoint for a network": (
+        (*ACOL, "--weights", "no.pth"),
+        "no.pth: there is no such file",
+    ),
+    "weights that Keras does not have": (
+        (*ACOL, "--model", "resnet34"),
+        "Keras has no ImageNet weights of resnet34: give a checkpoint of torchvision",
+    ),
+    "CAM of dense layers": (
+        (*ERASING, "--localizer-model", "vgg16", "--attention-type", "cam"),
+        "--attention-type cam needs one dense layer behind averaged features",
+    ),
+    "two adversaries": (
+        (*ERASING, "--share_weights", "--adversarial_model", "resnet18"),
+        "leave --adversarial-model out",
+    ),
+    "nothing to evaluate": ((*ERASING, "--evaluate"), "--evaluate needs --output"),
+    "checkpoint to convert": (
+        (None, "convert-weights", "no.npz", "a.keras"),
+        "no.npz: there is no such file",
+    ),
+    "conversion to h5": (
+        (None, "convert-weights", "no.npz", "a.h5"),
+        "the output must end in .keras; received a.h5",
     ),
     "TFDS without a name": (("train1", "tfds:"), "needs the name of a TFDS builder"),
     "missing files": (
@@ -310,6 +365,8 @@ USAGES = {
     "train2": "train2.py [options] dataset model binarize",
     "train3": "train3.py [options] dataset model unet_model binarize back",
     "train_att": "train_att.py [options] dataset",
+    "train_acol": "train_acol.py [options] dataset",
+    "train_erasing": "train_erasing.py [options] dataset",
     "evaluate": "evaluate.py [options] dataset model",
     "evaluate_seg": "evaluate_seg.py [options] dataset model",
     "bginv": "bginv [-h]",

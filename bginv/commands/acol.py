@@ -8,6 +8,7 @@ from absl import logging
 
 from bginv.commands.jobs import Job, inputs, of_worker, open_folder, training_job
 from bginv.commands.localization import (
+    check_maps,
     every,
     features_with,
     load_sized,
@@ -40,6 +41,7 @@ def prepare_train_acol(settings: AcolSettings, strategy: tf.distribute.Strategy)
     shape, num_classes = dataset.image_shape, dataset.num_classes
     with strategy.scope():
         features = features_with(settings.model, shape, settings.weights, settings.seed)
+        check_maps(features)
         classifiers = build_classifiers(
             features.output_shape[1:],
             num_classes,

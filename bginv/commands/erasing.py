@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from bginv.commands.jobs import Job, inputs, of_worker, open_folder, training_job
 from bginv.commands.localization import (
+    check_maps,
     every,
     load_sized,
     network_with,
@@ -38,6 +39,10 @@ def prepare_train_erasing(settings: ErasingSettings, strategy: tf.distribute.Str
         return _prepare_evaluation(settings)
     folder = open_folder(settings, "erasing")
     dataset = load_sized(settings, IMAGE_SIDE)
+    if dataset.multi_label and settings.xla == "on":
+        raise ValueError(
+            f"--xla on needs one label an image, and {dataset.name} has several; leave it out"
+        )
     shape, num_classes = dataset.image_shape, dataset.num_classes
     with strategy.scope():
         localizer = network_with(
@@ -47,6 +52,7 @@ def prepare_train_erasing(settings: ErasingSettings, strategy: tf.distribute.Str
             _localizer_weights(settings),
             settings.seed,
         )
+        check_maps(localizer.get_layer("features"))
         adversary = None
         if settings.adversarial_model:
             weights = NO_WEIGHTS if settings.adversarial_from_scratch else None
@@ -57,7 +63,7 @@ def prepare_train_erasing(settings: ErasingSettings, strategy: tf.distribute.Str
                 weights or settings.adversarial_weights,
                 settings.seed + 1,
             )
-        method = ErasingTraining(localizer, adversary, settings)
+        method = ErasingTraining(localizer, adversary, settings, dataset.multi_label)
         model = build_localizer(localizer, settings.attention_type)
     check_ending_for(model, settings.output)
     used = [_localizer_weights(settings), settings.adversarial_weights if adversary else NO_WEIGHTS]

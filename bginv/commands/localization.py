@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.commands.jobs import load
-from bginv.commands.phases import evaluate_and_log, take_in_memory
+from bginv.commands.jobs import load, print_accuracies
+from bginv.commands.phases import take_in_memory
 from bginv.data.catalog import takes_any_size
 from bginv.data.sources import Dataset, Source
 from bginv.evaluation.label_maps import evaluate_label_maps
@@ -100,6 +100,20 @@ def network_with(
     return model
 
 
+def check_maps(features: keras.Model) -> None:
+    """Raise if the features have one place only, so that no map could show where anything is.
+
+    Raises:
+        ValueError: it says so.
+    """
+    height, width = features.output_shape[1:3]
+    if height * width == 1:
+        side = features.input_shape[1]
+        raise ValueError(
+            f"--image-size {side} leaves features of 1x1, which show no place; give a larger one"
+        )
+
+
 def weight_files(*weights: str) -> list[str]:
     """Those of these settings that name a file."""
     return [name for name in weights if name not in (IMAGENET, NO_WEIGHTS)]
@@ -134,7 +148,7 @@ def report_localizer(
     folder: RunFolder | None,
 ) -> None:
     """Accuracies; and agreement of the maps with the truth, on the first test that has one."""
-    accuracies = evaluate_and_log(logits_alone(model), dataset)
+    print_accuracies(logits_alone(model), dataset)
     threshold = getattr(settings, "segmentation_map_threshold", 0.5)
     with_truth = (
         (name, test)
@@ -150,4 +164,3 @@ def report_localizer(
         found = evaluate_masks(mask_predictor(model), test, area=0.2, threshold=threshold)
         logging.info("\n%s", agreement_table(found, f"masks of {name}, in %"))
     write_maps(model, next(iter(dataset.tests.values())), folder, "last")
-    print(accuracies.line())

@@ -245,11 +245,9 @@ def _load_entry(
 ) -> Dataset:
     entry = CATALOG[name]
     if image_size is not None and not entry.any_size:
-        sized = ", ".join(key for key, other in CATALOG.items() if other.any_size)
-        raise ValueError(
-            f"--image-size is for {', '.join(map(''.join, PREFIXES.items()))} and {sized} alone; "
-            f"{name} has a size of its own"
-        )
+        sized = [key for key, other in CATALOG.items() if other.any_size]
+        sized = ", ".join([*map("".join, PREFIXES.items()), *sized])
+        raise ValueError(f"--image-size is for {sized} alone; {name} has a size of its own")
     place = Place(name, data_dir, image_size or entry.side, skip_bad_files)
     missing = entry.missing(data_dir)
     if missing:

@@ -16,7 +16,7 @@ class BestWeights(tf.Module):
     def __init__(self, models: Sequence[keras.Model]):
         super().__init__()
         self._weights = [weight for model in models for weight in model.weights]
-        self.score = tf.Variable(-1.0, trainable=False)
+        self.score = tf.Variable(-1.0, trainable=False, dtype=tf.float64)
         self.kept = [tf.Variable(weight.value, trainable=False) for weight in self._weights]
 
     def offer(self, score: float) -> bool:

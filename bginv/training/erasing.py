@@ -33,14 +33,20 @@ class ErasingTraining(Method):
         localizer: see `build_network`; it is trained in place.
         adversary: another one, or None: no erasing or, for `share_weights`, the localizer itself.
         settings: weights of the terms, turns, learning rates, augmentation.
+        several_labels: an image may have any number of labels, so batches differ in their pairs.
     """
 
     name = "erasing"
 
     def __init__(
-        self, localizer: keras.Model, adversary: keras.Model | None, settings: ErasingSettings
+        self,
+        localizer: keras.Model,
+        adversary: keras.Model | None,
+        settings: ErasingSettings,
+        several_labels: bool = False,
     ):
         super().__init__(settings)
+        self.static_shapes = not several_labels
         self.localizer, self.adversary = localizer, adversary
         self.optimizer = OPTIMIZERS[settings.optimizer](settings.learning_rate)
         self.optimizer.build(localizer.trainable_variables)

@@ -232,7 +232,7 @@ def _compile(
     """
     strategy = method.strategy
     several_workers = num_workers(strategy) > 1
-    if _with_xla(settings, strategy):
+    if method.static_shapes and _with_xla(settings, strategy):
         train_step = tf.function(train_step, jit_compile=True, autograph=False)
 
     def replica_step(batch: dict[str, tf.Tensor], step: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -26,12 +26,14 @@ class Method(abc.ABC):
         name: of the phase, for reports.
         augmentation: ranges of the random transforms.
         align_masks: augment image and mask together, not the image alone.
+        static_shapes: XLA can compile the step.
         strategy: the one that the method was made under.
     """
 
     name: str
     augmentation: Augmentation
     align_masks: bool = True
+    static_shapes: bool = True
 
     def __init__(self, settings: PhaseSettings):
         self.settings = settings

@@ -6,10 +6,13 @@ import pytest
 import tensorflow as tf
 
 from bginv.interop.model_files import save_model
+from bginv.models.acol import build_acol, build_classifiers
 from bginv.models.attention import build_attention_branch, features_of, join, logits_alone
 from bginv.models.backbones import build_backbone_classifier
 from bginv.models.background_generator import build_background_generator
 from bginv.models.classifier import build_classifier
+from bginv.models.feature_extractors import build_features
+from bginv.models.localizer import build_localizer, build_network
 from bginv.models.mask_unet import build_mask_unet
 
 
@@ -17,6 +20,18 @@ def attention(seed: int) -> keras.Model:
     features = features_of(build_classifier((16, 16, 3), 5, seed))
     branch = build_attention_branch((16, 16, 3), features.output_shape[1:], 5, 0.7, "relu", seed)
     return logits_alone(join(features, branch))
+
+
+def acol(seed: int) -> keras.Model:
+    features = build_features("resnet18", (32, 32, 3), seed=seed)
+    classifiers = build_classifiers(features.output_shape[1:], 5, "pn", "conv", seed)
+    return logits_alone(build_acol(features, classifiers[:1], []))
+
+
+def localizer(seed: int) -> keras.Model:
+    return logits_alone(
+        build_localizer(build_network("resnet18", (32, 32, 3), 5, seed=seed), "gcam")
+    )
 
 
 MODELS = {
@@ -28,6 +43,23 @@ MODELS = {
         (8, 8, 3),
     ),
     "attention": (attention, (16, 16, 3), (5,)),
+    "resnet": (
+        lambda seed: build_features("resnet18", (32, 32, 3), seed=seed),
+        (32, 32, 3),
+        (1, 1, 512),
+    ),
+    "bottlenecks": (
+        lambda seed: build_features("wide_resnet50", (32, 32, 3), seed=seed),
+        (32, 32, 3),
+        (1, 1, 2048),
+    ),
+    "vgg": (
+        lambda seed: build_features("deeplab_largefov", (32, 32, 3), seed=seed),
+        (32, 32, 3),
+        (4, 4, 512),
+    ),
+    "acol": (acol, (32, 32, 3), (5,)),
+    "localizer": (localizer, (32, 32, 3), (5,)),
     "backbone": (
         lambda seed: build_backbone_classifier("MobileNetV2", (32, 32, 3), 5, "none", seed),
         (32, 32, 3),

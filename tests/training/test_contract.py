@@ -5,18 +5,28 @@ import pytest
 import tensorflow as tf
 
 from bginv.config import resolve
+from bginv.models.acol import build_classifiers
 from bginv.models.attention import build_attention_branch, features_of
 from bginv.models.classifier import build_classifier
+from bginv.models.feature_extractors import build_features
+from bginv.models.localizer import build_network
 from bginv.models.mask_unet import build_mask_unet
-from bginv.recipes import PHASES, AttentionSettings
+from bginv.recipes import PHASES, AcolSettings, AttentionSettings, ErasingSettings
+from bginv.training.acol import AcolTraining
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.attention import AttentionTraining
 from bginv.training.checkpoints import Checkpoints
 from bginv.training.classifier import ClassifierTraining
+from bginv.training.erasing import ErasingTraining
 from bginv.training.masks import MaskTraining
 
 SHAPE = (16, 16, 1)
-SETTINGS = {**PHASES, "attention": AttentionSettings}
+SETTINGS = {
+    **PHASES,
+    "attention": AttentionSettings,
+    "acol": AcolSettings,
+    "erasing": ErasingSettings,
+}
 
 
 def settings(phase: str, **given):
@@ -32,6 +42,19 @@ def attention(seed: int = 1, **given) -> AttentionTraining:
     return AttentionTraining(features, branch, slow, 10)
 
 
+def acol(seed: int = 1, **given) -> AcolTraining:
+    features = build_features("resnet18", SHAPE, seed=seed)
+    classifiers = build_classifiers(features.output_shape[1:], 2, "pn", seed=seed)
+    return AcolTraining(
+        features, classifiers, settings("acol", model="resnet18", cls_recipe="pn", **given)
+    )
+
+
+def erasing(seed: int = 1, **given) -> ErasingTraining:
+    networks = [build_network("resnet18", SHAPE, 2, seed=seed + i) for i in range(2)]
+    return ErasingTraining(*networks, settings("erasing", learning_rate=1e-3, **given))
+
+
 METHODS = {
     "classifier": lambda seed=1, **given: ClassifierTraining(
         build_classifier(SHAPE, 2, seed), settings("classifier", **given)
@@ -43,13 +66,22 @@ METHODS = {
         build_classifier(SHAPE, 2, seed), SHAPE, settings("adversarial", seed=seed, **given), 10
     ),
     "attention": attention,
+    "acol": acol,
+    "erasing": erasing,
 }
 
 
 @pytest.mark.parametrize(
     ("phase", "tolerance"),
     # XLA turns the same random bits into other normal numbers, and phase 3 draws noise
-    [("classifier", 1e-3), ("masks", 1e-3), ("adversarial", 0.05), ("attention", 1e-3)],
+    [
+        ("classifier", 1e-3),
+        ("masks", 1e-3),
+        ("adversarial", 0.05),
+        ("attention", 1e-3),
+        ("acol", 1e-3),
+        ("erasing", 1e-3),
+    ],
 )
 def test_a_step_compiles_with_xla_and_does_the_same(squares, phase, tolerance):
     batch = next(iter(squares.train.batches(8)))

@@ -36,6 +36,9 @@ CASES = {
 }
 
 
+WITH_ADVERSARY = [case for case in CASES if case[0] == "eader_resnet18"]
+
+
 @pytest.fixture(params=CASES, ids=lambda case: "-".join(case))
 def case(request, golden_arrays, golden_json):
     """A method with the reference's weights, its images and targets, and the numbers."""
@@ -136,10 +139,9 @@ def test_losses_and_gradients(case):
         np.testing.assert_allclose(norms, reference["grad_adv_l2"], rtol=1e-3)
 
 
+@pytest.mark.parametrize("case", WITH_ADVERSARY, indirect=True, ids="-".join)
 def test_losses_and_gradients_in_training(case):
     method, images, reference, _, names = case
-    if not method.adversary:
-        return
     weights = kernels(method.localizer, *names)
     losses, found = gradients_of(method, images, reference["targets"], "loss", weights)
     expected = {"cross_entropy": "bce", "map_mean": "reg_loss", "loss": "total_loss"}
@@ -148,3 +150,101 @@ def test_losses_and_gradients_in_training(case):
         assert float(losses[own]) == pytest.approx(float(reference[f"train_{theirs}"]), rel=1e-3)
     norms = [np.linalg.norm(gradient) for gradient in found]
     np.testing.assert_allclose(norms, reference["train_grad_l2"], rtol=1e-2)
+
+
+def small(adversary: bool = True, labels: str = "single", **given) -> tuple[ErasingTraining, dict]:
+    """A method on small networks, and a batch."""
+    networks = [build_network("resnet18", (64, 64, 3), 3, seed=seed) for seed in (0, 1)]
+    method = ErasingTraining(networks[0], networks[1] if adversary else None, settings(**given))
+    images = tf.random.stateless_uniform([4, 64, 64, 3], [1, 2])
+    rows = tf.constant([[1, 0, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1]])
+    return method, {
+        "image": images,
+        "label": tf.argmax(rows, 1, tf.int32) if labels == "single" else rows,
+    }
+
+
+def weights_of(*models):
+    return [weight.numpy() for model in models if model for weight in model.trainable_variables]
+
+
+def moved(before, after) -> list[bool]:
+    return [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+
+
+@pytest.mark.parametrize("labels", ["single", "several"])
+def test_each_turn_moves_its_own_player_alone(labels):
+    method, batch = small(labels=labels)
+    seed = tf.constant([0, 0])
+    localizer, adversary = weights_of(method.localizer), weights_of(method.adversary)
+    method.train_step(batch, seed)
+    assert all(moved(localizer, weights_of(method.localizer)))
+    assert not any(moved(adversary, weights_of(method.adversary)))
+    localizer = weights_of(method.localizer)
+    method.adversary_step(batch, seed)
+    assert not any(moved(localizer, weights_of(method.localizer)))
+    assert all(moved(adversary, weights_of(method.adversary)))
+
+
+def test_statistics_of_both_move_in_either_turn():
+    method, batch = small()
+    for step in (method.train_step, method.adversary_step):
+        norms = [
+            layer.moving_mean
+            for model in method.models
+            for layer in model._flatten_layers()
+            if isinstance(layer, keras.layers.BatchNormalization)
+        ]
+        before = [norm.numpy() for norm in norms]
+        step(batch, tf.constant([0, 0]))
+        assert all(moved(before, [norm.numpy() for norm in norms]))
+
+
+def test_the_localizer_pays_for_what_its_adversary_finds():
+    method, batch = small(alpha=10.0)
+    losses = method.losses(batch["image"], batch["label"])
+    terms = float(losses["cross_entropy"]) + 1e-5 * float(losses["map_mean"])
+    assert float(losses["loss"]) == pytest.approx(terms + 10 * float(losses["mining"]), rel=1e-5)
+    weight = method.localizer.get_layer("features").trainable_variables[0]
+    with tf.GradientTape() as tape:
+        mining = method.losses(batch["image"], batch["label"])["mining"]
+    assert float(tf.norm(tape.gradient(mining, weight.value))) > 0
+
+
+def test_without_an_adversary_nothing_is_erased():
+    method, batch = small(adversary=False)
+    assert method.losses(batch["image"], batch["label"]).keys() == {
+        "loss", "cross_entropy", "map_mean"
+    }  # fmt: skip
+    assert method.next_event(7) is None
+
+
+def test_shared_weights_take_logits():
+    method, batch = small(adversary=False, share_weights=True, alpha=1.0)
+    found = method.losses(batch["image"], batch["label"])
+    assert "adversary" not in found
+    method.train_step(batch, tf.constant([0, 0]))
+
+
+def test_turns_are_those_of_the_reference(golden_json):
+    facts = golden_json("eader_schedule")
+    own, other = facts["steps_localizer_adversarial"]
+    method, _ = small(train_steps_localizer=own, train_steps_adversarial=other)
+    steps = facts["batches_per_epoch"] * facts["epochs"]
+    turns = "".join(
+        "L" if method.step_at(step) == method.train_step else "A" for step in range(steps)
+    )
+    assert turns == facts["phases"]
+    events, step = [], 0
+    while step < steps:
+        step = method.next_event(step)
+        events.append(step)
+    changes = [step for step in range(1, steps) if turns[step] != turns[step - 1]]
+    assert events[: len(changes)] == changes
+
+
+def test_every_label_makes_a_pair():
+    rows, classes = pairs_of(tf.constant([[1, 0, 1], [0, 0, 0], [0, 1, 0]]))
+    assert list(zip(rows.numpy(), classes.numpy(), strict=True)) == [(0, 0), (0, 2), (2, 1)]
+    rows, classes = pairs_of(tf.constant([2, 0]))
+    assert list(zip(rows.numpy(), classes.numpy(), strict=True)) == [(0, 2), (1, 0)]

@@ -1,0 +1,134 @@
+"""Seconds of a training step of ACoL and EADER, ours beside the same step in PyTorch.
+
+Each side has a process of its own that waits while the other one steps; both see the same random
+images. `pip install torch` first.
+"""
+
+import argparse
+import functools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+SIDES = {"acol": 197, "erasing": 224}
+OURS, OTHERS = "ours", ("torch", "torch, channels last")
+NUM_CLASSES, WARM_UP = 4, 2
+
+
+def main() -> None:
+    """Measure in turns, and print medians and their ratio as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", nargs="+", choices=SIDES, default=list(SIDES))
+    parser.add_argument("--batchsize", type=int, default=16)
+    parser.add_argument("--turns", type=int, default=8)
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        serve(*options.worker, options.batchsize)
+        return
+    print(json.dumps({method: compare(method, options) for method in options.methods}, indent=2))
+
+
+def compare(method: str, options: argparse.Namespace) -> dict:
+    """Seconds a step of each side, and how many times as long PyTorch takes."""
+    workers = {
+        side: subprocess.Popen(
+            [sys.executable, __file__, "--batchsize", str(options.batchsize)]
+            + ["--worker", method, side],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for side in (OURS, *OTHERS)
+    }
+    seconds = {side: [] for side in workers}
+    for turn in range(options.turns + WARM_UP):
+        for side, worker in workers.items():
+            worker.stdin.write("step\n")
+            worker.stdin.flush()
+            taken = float(worker.stdout.readline())
+            if turn >= WARM_UP:
+                seconds[side].append(taken)
+    for worker in workers.values():
+        worker.stdin.close()
+        worker.wait()
+    medians = {side: statistics.median(values) for side, values in seconds.items()}
+    over_ours = {
+        side: statistics.median(np.divide(seconds[side], seconds[OURS]).tolist()) for side in OTHERS
+    }
+    return {
+        "batchsize": options.batchsize,
+        "seconds": medians,
+        "over_ours": over_ours,
+        "all": seconds,
+    }
+
+
+def serve(method: str, side: str, batchsize: int) -> None:
+    """Take one step for each line of stdin, and print its seconds."""
+    in_our_layout = functools.partial(torch_step, channels_last=True)
+    makers = {OURS: our_step, "torch": torch_step, "torch, channels last": in_our_layout}
+    step = makers[side](method, batchsize)
+    for _ in sys.stdin:
+        began = time.perf_counter()
+        step()
+        print(time.perf_counter() - began, flush=True)
+
+
+def records(method: str, batchsize: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images float32 [B, H, W, 3] in [0, 1], and labels."""
+    rng = np.random.default_rng(0)
+    images = rng.random((batchsize, SIDES[method], SIDES[method], 3), np.float32)
+    return images, rng.integers(NUM_CLASSES, size=batchsize)
+
+
+def our_step(method: str, batchsize: int):
+    """A compiled step of this package."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import tensorflow as tf
+
+    from bginv.config import resolve
+    from bginv.models.acol import build_classifiers
+    from bginv.models.feature_extractors import build_features
+    from bginv.models.localizer import build_network
+    from bginv.recipes import AcolSettings, ErasingSettings
+    from bginv.training.acol import AcolTraining
+    from bginv.training.erasing import ErasingTraining
+
+    images, labels = records(method, batchsize)
+    shape, given = images.shape[1:], {"dataset": "", "batchsize": batchsize}
+    if method == "acol":
+        features = build_features("resnet50", shape)
+        classifiers = build_classifiers(features.output_shape[1:], NUM_CLASSES, "pp")
+        training = AcolTraining(features, classifiers, resolve(AcolSettings, given, "paper"))
+    else:
+        networks = [build_network("resnet18", shape, NUM_CLASSES) for _ in range(2)]
+        training = ErasingTraining(*networks, resolve(ErasingSettings, given, "paper"))
+    batch = {"image": tf.constant(images), "label": tf.constant(labels, tf.int32)}
+    compiled = tf.function(training.train_step, autograph=False)
+    return lambda: float(compiled(batch, tf.constant([0, 0]))["loss"])
+
+
+def torch_step(method: str, batchsize: int, channels_last: bool = False):
+    """The same step in PyTorch, in its usual layout or in ours."""
+    import torch
+    from torch_steps import STEPS
+
+    torch.manual_seed(0)
+    images, labels = records(method, batchsize)
+    step = STEPS[method](NUM_CLASSES)
+    images = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+    if channels_last:
+        images = images.to(memory_format=torch.channels_last)
+        step.to_channels_last()
+    labels = torch.from_numpy(labels)
+    return lambda: step(images, labels)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The training steps of ACoL and EADER in PyTorch, to be timed beside ours."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Block(nn.Module):
+    """A residual block, of two 3x3 convolutions or a bottleneck of three."""
+
+    def __init__(self, before: int, channels: int, stride: int, bottleneck: bool):
+        super().__init__()
+        after = channels * (4 if bottleneck else 1)
+        if bottleneck:
+            plan = [(before, channels, 1, 1), (channels, channels, 3, stride)]
+            plan.append((channels, after, 1, 1))
+        else:
+            plan = [(before, channels, 3, stride), (channels, channels, 3, 1)]
+        parts = []
+        for inside, outside, size, own_stride in plan:
+            conv = nn.Conv2d(inside, outside, size, own_stride, size // 2, bias=False)
+            parts += [conv, nn.BatchNorm2d(outside), nn.ReLU(inplace=True)]
+        self.branch = nn.Sequential(*parts[:-1])
+        self.shortcut = nn.Identity()
+        if stride > 1 or before != after:
+            conv = nn.Conv2d(before, after, 1, stride, bias=False)
+            self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(after))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.relu(self.branch(x) + self.shortcut(x), inplace=True)
+
+
+def resnet(blocks: tuple[int, ...], bottleneck: bool) -> tuple[nn.Module, int]:
+    """A ResNet up to its last feature maps, and their channels."""
+    stem = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+    parts = [stem, nn.BatchNorm2d(64), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]
+    width = 64
+    for stage, count in enumerate(blocks):
+        for number in range(count):
+            stride = 2 if number == 0 and stage > 0 else 1
+            parts.append(Block(width, 64 * 2**stage, stride, bottleneck))
+            width = 64 * 2**stage * (4 if bottleneck else 1)
+    return nn.Sequential(*parts), width
+
+
+class Step:
+    """A training step, whose modules are among its attributes."""
+
+    def to_channels_last(self) -> None:
+        """Lay the weights out as images with channels last want them."""
+        for module in filter(lambda own: isinstance(own, nn.Module), vars(self).values()):
+            module.to(memory_format=torch.channels_last)
+
+
+class AcolStep(Step):
+    """Recipe pp with delta 0.9 on ResNet-50."""
+
+    def __init__(self, num_classes: int):
+        self.features, width = resnet((3, 4, 6, 3), bottleneck=True)
+        self.classifiers = nn.ModuleList(nn.Conv2d(width, num_classes, 1) for _ in range(2))
+        weights = [*self.features.parameters(), *self.classifiers.parameters()]
+        self.optimizer = torch.optim.SGD(weights, 0.001, momentum=0.9, weight_decay=0.001)
+
+    def __call__(self, images: torch.Tensor, labels: torch.Tensor) -> float:
+        self.optimizer.zero_grad()
+        x = self.features(images)
+        loss = 0.0
+        for place, classifier in enumerate(self.classifiers):
+            scores = classifier(x)
+            loss = loss + functional.cross_entropy(scores.mean((2, 3)), labels)
+            if place == 0:
+                own = scores.detach()[torch.arange(len(labels)), labels]
+                low, high = own.amin((1, 2), keepdim=True), own.amax((1, 2), keepdim=True)
+                kept = (own - low) / (high - low) <= 0.9
+                x = x * kept[:, None]
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+
+class ErasingStep(Step):
+    """The localizer's turn with Grad-CAM: ResNet-18, and another one as the adversary."""
+
+    def __init__(self, num_classes: int):
+        self.features, width = resnet((2, 2, 2, 2), bottleneck=False)
+        self.head = nn.Linear(width, num_classes)
+        adversary, _ = resnet((2, 2, 2, 2), bottleneck=False)
+        self.adversary = nn.Sequential(
+            adversary, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes)
+        )
+        self.adversary.requires_grad_(False)
+        weights = [*self.features.parameters(), *self.head.parameters()]
+        self.optimizer = torch.optim.SGD(weights, 0.01, momentum=0.9, weight_decay=1e-4)
+
+    def __call__(self, images: torch.Tensor, labels: torch.Tensor) -> float:
+        self.optimizer.zero_grad()
+        features = self.features(images)
+        logits = self.head(features.mean((2, 3)))
+        targets = functional.one_hot(labels, logits.shape[1]).float()
+        rows = torch.arange(len(labels))
+        (gradient,) = torch.autograd.grad(logits[rows, labels].sum(), features, retain_graph=True)
+        weights = gradient.mean((2, 3), keepdim=True)
+        maps = functional.relu((features * weights).sum(1, keepdim=True))
+        maps = functional.interpolate(maps, images.shape[2:], mode="bilinear")
+        maps = maps - maps.amin((2, 3), keepdim=True)
+        maps = maps / maps.amax((2, 3), keepdim=True).clamp_min(1e-12)
+        erased = images * (1 - torch.sigmoid(100 * (maps - 0.5)))
+        found = torch.sigmoid(self.adversary(erased))[rows, labels].mean()
+        loss = functional.binary_cross_entropy_with_logits(logits, targets)
+        loss = loss + 1e-5 * maps.mean() + 0.05 * found
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+
+STEPS = {"acol": AcolStep, "erasing": ErasingStep}
