@@ -36,7 +36,7 @@ WRONG = {
     ),
     "image size of its own": (
         ("train1", "digits", "--image-size", "32"),
-        "shapes, voc2012 alone; digits has a size of its own",
+        "shapes, shapes_unbiased, voc2012 alone; digits has a size of its own",
     ),
     "no letters of a recipe": (
         (*ACOL, "--cls-recipe", "px"),

@@ -57,6 +57,12 @@ _SINGLE: dict[str, Entry] = {
         side=SHAPES_SIDE,
         any_size=True,
     ),
+    "shapes_unbiased": Entry(
+        load=lambda place: load_shapes(place.name, place.side, own_share=0.0),
+        about="the same, trained with any texture behind any shape",
+        side=SHAPES_SIDE,
+        any_size=True,
+    ),
     "mnist": _of_tfds("mnist", "handwritten digits", 32, channels=1, padded=True),
     "fashionmnist": _of_tfds("fashion_mnist", "clothes", 32, channels=1, padded=True),
     "cifar10": _of_tfds("cifar10", "animals and vehicles", 64, class_names=CIFAR10),

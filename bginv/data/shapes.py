@@ -14,7 +14,6 @@ from bginv.data.sources import ArraySource, Dataset
 SIDE = 64
 NUM_TRAIN, NUM_TEST = 2400, 600
 OWN_TEXTURE_SHARE = 0.9
-"""Of the training images; the others have the texture of any class."""
 SMALLEST, LARGEST = 0.22, 0.34
 """Half the side of a shape, as a share of the image's side."""
 
@@ -67,7 +66,7 @@ CLASSES: dict[str, tuple[np.ndarray, Texture]] = {
 }
 
 
-def load_shapes(name: str, side: int) -> Dataset:
+def load_shapes(name: str, side: int, own_share: float = OWN_TEXTURE_SHARE) -> Dataset:
     """Six shapes in any colour, place, size and turn, each with a texture of its class.
 
     Tests, of the same objects: `clean`, as in training with the texture of the class;
@@ -78,12 +77,14 @@ def load_shapes(name: str, side: int) -> Dataset:
     Args:
         name: the name of the data set to return.
         side: height and width of the images.
+        own_share: of the training images that have the texture of their class; the others have
+            that of any class.
     """
     num_classes = len(CLASSES)
     train_rng, test_rng = (np.random.default_rng((2020, split)) for split in range(2))
     labels = np.arange(NUM_TRAIN) % num_classes
     any_class = train_rng.integers(num_classes, size=NUM_TRAIN)
-    own = train_rng.random(NUM_TRAIN) < OWN_TEXTURE_SHARE
+    own = train_rng.random(NUM_TRAIN) < own_share
     objects, masks = _draw_objects(labels, side, train_rng)
     textures = _draw_textures(np.where(own, labels, any_class), side, train_rng)
     train = ArraySource(_on(textures, objects, masks), labels, masks)

@@ -44,7 +44,11 @@ def load_classifier(path: str, dataset: Dataset) -> keras.Model:
 
 def is_localizer(model: keras.Model) -> bool:
     """Whether a model gives a dict of `logits` and `maps`, as ACoL's and EADER's do."""
-    return isinstance(model.output, dict) and {"logits", "maps"} <= model.output.keys()
+    try:
+        outputs = model.output
+    except (AttributeError, ValueError):  # a model that has never been called
+        return False
+    return isinstance(outputs, dict) and {"logits", "maps"} <= outputs.keys()
 
 
 def load_mask_model(path: str, dataset: Dataset) -> keras.Model:

@@ -45,7 +45,7 @@ def build_features(
     Raises:
         ValueError: unknown network, or ImageNet weights that are not to be had.
     """
-    if network not in NETWORKS:
+    if network not in (*RESNETS, *VGGS, INCEPTION):
         raise ValueError(f"the network must be one of {', '.join(NETWORKS)}; received {network!r}")
     image = layers.Input(image_shape, name="image")
     if network == INCEPTION:

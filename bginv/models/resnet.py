@@ -23,16 +23,19 @@ class ResNet:
         bottleneck: blocks of three convolutions instead of two.
         width: of the 3x3 convolutions of bottlenecks, times the usual.
         dilated: for the last three stages, dilate instead of taking a stride of 2.
+        channels: of the first stage; each one after it has twice as many.
     """
 
     blocks: tuple[int, int, int, int]
     bottleneck: bool = True
     width: int = 1
     dilated: tuple[bool, bool, bool] = (False, False, False)
+    channels: int = 64
 
 
 RESNETS = {
     "resnet18": ResNet((2, 2, 2, 2), bottleneck=False),
+    "resnet18deeplab": ResNet((2, 2, 2, 2), bottleneck=False, dilated=(False, True, True)),
     "resnet34": ResNet((3, 4, 6, 3), bottleneck=False),
     "resnet50": ResNet((3, 4, 6, 3)),
     "resnet101": ResNet((3, 4, 23, 3)),
@@ -65,7 +68,7 @@ def build_resnet(
     """
     build = _Builder(he_normal(seed), stride_first)
     image = layers.Input(image_shape, name="preprocessed")
-    x = build.normalized(image, 64, 7, "conv1", "bn1", stride=2)
+    x = build.normalized(image, kind.channels, 7, "conv1", "bn1", stride=2)
     x = layers.ReLU()(x)
     # zeros beyond the edge, as nothing is smaller after a ReLU
     x = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(x))
@@ -74,7 +77,7 @@ def build_resnet(
         stride, before = (1 if stage == 0 else 2), dilation
         if stage > 0 and kind.dilated[stage - 1]:
             stride, dilation = 1, dilation * 2
-        channels = 64 * 2**stage
+        channels = kind.channels * 2**stage
         for block in range(blocks):
             own_stride, own_dilation = (stride, before) if block == 0 else (1, dilation)
             name = f"layer{stage + 1}.{block}"

@@ -7,6 +7,7 @@ from bginv.recipes.training import NewClassifierSettings, PhaseSettings
 
 NETWORKS = (
     "resnet18",
+    "resnet18deeplab",
     "resnet34",
     "resnet50",
     "resnet101",

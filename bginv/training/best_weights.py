@@ -21,16 +21,16 @@ class BestWeights(tf.Module):
 
     def offer(self, score: float) -> bool:
         """Keep the weights as they are now if no earlier score was as high; whether they were."""
-        if score <= float(self.score):
+        if score <= float(tf.convert_to_tensor(self.score)):
             return False
         self.score.assign(score)
         for kept, weight in zip(self.kept, self._weights, strict=True):
-            kept.assign(weight.value)
+            kept.assign(tf.convert_to_tensor(weight.value))
         return True
 
     def restore(self) -> None:
         """Give the models the weights kept; nothing if none were offered."""
-        if float(self.score) < 0:
+        if float(tf.convert_to_tensor(self.score)) < 0:
             return
         for kept, weight in zip(self.kept, self._weights, strict=True):
-            weight.assign(kept)
+            weight.assign(tf.convert_to_tensor(kept))

@@ -1,0 +1,206 @@
+"""Where objects are, learned from image labels: EADER, ACoL and the masks of phase 2 side by side.
+
+Every method sees the same images and the same number of steps of its classifier, from random
+weights. A soft mask is the map of the image's label; its threshold is the one that is best on a
+tenth of the training images, which no method trains on, and the figures are those of a test. EADER
+with alpha = 0 is a localizer without an adversary, ACoL with p a classifier with its CAM.
+
+Results are added to the JSON file, and what stands there is not measured again.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from bginv.commands.localization import split_validation
+from bginv.config import resolve
+from bginv.data.catalog import load_data
+from bginv.data.sources import Source
+from bginv.evaluation.accuracy import count_correct
+from bginv.evaluation.label_maps import ClassCounts, count_classes
+from bginv.evaluation.segmentation import Agreement, agreement, count_agreement, mask_predictor
+from bginv.models.acol import build_acol, build_classifiers
+from bginv.models.attention import logits_alone
+from bginv.models.classifier import build_classifier
+from bginv.models.feature_extractors import build_features
+from bginv.models.localizer import build_localizer, build_network
+from bginv.models.mask_unet import build_mask_unet
+from bginv.models.resnet import RESNETS, ResNet
+from bginv.recipes import PHASES, AcolSettings, ErasingSettings
+from bginv.training.acol import AcolTraining
+from bginv.training.classifier import ClassifierTraining
+from bginv.training.erasing import ErasingTraining
+from bginv.training.loop import train
+from bginv.training.masks import MaskTraining
+
+THRESHOLDS = np.arange(0.05, 1.0, 0.05)
+THIN = "resnet18deeplab_thin"
+RESNETS[THIN] = ResNet((2, 2, 2, 2), bottleneck=False, dilated=(False, True, True), channels=16)
+DELTAS = (0.6, 0.9)
+
+
+def main() -> None:
+    """Train what is not in the file yet, and print a table of means over seeds."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dataset", nargs="?", default="shapes")
+    parser.add_argument("--test", default="clean")
+    parser.add_argument("--only", type=int, help="class number; masks of it alone are compared")
+    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--network", default=THIN, help="of NETWORKS; a quarter as wide by default")
+    parser.add_argument("--steps", type=int, default=1000, help="of each classifier")
+    parser.add_argument("--mask-steps", type=int, default=300, help="of phase 2")
+    parser.add_argument("--batchsize", type=int, default=32)
+    parser.add_argument("--smallest-crop", type=float, default=0.5)
+    parser.add_argument("--alphas", type=float, nargs="+", default=[0.0, 0.3, 1.0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--json", type=pathlib.Path, default="weak_localization.json")
+    options = parser.parse_args()
+    logging.set_verbosity(logging.WARNING)
+    data = load_data(options.dataset, image_size=options.image_size)
+    training, held_out = split_validation(data)
+    splits = [_with_object(source, options.only) for source in (held_out, data.tests[options.test])]
+    results = json.loads(options.json.read_text()) if options.json.exists() else {}
+    for seed in options.seeds:
+        for name, build in contenders(options, data, training.without_masks(), seed).items():
+            own = results.setdefault(name, {})
+            if str(seed) in own:
+                continue
+            model = build()
+            own[str(seed)] = measure(model, *splits, data.num_classes)
+            print(name, seed, own[str(seed)], flush=True)
+            options.json.write_text(json.dumps(results, indent=2))
+            keras.backend.clear_session()
+    print(table(results))
+
+
+def contenders(options: argparse.Namespace, data, training: Source, seed: int) -> dict:
+    """What is compared: by name, a function that trains it and gives the model to ship."""
+    shape, num_classes = data.image_shape, data.num_classes
+    common = {
+        "dataset": options.dataset,
+        "batchsize": options.batchsize,
+        "seed": seed,
+        "flip": True,
+    }
+    weak = {**common, "smallest_crop": options.smallest_crop, "evaluate_every": 0}
+
+    def unet() -> keras.Model:
+        """Phases 1 and 2, as in the tuned recipe."""
+        own = resolve(PHASES["classifier"], {**common, "steps": options.steps}, "tuned")
+        classifier = build_classifier(shape, num_classes, seed)
+        train(ClassifierTraining(classifier, own), training, own)
+        given = {**common, "steps": options.mask_steps, "model": ""}
+        own = resolve(PHASES["masks"], given, "tuned")
+        generator = build_mask_unet(shape, seed)
+        train(MaskTraining(generator, classifier, own), training, own)
+        return generator
+
+    def erasing(alpha: float):
+        def build() -> keras.Model:
+            # the adversary's turns come on top
+            steps = options.steps * (2 if alpha else 1)
+            turns = {"train_steps_localizer": 50, "train_steps_adversarial": 50}
+            given = {**weak, **turns, "alpha": alpha, "steps": steps, "attention_type": "cam"}
+            own = resolve(ErasingSettings, given, "paper")
+            localizer, adversary = (
+                build_network(options.network, shape, num_classes, seed=seed + 1000 * place)
+                for place in range(2)
+            )
+            method = ErasingTraining(localizer, adversary if alpha else None, own)
+            train(method, training, own)
+            return build_localizer(localizer, "cam")
+
+        return build
+
+    def acol(recipe: str, delta: float):
+        def build() -> keras.Model:
+            given = {**weak, "cls_recipe": recipe, "delta_list": (delta,), "steps": options.steps}
+            own = resolve(AcolSettings, {**given, "learning_rate": 0.01}, "paper")
+            features = build_features(options.network, shape, seed=seed)
+            classifiers = build_classifiers(
+                features.output_shape[1:], num_classes, recipe, seed=seed
+            )
+            train(AcolTraining(features, classifiers, own), training, own)
+            return build_acol(features, classifiers, (delta,))
+
+        return build
+
+    return {
+        "U-Net (phases 1 and 2)": unet,
+        **{f"EADER, alpha {alpha:g}": erasing(alpha) for alpha in options.alphas},
+        "ACoL p": acol("p", 0.9),
+        **{
+            f"ACoL {recipe}, delta {delta}": acol(recipe, delta)
+            for recipe in ("pp", "pn")
+            for delta in DELTAS
+        },
+    }
+
+
+def measure(model: keras.Model, held_out: Source, test: Source, num_classes: int) -> dict:
+    """Threshold by the held-out images, then figures of the test."""
+    predict = mask_predictor(model)
+    of_held_out, _ = at_thresholds(predict, held_out, num_classes)
+    best = int(np.argmax([found.iou for found in of_held_out]))
+    agreements, counts = at_thresholds(predict, test, num_classes)
+    found, own = agreements[best], counts[best]
+    figures = {
+        "threshold": float(THRESHOLDS[best]),
+        "iou": found.iou,
+        "precision": found.precision,
+        "recall": found.recall,
+        "miou": float(own.iou.mean()),
+        "class_recall": float(own.recall[1:].mean()),
+        "iou_by_threshold": [each.iou for each in agreements],
+    }
+    if isinstance(model.output, dict):
+        (correct,) = count_correct(logits_alone(model), [test.without_masks()])
+        figures["accuracy"] = correct / len(test)
+    return figures
+
+
+def at_thresholds(predict, source: Source, num_classes: int):
+    """Agreement with the true masks, and counts of classes, at each threshold."""
+    pixels: list[list[np.ndarray]] = [[] for _ in THRESHOLDS]
+    classes: list[ClassCounts | None] = [None] * len(THRESHOLDS)
+    for batch in source.batches(source.pass_batch):
+        soft, true = predict(batch), tf.round(batch["mask"])
+        numbers = (batch["label"].numpy() + 1)[:, None, None, None]
+        for place, threshold in enumerate(THRESHOLDS):
+            hard = tf.cast(soft >= threshold, tf.float32)
+            pixels[place].append(count_agreement(hard, true).numpy())
+            own = count_classes(
+                numbers * hard.numpy().astype(int), numbers * true.numpy().astype(int), num_classes
+            )
+            classes[place] = own if classes[place] is None else classes[place] + own
+    found: list[Agreement] = [agreement(np.concatenate(parts)) for parts in pixels]
+    return found, classes
+
+
+def table(results: dict) -> str:
+    """Means and deviations over seeds, in %."""
+    names = ("miou", "class_recall", "iou", "precision", "recall", "accuracy")
+    lines = [f"| | seeds | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
+    for method, by_seed in results.items():
+        cells = []
+        for name in names:
+            values = [100 * own[name] for own in by_seed.values() if name in own]
+            spread = f" +- {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.fmean(values):.1f}{spread}" if values else "-")
+        lines.append(f"| {method} | {len(by_seed)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _with_object(source: Source, label: int | None) -> Source:
+    """The images of one class, or all."""
+    return source if label is None else source.take(source.rows_of_class(label))
+
+
+if __name__ == "__main__":
+    main()
