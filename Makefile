@@ -1,5 +1,6 @@
 # make demo   set up, then run the three phases on the embedded digits
 # make test   set up, then check the style and run the tests
+# make torch  set up, then add PyTorch, for tests that read its checkpoints
 # make soak   set up, then kill each phase KILLS times at random moments and compare the weights
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +8,7 @@ RUN_DIR ?= runs/demo
 KILLS ?= 5
 BIN = $(VENV)/bin
 
-.PHONY: demo test soak lint lock clean
+.PHONY: demo test torch soak lint lock clean
 
 demo: $(VENV)/ready
 	$(BIN)/bginv run digits --run-dir $(RUN_DIR) --overwrite \
@@ -15,6 +16,9 @@ demo: $(VENV)/ready
 
 test: $(VENV)/ready lint
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+
+torch: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet torch==2.13.0
 
 soak: $(VENV)/ready
 	BGINV_SOAK_KILLS=$(KILLS) BGINV_SOAK_SEED=$$(date +%s) $(BIN)/python -m pytest tests/test_resume.py

@@ -31,6 +31,9 @@ setup(
         "tensorflow-datasets>=4.9.7",
         "tqdm>=4.66",
     ],
-    extras_require={"test": ["pytest>=8", "pytest-cov>=5", "ruff>=0.8"]},
+    extras_require={
+        "torch": ["torch>=2"],  # to read its checkpoints
+        "test": ["pytest>=8", "pytest-cov>=5", "ruff>=0.8"],
+    },
     entry_points={"console_scripts": ["bginv=bginv.cli:main"]},
 )
