@@ -12,14 +12,19 @@ LEAKY_SLOPE = 0.2
 
 
 def seed_side(tile_side: int) -> int:
-    """Side d of the noise image that grows into a tile: `max(s / 2^k, 4)`, 2^k dividing s."""
-    odd_part = tile_side // (tile_side & -tile_side)
-    return max(odd_part, 4)
+    """Side d of the noise image that grows into a tile: the smallest s / 2^k of at least 4.
+
+    The paper's code has `max(s / 2^k, 4)` for the largest k, the same where a tile can grow so.
+    """
+    side = tile_side
+    while side % 2 == 0 and side >= 8:
+        side //= 2
+    return side
 
 
 def fitting_tiles(side: int) -> list[int]:
-    """Tile counts t for which t x t tiles of a size that the generator can draw fill the image."""
-    return [t for t in range(1, side // 4 + 1) if side % t == 0 and _num_doublings(side // t) >= 0]
+    """Tile counts t for which t x t tiles of at least 4 pixels fill the image."""
+    return [t for t in range(1, side // 4 + 1) if side % t == 0]
 
 
 def check_tiles(image_shape: tuple[int, int, int], tiles: int) -> None:
@@ -112,8 +117,5 @@ def backgrounds_from_noise(generator: keras.Model, noise: tf.Tensor, tiles: int)
 
 
 def _num_doublings(tile_side: int) -> int:
-    """Upsamplings from the noise image to the tile; -1 if no number of them gives the tile."""
-    doublings, side = 0, seed_side(tile_side)
-    while side < tile_side:
-        doublings, side = doublings + 1, side * 2
-    return doublings if side == tile_side else -1
+    """Upsamplings from the noise image to the tile."""
+    return (tile_side // seed_side(tile_side)).bit_length() - 1

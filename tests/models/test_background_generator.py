@@ -10,13 +10,16 @@ from bginv.models.background_generator import (
 )
 
 
-@pytest.mark.parametrize(("tile", "expected"), [(4, 4), (16, 4), (28, 7), (14, 7), (40, 5)])
+@pytest.mark.parametrize(
+    ("tile", "expected"), [(4, 4), (16, 4), (28, 7), (14, 7), (40, 5), (12, 6), (96, 6), (6, 6)]
+)
 def test_side_of_the_noise(tile, expected):
     assert seed_side(tile) == expected
 
 
 @pytest.mark.parametrize(
-    ("side", "expected"), [(32, [1, 2, 4, 8]), (24, [3, 6]), (28, [1, 2, 4, 7]), (6, [])]
+    ("side", "expected"),
+    [(32, [1, 2, 4, 8]), (24, [1, 2, 3, 4, 6]), (28, [1, 2, 4, 7]), (6, [1]), (3, [])],
 )
 def test_tiles_that_fit(side, expected):
     assert fitting_tiles(side) == expected
@@ -41,7 +44,7 @@ def test_tiles_of_one_background_differ():
     ("shape", "tiles", "message"),
     [
         ((32, 32, 1), 3, "3x3 tiles do not fit images of 32x32; --tiles may be 1, 2, 4, 8"),
-        ((6, 6, 1), 1, "may be nothing: resize the images"),
+        ((3, 3, 1), 1, "may be nothing: resize the images"),
         ((32, 16, 1), 1, "need square images; received 32x16"),
     ],
 )
