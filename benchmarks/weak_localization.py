@@ -1,15 +1,17 @@
 """Where objects are, learned from image labels: EADER, ACoL and the masks of phase 2 side by side.
 
-Every method sees the same images and the same number of steps of its classifier, from random
-weights. A soft mask is the map of the image's label; its threshold is the one that is best on a
-tenth of the training images, which no method trains on (or --threshold, where these have no masks),
-and the figures are those of a test. EADER
-with alpha = 0 is a localizer without an adversary, ACoL with p a classifier with its CAM.
+The published codes start from ImageNet's weights. Here every network starts from those of one
+classifier, trained at random weights on the same images and labels; then each method trains for as
+many steps. EADER with alpha = 0 is the localizer without an adversary, ACoL with p a classifier
+with its CAM. A soft mask is the map of the image's label; its threshold is the one that is best on
+a tenth of the training images, which no method trains on (or --threshold, where these have no
+masks), and the figures are those of a test.
 
 Results are added to the JSON file, and what stands there is not measured again.
 """
 
 import argparse
+import functools
 import json
 import pathlib
 import statistics
@@ -29,7 +31,6 @@ from bginv.evaluation.segmentation import Agreement, agreement, count_agreement,
 from bginv.models.acol import build_acol, build_classifiers
 from bginv.models.attention import logits_alone
 from bginv.models.classifier import build_classifier
-from bginv.models.feature_extractors import build_features
 from bginv.models.localizer import build_localizer, build_network
 from bginv.models.mask_unet import build_mask_unet
 from bginv.models.resnet import RESNETS, ResNet
@@ -44,6 +45,9 @@ THRESHOLDS = np.arange(0.05, 1.0, 0.05)
 THIN = "resnet18deeplab_thin"
 RESNETS[THIN] = ResNet((2, 2, 2, 2), bottleneck=False, dilated=(False, True, True), channels=16)
 DELTAS = (0.6, 0.9)
+START_RATE, ACOL_RATE = 0.002, 0.01
+TURN = 20
+"""Steps of either player in EADER."""
 
 
 def main() -> None:
@@ -55,11 +59,13 @@ def main() -> None:
     parser.add_argument("--only", type=int, help="class number; masks of it alone are compared")
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--network", default=THIN, help="of NETWORKS; a quarter as wide by default")
-    parser.add_argument("--steps", type=int, default=1000, help="of each classifier")
+    parser.add_argument("--start-steps", type=int, default=600, help="of the classifier")
+    parser.add_argument("--steps", type=int, default=200, help="of each method after it")
     parser.add_argument("--mask-steps", type=int, default=300, help="of phase 2")
     parser.add_argument("--batchsize", type=int, default=32)
-    parser.add_argument("--smallest-crop", type=float, default=0.5)
-    parser.add_argument("--alphas", type=float, nargs="+", default=[0.0, 0.3, 1.0])
+    parser.add_argument("--smallest-crop", type=float, default=0.7)
+    parser.add_argument("--rate", type=float, default=5e-4, help="of Adam, after the start")
+    parser.add_argument("--alphas", type=float, nargs="+", default=[0.0, 0.05, 0.2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--json", type=pathlib.Path, default="weak_localization.json")
     options = parser.parse_args()
@@ -77,7 +83,6 @@ def main() -> None:
             own[str(seed)] = measure(model, *splits, data.num_classes, options.threshold)
             print(name, seed, own[str(seed)], flush=True)
             options.json.write_text(json.dumps(results, indent=2))
-            keras.backend.clear_session()
     print(table(results))
 
 
@@ -91,10 +96,12 @@ def contenders(options: argparse.Namespace, data, training: Source, seed: int) -
         "flip": True,
     }
     weak = {**common, "smallest_crop": options.smallest_crop, "evaluate_every": 0}
+    eader = {**weak, "attention_type": "cam", "optimizer": "adam", "adversarial_optimizer": "adam"}
 
     def unet() -> keras.Model:
         """Phases 1 and 2, as in the tuned recipe."""
-        own = resolve(PHASES["classifier"], {**common, "steps": options.steps}, "tuned")
+        given = {**common, "steps": options.start_steps + options.steps}
+        own = resolve(PHASES["classifier"], given, "tuned")
         classifier = build_classifier(shape, num_classes, seed)
         train(ClassifierTraining(classifier, own), training, own)
         given = {**common, "steps": options.mask_steps, "model": ""}
@@ -103,19 +110,30 @@ def contenders(options: argparse.Namespace, data, training: Source, seed: int) -
         train(MaskTraining(generator, classifier, own), training, own)
         return generator
 
+    @functools.cache
+    def start() -> list[np.ndarray]:
+        """Weights of the classifier that every network begins with."""
+        given = {**eader, "steps": options.start_steps, "learning_rate": START_RATE}
+        own = resolve(ErasingSettings, given, "paper")
+        network = build_network(options.network, shape, num_classes, seed=seed)
+        train(ErasingTraining(network, None, own), training, own)
+        return network.get_weights()
+
+    def begun() -> keras.Model:
+        network = build_network(options.network, shape, num_classes, seed=seed)
+        network.set_weights(start())
+        return network
+
     def erasing(alpha: float):
         def build() -> keras.Model:
             # the adversary's turns come on top
             steps = options.steps * (2 if alpha else 1)
-            turns = {"train_steps_localizer": 50, "train_steps_adversarial": 50}
-            given = {**weak, **turns, "alpha": alpha, "steps": steps, "attention_type": "cam"}
+            turns = {"train_steps_localizer": TURN, "train_steps_adversarial": TURN}
+            rates = {"learning_rate": options.rate, "adversarial_learning_rate": options.rate}
+            given = {**eader, **turns, **rates, "alpha": alpha, "steps": steps}
             own = resolve(ErasingSettings, given, "paper")
-            localizer, adversary = (
-                build_network(options.network, shape, num_classes, seed=seed + 1000 * place)
-                for place in range(2)
-            )
-            method = ErasingTraining(localizer, adversary if alpha else None, own)
-            train(method, training, own)
+            localizer = begun()
+            train(ErasingTraining(localizer, begun() if alpha else None, own), training, own)
             return build_localizer(localizer, "cam")
 
         return build
@@ -123,8 +141,8 @@ def contenders(options: argparse.Namespace, data, training: Source, seed: int) -
     def acol(recipe: str, delta: float):
         def build() -> keras.Model:
             given = {**weak, "cls_recipe": recipe, "delta_list": (delta,), "steps": options.steps}
-            own = resolve(AcolSettings, {**given, "learning_rate": 0.01}, "paper")
-            features = build_features(options.network, shape, seed=seed)
+            own = resolve(AcolSettings, {**given, "learning_rate": ACOL_RATE}, "paper")
+            features = begun().get_layer("features")
             classifiers = build_classifiers(
                 features.output_shape[1:], num_classes, recipe, seed=seed
             )
@@ -134,7 +152,6 @@ def contenders(options: argparse.Namespace, data, training: Source, seed: int) -
         return build
 
     return {
-        "U-Net (phases 1 and 2)": unet,
         **{f"EADER, alpha {alpha:g}": erasing(alpha) for alpha in options.alphas},
         "ACoL p": acol("p", 0.9),
         **{
@@ -142,6 +159,7 @@ def contenders(options: argparse.Namespace, data, training: Source, seed: int) -
             for recipe in ("pp", "pn")
             for delta in DELTAS
         },
+        "U-Net (phases 1 and 2)": unet,
     }
 
 
