@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--smallest-crop", type=float, default=0.7)
     parser.add_argument("--rate", type=float, default=5e-4, help="of Adam, after the start")
     parser.add_argument("--alphas", type=float, nargs="+", default=[0.0, 0.05, 0.2])
+    parser.add_argument("--attention", choices=("cam", "gcam"), default="cam", help="of EADER")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--json", type=pathlib.Path, default="weak_localization.json")
     options = parser.parse_args()
@@ -96,7 +97,8 @@ def contenders(options: argparse.Namespace, data, training: Source, seed: int) -
         "flip": True,
     }
     weak = {**common, "smallest_crop": options.smallest_crop, "evaluate_every": 0}
-    eader = {**weak, "attention_type": "cam", "optimizer": "adam", "adversarial_optimizer": "adam"}
+    adam = {"optimizer": "adam", "adversarial_optimizer": "adam"}
+    eader = {**weak, **adam, "attention_type": options.attention}
 
     def unet() -> keras.Model:
         """Phases 1 and 2, as in the tuned recipe."""
@@ -134,7 +136,7 @@ def contenders(options: argparse.Namespace, data, training: Source, seed: int) -
             own = resolve(ErasingSettings, given, "paper")
             localizer = begun()
             train(ErasingTraining(localizer, begun() if alpha else None, own), training, own)
-            return build_localizer(localizer, "cam")
+            return build_localizer(localizer, options.attention)
 
         return build
 
