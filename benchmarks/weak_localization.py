@@ -100,18 +100,6 @@ def contenders(options: argparse.Namespace, data, training: Source, seed: int) -
     adam = {"optimizer": "adam", "adversarial_optimizer": "adam"}
     eader = {**weak, **adam, "attention_type": options.attention}
 
-    def unet() -> keras.Model:
-        """Phases 1 and 2, as in the tuned recipe."""
-        given = {**common, "steps": options.start_steps + options.steps}
-        own = resolve(PHASES["classifier"], given, "tuned")
-        classifier = build_classifier(shape, num_classes, seed)
-        train(ClassifierTraining(classifier, own), training, own)
-        given = {**common, "steps": options.mask_steps, "model": ""}
-        own = resolve(PHASES["masks"], given, "tuned")
-        generator = build_mask_unet(shape, seed)
-        train(MaskTraining(generator, classifier, own), training, own)
-        return generator
-
     @functools.cache
     def start() -> list[np.ndarray]:
         """Weights of the classifier that every network begins with."""
@@ -161,8 +149,21 @@ def contenders(options: argparse.Namespace, data, training: Source, seed: int) -
             for recipe in ("pp", "pn")
             for delta in DELTAS
         },
-        "U-Net (phases 1 and 2)": unet,
+        "U-Net (phases 1 and 2)": lambda: mask_generator(options, data, training, common),
     }
+
+
+def mask_generator(options: argparse.Namespace, data, training: Source, common) -> keras.Model:
+    """Phases 1 and 2, as in the tuned recipe."""
+    given = {**common, "steps": options.start_steps + options.steps}
+    own = resolve(PHASES["classifier"], given, "tuned")
+    classifier = build_classifier(data.image_shape, data.num_classes, own.seed)
+    train(ClassifierTraining(classifier, own), training, own)
+    given = {**common, "steps": options.mask_steps, "model": ""}
+    own = resolve(PHASES["masks"], given, "tuned")
+    generator = build_mask_unet(data.image_shape, own.seed)
+    train(MaskTraining(generator, classifier, own), training, own)
+    return generator
 
 
 def measure(

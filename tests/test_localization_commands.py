@@ -119,6 +119,26 @@ def test_acol_as_its_port_is_called(command):
     assert keras.models.load_model("a.keras").input_shape == (None, 197, 197, 3)
 
 
+def test_a_run_by_the_ports_options_goes_on_with_resume(command, monkeypatch):
+    write_folder(pathlib.Path("input"))
+    flags = (
+        "--input-path", "input", "--batch-size", "2", "--epochs", "1", "--model", "resnet18",
+        "--image-size", "64", "--weights", "none", "--run-dir", "run",
+    )  # fmt: skip
+    with monkeypatch.context() as broken:
+
+        def fail(*_, **__):
+            raise OSError("no evaluation today")
+
+        broken.setattr("bginv.commands.acol.evaluate_accuracy", fail)
+        assert command("train-acol", *flags)[0] == 1
+    code, out, err = command("train-acol", "--resume", "--run-dir", "run")
+    assert code == 0, err
+    assert command("train-acol", *flags)[0] == 0
+    code, _, err = command("train-acol", "--resume", "--run-dir", "run", "--input-path", "input")
+    assert code == 0, err
+
+
 def test_eader(command, caplog):
     flags = (*ERASING, "--experiment_name", "first", "--output", "e.keras")
     code, out, err = command("train-erasing", *flags)

@@ -33,9 +33,9 @@ IMAGE_SIDE = 197
 
 def prepare_train_acol(settings: AcolSettings, strategy: tf.distribute.Strategy) -> Job:
     """Adversarial complementary learning; the classifiers of the best epoch are kept."""
-    settings = of_worker(with_dataset(settings, settings.input_path, FOLDER), strategy)
+    settings = of_worker(with_dataset(settings, "input_path", {"dataset": FOLDER + "{}"}), strategy)
     _check_recipe(settings)
-    folder = open_folder(settings, "acol")
+    folder = open_folder(settings, "train-acol")
     dataset = load_sized(settings, IMAGE_SIDE)
     train, validation = split_validation(dataset)
     shape, num_classes = dataset.image_shape, dataset.num_classes

@@ -24,20 +24,20 @@ from bginv.models.localizer import build_localizer, has_linear_head
 from bginv.recipes import ErasingSettings
 from bginv.training.erasing import ErasingTraining
 
-IMAGE_SIDE = 448
+IMAGE_SIDE, VOC = 448, "voc2012"
 EPOCHS_BETWEEN_PICTURES = 3
 
 
 def prepare_train_erasing(settings: ErasingSettings, strategy: tf.distribute.Strategy) -> Job:
     """End-to-end adversarial erasing."""
-    settings = with_dataset(settings, settings.dataset_root, "")
+    settings = with_dataset(settings, "dataset_root", {"dataset": VOC, "data_dir": "{}"})
     if settings.experiment_name and not settings.run_dir:
         settings = dataclasses.replace(settings, run_dir=f"results/{settings.experiment_name}")
     settings = of_worker(settings, strategy)
     _check_erasing(settings)
     if settings.evaluate:
         return _prepare_evaluation(settings)
-    folder = open_folder(settings, "erasing")
+    folder = open_folder(settings, "train-erasing")
     dataset = load_sized(settings, IMAGE_SIDE)
     if dataset.multi_label and settings.xla == "on":
         raise ValueError(

@@ -116,6 +116,7 @@ def print_accuracies(classifier: keras.Model, dataset: Dataset) -> None:
 
 
 def command_line() -> str:
+    """The arguments of the process, as the paper's code joins them."""
     return "-".join(sys.argv)
 
 

@@ -10,6 +10,7 @@ from absl import logging
 
 from bginv.commands.jobs import load, print_accuracies
 from bginv.commands.phases import take_in_memory
+from bginv.config import option_name
 from bginv.data.catalog import takes_any_size
 from bginv.data.sources import Dataset, Source
 from bginv.evaluation.label_maps import evaluate_label_maps
@@ -30,26 +31,32 @@ LARGER = 224 / 197
 VALIDATION = ("validation", "val")
 VALIDATION_SHARE = 0.1
 NUM_PICTURED = 12
-VOC = "voc2012"
 HEAD_NAMES = ("fc.", "classifier.", "AuxLogits.")
 
 
 def with_dataset(
-    settings: WeakLocalizationSettings, path: str | None, prefix: str
+    settings: WeakLocalizationSettings, option: str, stands_for: dict[str, str]
 ) -> WeakLocalizationSettings:
     """The settings with the data set that the option of a paper's code stands for.
+
+    The option itself is dropped, so that a run that goes on knows one name of its data.
+
+    Args:
+        settings: of the command.
+        option: name of that setting.
+        stands_for: the settings that its value makes, `{}` in the place of the value.
 
     Raises:
         ValueError: no data set, or two.
     """
-    option = "--input-path" if prefix else "--dataset-root"
-    if (path is None) == (settings.dataset is None):
-        raise ValueError(f"one of the name of a data set and {option} is needed")
-    if path is None:
+    path = getattr(settings, option)
+    made = {name: value.format(path) for name, value in stands_for.items()}
+    if path is None and settings.dataset is not None:
         return settings
-    if prefix:
-        return dataclasses.replace(settings, dataset=prefix + path)
-    return dataclasses.replace(settings, dataset=VOC, data_dir=path)
+    if path is None or settings.dataset not in (None, made["dataset"]):
+        name = option_name(option)
+        raise ValueError(f"one of the name of a data set and {name} is needed")
+    return dataclasses.replace(settings, **made, **{option: None})
 
 
 def load_sized(settings: WeakLocalizationSettings, side: int) -> Dataset:

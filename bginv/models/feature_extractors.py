@@ -10,7 +10,6 @@ from bginv.models.resnet import RESNETS, build_resnet
 from bginv.models.vgg import VGGS, build_vgg16
 
 INCEPTION = "inception"
-NETWORKS = (*RESNETS, *VGGS, INCEPTION)
 IN_KERAS = {
     "resnet50": "ResNet50",
     "resnet101": "ResNet101",
@@ -32,7 +31,7 @@ def build_features(
     """Images to the features of a network, its preprocessing in front.
 
     Args:
-        network: one of `NETWORKS`.
+        network: a key of `RESNETS` or `VGGS`, or "inception".
         image_shape: (H, W, 1 or 3).
         weights: "none", random ones; or "imagenet", those of Keras. Its ResNets take their stride
             at the first convolution of a block and its images in another scale; so does the model
@@ -45,8 +44,9 @@ def build_features(
     Raises:
         ValueError: unknown network, or ImageNet weights that are not to be had.
     """
-    if network not in (*RESNETS, *VGGS, INCEPTION):
-        raise ValueError(f"the network must be one of {', '.join(NETWORKS)}; received {network!r}")
+    known = (*RESNETS, *VGGS, INCEPTION)
+    if network not in known:
+        raise ValueError(f"the network must be one of {', '.join(known)}; received {network!r}")
     image = layers.Input(image_shape, name="image")
     if network == INCEPTION:
         backbone = build_backbone("InceptionV3", image_shape, weights, seed)

@@ -19,7 +19,7 @@ def build_head(
     """The head of a network, under torchvision's names: features [B, h, w, F] to logits [B, K].
 
     Args:
-        network: see `feature_extractors.NETWORKS`.
+        network: see `build_features`.
         features_shape: (h, w, F).
         num_classes: K.
         seed: of the initial weights; None draws one.

@@ -7,10 +7,9 @@ import tensorflow as tf
 
 from bginv.models.acol import classify_in_turn
 from bginv.ops.losses import cross_entropy, rest_cross_entropy
-from bginv.ops.random_crops import random_resized_crops
 from bginv.recipes import AcolSettings
 from bginv.training.best_weights import BestWeights
-from bginv.training.method import Method
+from bginv.training.cropping import CroppedTraining
 from bginv.training.torch_optimizers import SGD
 
 LOSSES = {"p": cross_entropy, "n": rest_cross_entropy}
@@ -18,7 +17,7 @@ MOMENTUM, WEIGHT_DECAY = 0.9, 0.001
 """Of the PyTorch port."""
 
 
-class AcolTraining(Method):
+class AcolTraining(CroppedTraining):
     """The sum of the losses of all classifiers of a recipe (Zhang et al. 2018, section 3.2).
 
     Attributes:
@@ -56,14 +55,6 @@ class AcolTraining(Method):
     def finish(self) -> None:
         """See `Method.finish`; the weights of the best epoch come back, where one was chosen."""
         self.best.restore()
-
-    def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """See `Method.augment_batch`; random resized crops of the network's size."""
-        size, settings = self.features.input_shape[1:3], self.settings
-        crops = random_resized_crops(
-            batch["image"], seed, size, settings.smallest_crop, settings.flip
-        )
-        return {**batch, "image": crops}
 
     def losses(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """Each classifier's loss, such as "1n", and their sum as "loss".

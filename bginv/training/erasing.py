@@ -10,10 +10,10 @@ from bginv.models.localizer import attention_maps
 from bginv.ops.cams import enlarge_maps, soft_masks
 from bginv.ops.compositing import erase
 from bginv.ops.losses import attention_mining, binary_cross_entropy
-from bginv.ops.random_crops import random_resized_crops
 from bginv.ops.replicas import mean_over_replicas
 from bginv.recipes import ErasingSettings
-from bginv.training.method import Method, Step
+from bginv.training.cropping import CroppedTraining
+from bginv.training.method import Step
 from bginv.training.torch_optimizers import SGD, Adam, RMSprop
 
 OPTIMIZERS: dict[str, Callable[[float], keras.Optimizer]] = {
@@ -24,7 +24,7 @@ OPTIMIZERS: dict[str, Callable[[float], keras.Optimizer]] = {
 """As the reference configures them."""
 
 
-class ErasingTraining(Method):
+class ErasingTraining(CroppedTraining):
     """A localizer, and an adversary that looks for the classes in what the localizer leaves.
 
     They are trained in turns. The localizer pays for the evidence that its adversary still finds.
@@ -67,14 +67,6 @@ class ErasingTraining(Method):
             return own
         adversary = {"adversary": self.adversary}
         return {**own, **adversary, "adversarial_optimizer": self.adversarial_optimizer}
-
-    def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """See `Method.augment_batch`; random resized crops."""
-        size, settings = self.localizer.input_shape[1:3], self.settings
-        crops = random_resized_crops(
-            batch["image"], seed, size, settings.smallest_crop, settings.flip
-        )
-        return {**batch, "image": crops}
 
     def step_at(self, step: int) -> Step:
         """See `Method.step_at`: `train_steps_localizer` for one, then those for the other."""

@@ -91,3 +91,9 @@ def test_vgg_pools_any_size_to_7x7_as_pytorch_does():
         for top, bottom in edges
     ]
     np.testing.assert_allclose(pool(features)[0, ..., 0], expected, rtol=1e-5)
+
+
+def test_the_options_name_every_network():
+    from bginv.recipes.comparisons import NETWORKS
+
+    assert set(NETWORKS) == {*RESNETS, *VGGS, "inception"}
