@@ -29,6 +29,7 @@ class FileSource(Source):
         image_shape: (H, W, 3); images are stretched to it, nothing is cut off.
         masks: a file for each image, or None; the brightest channel counts, 255 is foreground.
         masks_of_labels: where a mask holds nothing above 1, 1 is foreground.
+        resizing: "bilinear" or "bicubic".
 
     Raises:
         ValueError: another shape or length, no record at all, or a file that cannot be read.
@@ -41,6 +42,7 @@ class FileSource(Source):
         image_shape: tuple[int, int, int],
         masks: ImageFiles | None = None,
         masks_of_labels: bool = False,
+        resizing: str = "bilinear",
     ):
         if len(image_shape) != 3 or image_shape[-1] != 3 or min(image_shape) < 1:
             raise ValueError(f"image_shape must be (H, W, 3); received {image_shape}")
@@ -55,6 +57,7 @@ class FileSource(Source):
         self.images, self.masks = images, masks
         self.labels = np.asarray(labels, np.int32)
         self.image_shape, self.masks_of_labels = image_shape, masks_of_labels
+        self.resizing = resizing
         with tf.device("CPU"):
             self._labels = tf.constant(self.labels)
 
@@ -82,7 +85,7 @@ class FileSource(Source):
             pixels = files.read(row)
             if files is self.masks and self.masks_of_labels:
                 pixels = _stretched_labels(pixels)
-            return stretch(pixels, self.image_shape[:2])
+            return stretch(pixels, self.image_shape[:2], self.resizing)
 
         shape = tf.TensorSpec(self.image_shape, tf.uint8)
         return tf.map_fn(read, rows, fn_output_signature=shape)
@@ -118,18 +121,21 @@ class FileSource(Source):
             self.image_shape,
             None if self.masks is None else self.masks.take(rows),
             self.masks_of_labels,
+            self.resizing,
         )
 
     def at_size(self, side: int) -> "FileSource":
         """See `Source.at_size`."""
         shape = (side, side, self.image_shape[2])
-        return FileSource(self.images, self.labels, shape, self.masks, self.masks_of_labels)
+        return FileSource(
+            self.images, self.labels, shape, self.masks, self.masks_of_labels, self.resizing
+        )
 
     def without_masks(self) -> "FileSource":
         """See `Source.without_masks`."""
-        return (
-            self if self.masks is None else FileSource(self.images, self.labels, self.image_shape)
-        )
+        if self.masks is None:
+            return self
+        return FileSource(self.images, self.labels, self.image_shape, resizing=self.resizing)
 
 
 def load_files(
@@ -162,17 +168,22 @@ def mixing_key(name: str) -> bytes:
     return hashlib.blake2b(os.fsencode(name), digest_size=8).digest()
 
 
-def stretch(pixels: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Pixels uint8 [h, w, C] resized to [H, W, C], bilinear with antialias, rounded.
+def stretch(pixels: tf.Tensor, size: tuple[int, int], resizing: str = "bilinear") -> tf.Tensor:
+    """Pixels uint8 [h, w, C] resized to [H, W, C], with antialias, rounded.
 
     Args:
         pixels: of any size.
         size: (H, W).
+        resizing: "bilinear"; or "bicubic" as Pillow does it, first along rows, then along columns.
     """
+    width_first = resizing == "bicubic"
 
     def resized() -> tf.Tensor:
-        smooth = tf.image.resize(pixels, size, antialias=True)
-        return tf.saturate_cast(tf.round(smooth), tf.uint8)
+        found = pixels
+        for step in [(tf.shape(pixels)[0], size[1]), size] if width_first else [size]:
+            smooth = tf.image.resize(found, step, resizing, antialias=True)
+            found = tf.saturate_cast(tf.round(smooth), tf.uint8)
+        return found
 
     fits = tf.reduce_all(tf.shape(pixels)[:2] == size)
     kept = tf.cond(fits, lambda: pixels, resized)

@@ -4,11 +4,10 @@ import os
 import zlib
 from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from bginv.data.images import ENDINGS, readable_rows, scan, shown
-from bginv.data.sources import Source, endless, rows_of
+from bginv.data.sources import Source, WrappedSource, endless, rows_of
 
 CROPS = ("native", "any")
 CROPS_PER_PHOTOGRAPH = 8
@@ -105,7 +104,7 @@ class Photographs:
         return tf.image.resize(cut, self.image_shape[:2], antialias=True)
 
 
-class WithBackgrounds(Source):
+class WithBackgrounds(WrappedSource):
     """A source whose batches also hold `background`, float32 [B, H, W, C] in [0, 1].
 
     Args:
@@ -114,36 +113,12 @@ class WithBackgrounds(Source):
     """
 
     def __init__(self, source: Source, photographs: Photographs):
-        self.source, self.photographs = source, photographs
-        self.labels, self.image_shape = source.labels, source.image_shape
+        super().__init__(source)
+        self.photographs = photographs
 
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Records of the source, without backgrounds."""
-        return self.source.gather(indices)
-
-    def digest(self) -> int:
-        """See `Source.digest`; photographs do not count."""
-        return self.source.digest()
-
-    def masks_digest(self) -> int:
-        """See `Source.masks_digest`."""
-        return self.source.masks_digest()
-
-    @property
-    def has_masks(self) -> bool:
-        """See `Source.has_masks`."""
-        return self.source.has_masks
-
-    def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "WithBackgrounds":
-        """See `Source.take`."""
-        return WithBackgrounds(self.source.take(rows, labels), self.photographs)
-
-    def without_masks(self) -> "WithBackgrounds":
-        """See `Source.without_masks`."""
-        return WithBackgrounds(self.source.without_masks(), self.photographs)
+    def around(self, source: Source) -> "WithBackgrounds":
+        """See `WrappedSource.around`."""
+        return WithBackgrounds(source, self.photographs)
 
     def batches(
         self,

@@ -13,7 +13,7 @@ Training takes the classes that an image shows, not where they are.
 import concurrent.futures
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -37,14 +37,21 @@ class LabelMapSource(Source):
     """Images in files, with a label map each; see `Source.has_label_maps`.
 
     Args:
-        images: with labels int [N, K], 1 for each class that the map shows.
-        maps: a file of one channel of numbers, or of PASCAL VOC's colours, for each image.
+        images: for what classifies images, with labels int [N, K], 1 for each class in the map.
+        maps: a file for each image.
+        read_map: from the bytes of such a file to numbers int32 [h, w], in graph.
     """
 
     has_label_maps = True
 
-    def __init__(self, images: FileSource, maps: ImageFiles):
+    def __init__(
+        self,
+        images: FileSource,
+        maps: ImageFiles,
+        read_map: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ):
         self._images, self._maps = images, maps
+        self._read_map = read_map or class_numbers
         self.labels, self.image_shape = images.labels, images.image_shape
 
     def __len__(self) -> int:
@@ -55,7 +62,7 @@ class LabelMapSource(Source):
         size = self.image_shape[:2]
 
         def read(row: tf.Tensor) -> tf.Tensor:
-            numbers = class_numbers(tf.io.read_file(self._maps.files[row]))
+            numbers = self._read_map(tf.io.read_file(self._maps.files[row]))
             nearest = tf.image.resize(numbers[..., None], size, "nearest")
             return tf.ensure_shape(nearest[..., 0], size)
 
@@ -72,11 +79,13 @@ class LabelMapSource(Source):
 
     def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "LabelMapSource":
         """See `Source.take`."""
-        return LabelMapSource(self._images.take(rows, labels), self._maps.take(rows))
+        return LabelMapSource(
+            self._images.take(rows, labels), self._maps.take(rows), self._read_map
+        )
 
     def at_size(self, side: int) -> "LabelMapSource":
         """See `Source.at_size`."""
-        return LabelMapSource(self._images.at_size(side), self._maps)
+        return LabelMapSource(self._images.at_size(side), self._maps, self._read_map)
 
     def without_masks(self) -> FileSource:
         """See `Source.without_masks`; without the label maps too."""

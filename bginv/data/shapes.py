@@ -16,6 +16,8 @@ NUM_TRAIN, NUM_TEST = 2400, 600
 OWN_TEXTURE_SHARE = 0.9
 SMALLEST, LARGEST = 0.22, 0.34
 """Half the side of a shape, as a share of the image's side."""
+DUSK_LIGHT, DUSK_NOISE = (0.25, 0.3, 0.4), 0.04
+"""What is left of red, green and blue, and the deviation of the noise, at dusk."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +105,15 @@ def load_shapes(name: str, side: int, own_share: float = OWN_TEXTURE_SHARE) -> D
         "background_only": ArraySource(textures, labels),
     }
     return Dataset(name, train, tests, tuple(CLASSES), (side, side, 3))
+
+
+def at_dusk(source: ArraySource) -> ArraySource:
+    """The same images in little light: dark, bluish, with the noise of a sensor."""
+    noise = np.random.default_rng((2020, 2)).standard_normal(source.images.shape, np.float32)
+    dark = source.images / np.float32(255) * np.float32(DUSK_LIGHT) + DUSK_NOISE * noise
+    return ArraySource(
+        np.round(np.clip(dark, 0, 1) * 255).astype(np.uint8), source.labels, source.masks
+    )
 
 
 def _draw_objects(

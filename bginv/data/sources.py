@@ -128,6 +128,50 @@ class Source(abc.ABC):
         return tf.data.Dataset.from_tensor_slices(order)
 
 
+class WrappedSource(Source):
+    """A source whose records or batches hold more than those of another.
+
+    Args:
+        source: the other one.
+    """
+
+    def __init__(self, source: Source):
+        self.source = source
+        self.labels, self.image_shape = source.labels, source.image_shape
+
+    @abc.abstractmethod
+    def around(self, source: Source) -> "WrappedSource":
+        """The same around another source."""
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Source.gather`."""
+        return self.source.gather(indices)
+
+    def digest(self) -> int:
+        """See `Source.digest`."""
+        return self.source.digest()
+
+    def masks_digest(self) -> int:
+        """See `Source.masks_digest`."""
+        return self.source.masks_digest()
+
+    @property
+    def has_masks(self) -> bool:
+        """See `Source.has_masks`."""
+        return self.source.has_masks
+
+    def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "WrappedSource":
+        """See `Source.take`."""
+        return self.around(self.source.take(rows, labels))
+
+    def without_masks(self) -> "Source":
+        """See `Source.without_masks`."""
+        return self.around(self.source.without_masks())
+
+
 def endless(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Tell that a data set has no end; workers ask each other at every step where they can't know.
 

@@ -21,8 +21,12 @@ IMAGENET_DEVIATION = np.array([0.229, 0.224, 0.225])
 CAFFE_MEAN = np.array([103.939, 116.779, 123.68])
 """Of blue, green and red, in [0, 255]."""
 
+DEEPLAB_MEAN = np.array([104.00698793, 116.66876762, 122.67891434])
+"""The same, to more places and over other images, as DeepLab's networks were trained."""
+
 _SCALES = {
     "caffe": (255.0, -CAFFE_MEAN),
+    "deeplab": (255.0, -DEEPLAB_MEAN),
     "torch": (1 / IMAGENET_DEVIATION, -IMAGENET_MEAN / IMAGENET_DEVIATION),
     "symmetric": (2.0, -1.0),
     "bytes": (255.0, 0.0),
@@ -173,13 +177,13 @@ def preprocess(image: keras.KerasTensor, kind: str, name: str = "preprocess") ->
 
     Args:
         image: [B, H, W, 1 or 3] in [0, 1].
-        kind: "caffe" (BGR minus the mean), "torch" (ImageNet's mean and deviation), "symmetric"
-            ([-1, 1]) or "bytes" ([0, 255]).
+        kind: "caffe" or "deeplab" (BGR minus a mean), "torch" (ImageNet's mean and deviation),
+            "symmetric" ([-1, 1]) or "bytes" ([0, 255]).
         name: of the last layer.
     """
     if image.shape[-1] == 1:
         image = layers.Concatenate()([image] * 3)
-    if kind == "caffe":
+    if kind in ("caffe", "deeplab"):
         image = keras.ops.flip(image, axis=-1)
     scale, offset = (np.asarray(value).tolist() for value in _SCALES[kind])
     return layers.Rescaling(scale, offset, name=name)(image)

@@ -10,10 +10,31 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     As in PyTorch, the moving variance takes that of a sample (n / (n - 1)); Keras takes the biased
     one. TensorFlow's fused kernel gives it, and is faster.
+
+    Args:
+        momentum: of the moving mean and variance.
+        epsilon: added to the variance.
+        fixed_affine: scale and shift are not trained, though the statistics are those of a batch.
     """
 
-    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **keywords):
+    def __init__(
+        self,
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
+        fixed_affine: bool = False,
+        **keywords,
+    ):
         super().__init__(momentum=momentum, epsilon=epsilon, **keywords)
+        self.fixed_affine = fixed_affine
+
+    def add_weight(self, *arguments, **keywords):
+        """See Keras; all of them come without `trainable`, or with False."""
+        trainable = keywords.pop("trainable", True) and not self.fixed_affine
+        return super().add_weight(*arguments, trainable=trainable, **keywords)
+
+    def get_config(self):
+        """See Keras."""
+        return {**super().get_config(), "fixed_affine": self.fixed_affine}
 
     def call(self, inputs, training=False, mask=None):
         """See Keras."""

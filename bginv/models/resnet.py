@@ -24,6 +24,9 @@ class ResNet:
         width: of the 3x3 convolutions of bottlenecks, times the usual.
         dilated: for the last three stages, dilate instead of taking a stride of 2.
         channels: of the first stage; each one after it has twice as many.
+        deeplab: as in DeepLab-v2, the first block of a dilated stage is dilated as the others are,
+            and the last window of the max pool may reach beyond the edge.
+        fixed_affine: batch norms keep their scale and shift.
     """
 
     blocks: tuple[int, int, int, int]
@@ -31,6 +34,8 @@ class ResNet:
     width: int = 1
     dilated: tuple[bool, bool, bool] = (False, False, False)
     channels: int = 64
+    deeplab: bool = False
+    fixed_affine: bool = False
 
 
 RESNETS = {
@@ -66,17 +71,20 @@ def build_resnet(
         Model from preprocessed images float32 [B, H, W, 3] to features [B, h, w, C]; the layers
         "layer1" to "layer4" give those of each stage.
     """
-    build = _Builder(he_normal(seed), stride_first)
+    build = _Builder(he_normal(seed), stride_first, kind.fixed_affine)
     image = layers.Input(image_shape, name="preprocessed")
     x = build.normalized(image, kind.channels, 7, "conv1", "bn1", stride=2)
     x = layers.ReLU()(x)
     # zeros beyond the edge, as nothing is smaller after a ReLU
-    x = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(x))
+    beyond = (1, 2) if kind.deeplab else (1, 1)
+    x = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D((beyond, beyond))(x))
     dilation = 1
     for stage, blocks in enumerate(kind.blocks):
         stride, before = (1 if stage == 0 else 2), dilation
         if stage > 0 and kind.dilated[stage - 1]:
             stride, dilation = 1, dilation * 2
+        if kind.deeplab:
+            before = dilation
         channels = kind.channels * 2**stage
         for block in range(blocks):
             own_stride, own_dilation = (stride, before) if block == 0 else (1, dilation)
@@ -96,6 +104,7 @@ class _Builder:
 
     initializers: Iterator[keras.initializers.Initializer]
     stride_first: bool
+    fixed_affine: bool
 
     def normalized(self, x, filters, size, name, norm_name, stride=1, dilation=1):
         """Convolution and batch norm; symmetric padding, which "same" is for a stride of 1 only."""
@@ -111,7 +120,7 @@ class _Builder:
             kernel_initializer=next(self.initializers),
             name=name,
         )(x)
-        return BatchNormalization(name=norm_name)(x)
+        return BatchNormalization(fixed_affine=self.fixed_affine, name=norm_name)(x)
 
     def shortcut(self, x, filters, stride, name):
         """The input, or its projection where the block changes its shape."""

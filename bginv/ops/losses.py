@@ -5,6 +5,8 @@ import tensorflow as tf
 from bginv.ops.replicas import mean_over_replicas
 
 AREA_LOSSES = ("abs", "squared")
+GANS = ("Vanilla", "LS")
+SOURCE, TARGET = 0.0, 1.0
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -68,6 +70,54 @@ def attention_mining(outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         float32 [P].
     """
     return tf.gather(outputs, labels, batch_dims=1)
+
+
+def segmentation_cross_entropy(
+    labels: tf.Tensor, logits: tf.Tensor, class_weights: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Mean softmax cross-entropy over the pixels of the whole batch that have a label.
+
+    Args:
+        labels: int [B, H, W], class numbers; others, such as 255 or -1, do not count.
+        logits: float [B, H, W, K]; the loss is computed in float32.
+        class_weights: float32 [K]; pixels count as much as their class.
+
+    Returns:
+        Scalar float32; 0 where no pixel has a label (PyTorch's is NaN). Under several replicas,
+        this one's share of the mean.
+    """
+    logits = tf.cast(logits, tf.float32)
+    known = (labels >= 0) & (labels < logits.shape[-1])
+    labels = tf.where(known, labels, 0)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    weights = tf.cast(known, tf.float32)
+    if class_weights is not None:
+        weights *= tf.gather(class_weights, labels)
+    total = mean_over_replicas(tf.reduce_sum(weights))
+    return tf.math.divide_no_nan(tf.reduce_sum(losses * weights), total)
+
+
+def domain_loss(outputs: tf.Tensor, domain: float, gan: str = "Vanilla") -> tf.Tensor:
+    """How far a discriminator's outputs are from those of a domain (Tsai et al. 2018, eq. 2, 4).
+
+    Args:
+        outputs: float [...], logits; the loss is computed in float32.
+        domain: `SOURCE` or `TARGET`.
+        gan: "Vanilla", sigmoid cross-entropy, or "LS", the squared difference (Mao et al. 2017).
+
+    Returns:
+        Scalar float32, the mean.
+
+    Raises:
+        ValueError: unknown kind.
+    """
+    if gan not in GANS:
+        raise ValueError(f"gan must be one of {', '.join(GANS)}; received {gan!r}")
+    outputs = tf.cast(outputs, tf.float32)
+    wanted = tf.fill(tf.shape(outputs), domain)
+    if gan == "LS":
+        return tf.reduce_mean(tf.math.squared_difference(outputs, wanted))
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=wanted, logits=outputs))
 
 
 def area_loss(masks: tf.Tensor, area: float, kind: str = "abs") -> tf.Tensor:

@@ -29,10 +29,15 @@ def random_resized_crops(
     count, height, width, _ = images.shape
     box_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
     crops = crop_and_resize(images, random_boxes(count, height, width, smallest, box_seed), size)
-    if not flip:
-        return crops
-    mirrored = own_rows(lambda n: tf.random.stateless_uniform([n, 1, 1, 1], flip_seed) < 0.5, count)
-    return tf.where(mirrored, tf.reverse(crops, [2]), crops)
+    return mirrored(crops, flip_seed) if flip else crops
+
+
+def mirrored(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Images [B, H, W, C], half of them mirrored, the same ones for the same seed."""
+    chosen = own_rows(
+        lambda n: tf.random.stateless_uniform([n, 1, 1, 1], seed) < 0.5, images.shape[0]
+    )
+    return tf.where(chosen, tf.reverse(images, [2]), images)
 
 
 def random_boxes(

@@ -3,6 +3,7 @@
 "paper" is the published code of each paper, quirks included; "tuned" is ours.
 """
 
+from bginv.recipes.adaptation import AdaptationSettings, EvaluateDomainSettings
 from bginv.recipes.comparisons import AcolSettings, AttentionSettings, ErasingSettings
 from bginv.recipes.evaluations import (
     ConvertSettings,
@@ -28,6 +29,7 @@ from bginv.recipes.training import (
 __all__ = [
     "PHASES",
     "AcolSettings",
+    "AdaptationSettings",
     "AdversarialSettings",
     "AttentionSettings",
     "ClassifierSettings",
@@ -37,6 +39,7 @@ __all__ = [
     "DataSettings",
     "DatasetsSettings",
     "ErasingSettings",
+    "EvaluateDomainSettings",
     "EvaluateSegmentationSettings",
     "EvaluateSettings",
     "MaskSettings",

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from bginv.ops.augment import Augmentation, augment
 from bginv.recipes import PhaseSettings
-from bginv.training.precision import LossScale
+from bginv.training.precision import LossScale, Update
 
 Player = tuple[keras.Optimizer, keras.Model]
 Step = Callable[[dict[str, tf.Tensor], tf.Tensor], dict[str, tf.Tensor]]
@@ -86,21 +86,36 @@ class Method(abc.ABC):
             players: optimizers and whose weights they move.
         """
         variables = [model.trainable_variables for _, model in players]
+        gradients = self.gradients(tape, loss, variables)
+        self.move(
+            [
+                (optimizer, *parts)
+                for (optimizer, _), *parts in zip(players, gradients, variables, strict=True)
+            ]
+        )
+
+    def gradients(self, tape: tf.GradientTape, loss: tf.Tensor, variables: list) -> list:
+        """A replica's share of the gradients of the loss over the whole batch, for `move`.
+
+        Args:
+            tape: it recorded the loss.
+            loss: scalar, the mean over this replica's share of the batch.
+            variables: in lists; what does not reach the loss has a gradient of 0.
+        """
         # optimizers add up the gradients of the replicas
         num_replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         factor = None if num_replicas == 1 else tf.constant(1 / num_replicas)
         if self.loss_scale:
             factor = self.loss_scale.scale / num_replicas
-        gradients = tape.gradient(loss, variables, factor)
-        updates = [
-            (optimizer, *parts)
-            for (optimizer, _), *parts in zip(players, gradients, variables, strict=True)
-        ]
+        return tape.gradient(loss, variables, factor, tf.UnconnectedGradients.ZERO)
+
+    def move(self, updates: Sequence[Update]) -> None:
+        """Let optimizers take a step each: all of them, or none where 16 bits overflowed."""
         if self.loss_scale:
             self.loss_scale.apply(updates)
             return
-        for optimizer, own_gradients, weights in updates:
-            optimizer.apply(own_gradients, weights)
+        for optimizer, gradients, weights in updates:
+            optimizer.apply(gradients, weights)
 
     def before_step(self, step: int) -> None:  # noqa: B027 - most methods have nothing to do
         """Called in Python before a step that `next_event` named."""

@@ -35,6 +35,38 @@ class SGD(keras.optimizers.SGD):
 
 
 @keras.saving.register_keras_serializable("bginv")
+class RepeatedSGD(SGD):
+    """`SGD` where a weight is listed several times, as in the published code of AdaptSegNet.
+
+    A listed weight takes a step for each place in the list, all along one gradient. At the first
+    step each of these steps begins with a velocity of 0.
+
+    Args:
+        times: how often each weight is listed, in their order.
+    """
+
+    def __init__(self, learning_rate=0.001, momentum=0.9, decay=0.0, times=(), **keywords):
+        super().__init__(learning_rate, momentum, decay, **keywords)
+        self.times = tuple(times)
+
+    def update_step(self, gradient, variable, learning_rate):
+        """See Keras."""
+        dtype, index = variable.dtype, self._get_variable_index(variable)
+        gradient, rate = ops.cast(gradient, dtype), ops.cast(learning_rate, dtype)
+        kept = ops.where(self.iterations == 0, 0.0, self.momentum)
+        velocity, weight = ops.convert_to_tensor(self.momentums[index]), variable + 0
+        for _ in range(self.times[index]):
+            velocity = kept * velocity + gradient + self.decay * weight
+            weight = weight - rate * velocity
+        self.assign(self.momentums[index], velocity)
+        self.assign(variable, weight)
+
+    def get_config(self):
+        """See Keras."""
+        return {**super().get_config(), "times": self.times}
+
+
+@keras.saving.register_keras_serializable("bginv")
 class Adam(keras.optimizers.Adam):
     """Adam whose epsilon is added to the corrected root (Kingma & Ba 2015, algorithm 1)."""
 
