@@ -42,7 +42,8 @@ from bginv.training.loop import train
 from bginv.training.masks import MaskTraining
 
 THRESHOLDS = np.arange(0.05, 1.0, 0.05)
-THIN = "resnet18deeplab_thin"
+SHALLOW, THIN = "resnet_shallow", "resnet18deeplab_thin"
+RESNETS[SHALLOW] = ResNet((2, 1, 0, 0), bottleneck=False, dilated=(True, True, True), channels=32)
 RESNETS[THIN] = ResNet((2, 2, 2, 2), bottleneck=False, dilated=(False, True, True), channels=16)
 DELTAS = (0.6, 0.9)
 START_RATE, ACOL_RATE = 0.002, 0.01
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, default=0.5, help="where none can be chosen")
     parser.add_argument("--only", type=int, help="class number; masks of it alone are compared")
     parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--network", default=THIN, help="of NETWORKS; a quarter as wide by default")
+    parser.add_argument("--network", default=SHALLOW, help=f"of NETWORKS, {SHALLOW} or {THIN}")
     parser.add_argument("--start-steps", type=int, default=600, help="of the classifier")
     parser.add_argument("--steps", type=int, default=200, help="of each method after it")
     parser.add_argument("--mask-steps", type=int, default=300, help="of phase 2")
