@@ -19,12 +19,14 @@ from bginv.config import add_flags, positional_names, resolve
 from bginv.recipes import (
     PHASES,
     AcolSettings,
+    AdaptationSettings,
     AdversarialSettings,
     AttentionSettings,
     ClassifierSettings,
     ConvertSettings,
     DatasetsSettings,
     ErasingSettings,
+    EvaluateDomainSettings,
     EvaluateSegmentationSettings,
     EvaluateSettings,
     MaskSettings,
@@ -70,6 +72,9 @@ COMMANDS = {
     "train-erasing": Command(
         ErasingSettings, "adversarial erasing (EADER): train it", module="erasing"
     ),
+    "train-adapt": Command(
+        AdaptationSettings, "output-space adaptation of a segmentation network", module="adaptation"
+    ),
     "evaluate": Command(
         EvaluateSettings, "accuracy of a classifier on every test", module="evaluations"
     ),
@@ -77,6 +82,9 @@ COMMANDS = {
         EvaluateSegmentationSettings,
         "masks of a mask generator: pictures, and agreement with true masks",
         module="evaluations",
+    ),
+    "evaluate-domain": Command(
+        EvaluateDomainSettings, "IoU of a segmentation network on a domain", module="adaptation"
     ),
     "convert-weights": Command(
         ConvertSettings, "a checkpoint of PyTorch to a Keras model", module="conversions"

@@ -7,7 +7,7 @@ import keras
 from bginv.artefacts import write_file
 from bginv.data.sources import Dataset
 from bginv.interop.paper_h5 import is_paper_classifier, load_classifier_h5, load_mask_unet_h5
-from bginv.models import acol, attention, localizer  # noqa: F401 - they register layers
+from bginv.models import acol, attention, deeplab, localizer  # noqa: F401 - they register layers
 from bginv.models.attention import logits_alone
 
 ENDINGS = (".keras", ".h5")
@@ -69,6 +69,29 @@ def load_mask_model(path: str, dataset: Dataset) -> keras.Model:
 def load_mask_unet(path: str, dataset: Dataset) -> keras.Model:
     """A mask generator that fits the data set; see `load_classifier`."""
     return _checked_mask_unet(_load(path, load_mask_unet_h5), path, dataset)
+
+
+def load_segmenter(path: str, num_classes: int) -> keras.Model:
+    """A segmentation network of so many classes.
+
+    Args:
+        path: `.keras` file.
+        num_classes: K.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a model, or one that gives something else.
+    """
+    if path.endswith(".h5"):
+        raise ValueError(f"a segmentation network is saved as .keras; received {path}")
+    model = _load(path, None)
+    shape = _output_shape(model, path)
+    if len(shape) != 4 or shape[-1] != num_classes:
+        raise ValueError(
+            f"{path} gives outputs of shape {shape[1:]}, but maps of {num_classes} classes are "
+            "needed: name a segmentation network, such as train_adapt.py writes"
+        )
+    return model
 
 
 def _checked_mask_unet(model: keras.Model, path: str, dataset: Dataset) -> keras.Model:

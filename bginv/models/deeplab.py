@@ -14,10 +14,10 @@ DEEPLABS: dict[str, ResNet | VGG16] = {
     "DeepLab": ResNet((3, 4, 23, 3), dilated=(False, True, True), deeplab=True, fixed_affine=True),
     "DeeplabVGG": VGG16(strides=(2, 2, 2, 0, 0), last_dilation=2, large_field=2),
     "light": ResNet(
-        (2, 2, 2, 2), bottleneck=False, dilated=(False, True, True), channels=32, deeplab=True
+        (2, 2, 2, 2), bottleneck=False, dilated=(False, True, True), channels=16, deeplab=True
     ),
 }
-"""By the names of the reference; "light" is a ResNet-18 of half the width, for small machines."""
+"""By the reference's names; "light" is a ResNet-18 of a quarter of the width, for small machines."""
 DILATIONS = (6, 12, 18, 24)
 ASPPS = {"reference": DILATIONS[:2], "paper": DILATIONS}
 """Dilations of a head; the published code returns before it has added the last two."""

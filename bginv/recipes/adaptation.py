@@ -93,6 +93,9 @@ class AdaptationSettings(PhaseSettings):
     lambda_adv_target2: float = setting(
         1e-3, minimum=0, help="weight of deceiving the last output's, or the features'"
     )
+    discriminator_width: int = setting(
+        64, tuned=16, minimum=1, help="filters of a discriminator's first convolution"
+    )
     gan: str = setting("Vanilla", choices=("Vanilla", "LS"), help="loss of discriminators")
     flip: bool = setting(False, tuned=True, also=("random_mirror",), help="mirror half of all")
     random_scale: bool = setting(False, tuned=True, help="enlarge source images by 0.5 to 1.5")

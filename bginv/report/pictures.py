@@ -73,6 +73,21 @@ def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
     return (images + np.stack(colours)[..., ::-1] / np.float32(255)) / 2
 
 
+def colour_label_maps(label_maps: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Label maps in the colours of their classes; black where nothing is known.
+
+    Args:
+        label_maps: int [N, H, W], class numbers; others are unknown.
+        colours: uint8 [K, 3].
+
+    Returns:
+        float32 [N, H, W, 3] in [0, 1].
+    """
+    known = (label_maps >= 0) & (label_maps < len(colours))
+    shown = colours[np.where(known, label_maps, 0)] * known[..., None]
+    return shown.astype(np.float32) / np.float32(255)
+
+
 def write_learning_curves(path: pathlib.Path, metrics_file: pathlib.Path) -> None:
     """Every reported scalar over the steps, a panel a phase.
 

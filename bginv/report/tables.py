@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bginv.data.sources import Dataset, pixel_range
 from bginv.evaluation.accuracy import Accuracies
+from bginv.evaluation.confusion import Confusion
 from bginv.evaluation.label_maps import ClassCounts
 from bginv.evaluation.segmentation import Agreement
 
@@ -77,6 +79,20 @@ def label_maps_table(counts: ClassCounts, class_names: Sequence[str], title: str
     return _aligned([title, *columns], [*body, ["mean", *map(_percent, means)]])
 
 
+def class_iou_table(rows: Mapping[str, Confusion], class_names: Sequence[str], title: str) -> str:
+    """IoU of each class in %, their mean, and the share of pixels that are right.
+
+    Args:
+        rows: by the row's name.
+        class_names: of the columns.
+        title: of the first column.
+    """
+    body = [
+        [name, *map(_percent, (*own.iou, own.mean_iou, own.accuracy))] for name, own in rows.items()
+    ]
+    return _aligned([title, *class_names, "mean", "pixels"], body)
+
+
 def auroc_table(
     rows: Mapping[str, Sequence[float | None]], class_names: Sequence[str], title: str
 ) -> str:
@@ -129,7 +145,7 @@ def json_results(rows: Mapping[str, Accuracies], **more: Any) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
+    return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
 def _aligned(header: list[str], body: list[list[str]], left: int = 1) -> str:

@@ -55,7 +55,11 @@ class AdaptationTraining(Method):
         self.deeplab, self.decay_steps = deeplab, settings.num_steps or steps
         self.levels = LEVELS[settings.adaptation]
         self.discriminators = {
-            level: build_discriminator(deeplab.output[level].shape[-1], settings.seed + 1 + place)
+            level: build_discriminator(
+                deeplab.output[level].shape[-1],
+                settings.seed + 1 + place,
+                settings.discriminator_width,
+            )
             for place, level in enumerate(self.levels)
         }
         heads = [layer for layer in deeplab.layers if is_head(layer.name)]

@@ -1,0 +1,130 @@
+"""Adaptation of a segmentation network: source alone, statistics, features, one output, two.
+
+Every row trains the same network from the same random weights for as many steps on the same
+batches of the source; the label maps of the target are looked at for the figures alone, those of
+its held-out images. Figures are those of the averaged weights after the last step; nothing is
+chosen by the target.
+
+Results are added to the JSON file, and what stands there is not measured again.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import time
+
+from absl import logging
+
+from bginv.commands.adaptation import write_label_maps
+from bginv.config import resolve
+from bginv.data.domains import DomainPlace, load_domain
+from bginv.data.labelled import WithTarget
+from bginv.evaluation.confusion import segmentation_evaluator
+from bginv.models.deeplab import build_deeplab, build_segmenter
+from bginv.recipes import AdaptationSettings
+from bginv.training.adaptation import LEVELS, AdaptationTraining
+from bginv.training.loop import train
+
+
+def main() -> None:
+    """Train what is not in the file yet, and print a table of means over seeds."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", nargs="?", default="shapes", help="a domain")
+    parser.add_argument("target", nargs="?", default="shapes_dusk", help="a domain")
+    parser.add_argument("--classes", help="of domain:PATH")
+    parser.add_argument("--size", type=int, nargs=2, default=(64, 64), help="width and height")
+    parser.add_argument("--held-out", type=float, default=1 / 3, help="share of the target")
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--batchsize", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=0.01, help="of SGD")
+    parser.add_argument("--rate-discriminators", type=float, default=1e-4)
+    parser.add_argument("--weight", type=float, default=0.001, help="of deceiving the last output")
+    parser.add_argument("--weight-auxiliary", type=float, default=0.0002)
+    parser.add_argument("--kinds", nargs="+", choices=LEVELS, default=list(LEVELS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--pictures", type=pathlib.Path, help="folder, for the first seed")
+    parser.add_argument("--json", type=pathlib.Path, default="domain_adaptation.json")
+    options = parser.parse_args()
+    logging.set_verbosity(logging.WARNING)
+    results = json.loads(options.json.read_text()) if options.json.exists() else {}
+    size = options.size[::-1]
+    source, target = (
+        load_domain(DomainPlace(name, tuple(size), share, classes=options.classes))
+        for name, share in ((options.source, 0.1), (options.target, options.held_out))
+    )
+    for seed in options.seeds:
+        for kind in options.kinds:
+            own = results.setdefault(kind, {})
+            if str(seed) in own:
+                continue
+            own[str(seed)] = measure(options, source, target, kind, seed)
+            print(kind, seed, own[str(seed)], flush=True)
+            options.json.write_text(json.dumps(results, indent=2))
+    print(table(results, target.classes.names))
+
+
+def measure(options: argparse.Namespace, source, target, kind: str, seed: int) -> dict:
+    """Train one kind of adaptation; its figures on held-out images."""
+    given = {
+        "adaptation": kind,
+        "seed": seed,
+        "steps": options.steps,
+        "batchsize": options.batchsize,
+        "learning_rate": options.rate,
+        "learning_rate_d": options.rate_discriminators,
+        "lambda_adv_target1": options.weight_auxiliary,
+        "lambda_adv_target2": options.weight,
+    }
+    settings = resolve(AdaptationSettings, given, "tuned")
+    num_classes = len(source.classes)
+    deeplab = build_deeplab(
+        settings.model, num_classes, aspp=settings.aspp, auxiliary=kind == "multi", seed=seed
+    )
+    method = AdaptationTraining(deeplab, settings, options.steps)
+    began = time.monotonic()
+    train(method, WithTarget(source.train, target.train), settings)
+    seconds = time.monotonic() - began
+    segmenter = build_segmenter(deeplab)
+    evaluate = segmentation_evaluator(segmenter)
+    last = evaluate(target.held_out)
+    with method.average.in_place():
+        found, at_home = evaluate(target.held_out), evaluate(source.held_out)
+        if options.pictures and seed == options.seeds[0]:
+            options.pictures.mkdir(parents=True, exist_ok=True)
+            write_label_maps(segmenter, target, options.pictures, kind)
+    return {
+        "miou": found.mean_iou,
+        "iou": [None if value != value else value for value in found.iou.tolist()],
+        "pixels": found.accuracy,
+        "miou_source": at_home.mean_iou,
+        "miou_last_weights": last.mean_iou,
+        "seconds": seconds,
+    }
+
+
+def table(results: dict, class_names) -> str:
+    """Means and deviations over seeds, in %."""
+    names = ("miou", "miou_last_weights", "pixels", "miou_source")
+    header = [*names, *class_names]
+    lines = [f"| | seeds | {' | '.join(header)} |", "|---|" + "---:|" * (len(header) + 1)]
+    for kind, by_seed in results.items():
+        cells = [_cell([own[name] for own in by_seed.values()]) for name in names]
+        cells += [
+            _cell([own["iou"][place] for own in by_seed.values()], spread=False)
+            for place in range(len(class_names))
+        ]
+        lines.append(f"| {kind} | {len(by_seed)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(values: list[float | None], spread: bool = True) -> str:
+    known = [100 * value for value in values if value is not None]
+    if not known:
+        return "-"
+    deviation = f" +- {statistics.stdev(known):.1f}" if spread and len(known) > 1 else ""
+    return f"{statistics.fmean(known):.1f}{deviation}"
+
+
+if __name__ == "__main__":
+    main()
