@@ -66,7 +66,8 @@ def main() -> None:
     parser.add_argument("--batchsize", type=int, default=32)
     parser.add_argument("--smallest-crop", type=float, default=0.7)
     parser.add_argument("--rate", type=float, default=5e-4, help="of Adam, after the start")
-    parser.add_argument("--alphas", type=float, nargs="+", default=[0.0, 0.05, 0.2])
+    parser.add_argument("--alphas", type=float, nargs="+", default=[0.0, 0.2])
+    parser.add_argument("--betas", type=float, nargs="+", default=[1e-5, 1.0])
     parser.add_argument("--attention", choices=("cam", "gcam"), default="cam", help="of EADER")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--json", type=pathlib.Path, default="weak_localization.json")
@@ -115,13 +116,13 @@ def contenders(options: argparse.Namespace, data, training: Source, seed: int) -
         network.set_weights(start())
         return network
 
-    def erasing(alpha: float):
+    def erasing(alpha: float, beta: float):
         def build() -> keras.Model:
             # the adversary's turns come on top
             steps = options.steps * (2 if alpha else 1)
             turns = {"train_steps_localizer": TURN, "train_steps_adversarial": TURN}
             rates = {"learning_rate": options.rate, "adversarial_learning_rate": options.rate}
-            given = {**eader, **turns, **rates, "alpha": alpha, "steps": steps}
+            given = {**eader, **turns, **rates, "alpha": alpha, "beta": beta, "steps": steps}
             own = resolve(ErasingSettings, given, "paper")
             localizer = begun()
             train(ErasingTraining(localizer, begun() if alpha else None, own), training, own)
@@ -143,7 +144,11 @@ def contenders(options: argparse.Namespace, data, training: Source, seed: int) -
         return build
 
     return {
-        **{f"EADER, alpha {alpha:g}": erasing(alpha) for alpha in options.alphas},
+        **{
+            f"EADER, alpha {alpha:g}, beta {beta:g}": erasing(alpha, beta)
+            for beta in options.betas
+            for alpha in options.alphas
+        },
         "ACoL p": acol("p", 0.9),
         **{
             f"ACoL {recipe}, delta {delta}": acol(recipe, delta)

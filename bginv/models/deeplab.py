@@ -17,7 +17,7 @@ DEEPLABS: dict[str, ResNet | VGG16] = {
         (2, 2, 2, 2), bottleneck=False, dilated=(False, True, True), channels=16, deeplab=True
     ),
 }
-"""By the reference's names; "light" is a ResNet-18 of a quarter of the width, for small machines."""
+"""By the reference's names; "light" is a ResNet-18 of a quarter of the width."""
 DILATIONS = (6, 12, 18, 24)
 ASPPS = {"reference": DILATIONS[:2], "paper": DILATIONS}
 """Dilations of a head; the published code returns before it has added the last two."""
