@@ -73,6 +73,21 @@ def blocky(seed: int, shape: tuple[int, ...], block: int = 16) -> np.ndarray:
     return images.astype(np.float32).transpose(0, 2, 3, 1)
 
 
+def block_labels(seed: int, shape: tuple[int, ...], num_classes: int, block: int = 8) -> np.ndarray:
+    """Label maps int32 [N, H, W] of square patches; 255 where nothing is known."""
+    count, height, width = shape
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, num_classes + 1, (count, -(-height // block), -(-width // block)))
+    maps = coarse.repeat(block, 1).repeat(block, 2)[:, :height, :width]
+    return np.where(maps == num_classes, 255, maps).astype(np.int32)
+
+
+def normal(seed: int, shape: tuple[int, ...], scale: float = 1.0) -> np.ndarray:
+    """Normal numbers [N, H, W, C]; the recipe draws them channels first."""
+    drawn = scale * np.random.default_rng(seed).standard_normal(shape)
+    return drawn.astype(np.float32).transpose(0, 2, 3, 1)
+
+
 def fill_densenet121(model: keras.Model, prefix: str) -> None:
     """Give a DenseNet-121 of Keras, without its top, the weights of torchvision's names."""
     for layer in model.layers:

@@ -18,8 +18,8 @@ from bginv.data.domains import Domain, DomainPlace, load_domain
 from bginv.data.labelled import WithTarget
 from bginv.evaluation.confusion import segmentation_evaluator
 from bginv.interop.model_files import load_segmenter
-from bginv.interop.torch_weights import load_state, read_state
-from bginv.models.deeplab import build_deeplab, build_segmenter, is_head
+from bginv.interop.torch_weights import load_state, named_weights, read_state, to_torch
+from bginv.models.deeplab import BRANCHES, build_deeplab, build_segmenter
 from bginv.recipes import AdaptationSettings, EvaluateDomainSettings
 from bginv.report.pictures import colour_label_maps, write_sheet
 from bginv.report.tables import class_iou_table
@@ -126,17 +126,11 @@ def restore(deeplab: keras.Model, path: str) -> None:
         ValueError: see `read_state` and `load_state`.
     """
     state = read_state(path)
-    backbone = next(layer for layer in deeplab.layers if isinstance(layer, keras.Model))
-    load_state(backbone, state, path, unused=HEADS)
-    for layer in deeplab.layers:
-        if is_head(layer.name):
-            kernel = state.get(f"{layer.name}.weight")
-            if kernel is not None and kernel.shape[0] == layer.filters:
-                load_state(keras.Sequential([layer]), _of_layer(state, layer.name), path)
-
-
-def _of_layer(state: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    return {key: array for key, array in state.items() if key.startswith(f"{name}.")}
+    for name, weight in named_weights(deeplab):
+        own = to_torch(weight.numpy())
+        if BRANCHES in name and (name not in state or state[name].shape != own.shape):
+            state[name] = own
+    load_state(deeplab, state, path, unused=HEADS)
 
 
 def write_label_maps(
@@ -155,7 +149,8 @@ def write_label_maps(
         "truth": colour_label_maps(records["label_map"].numpy(), colours),
         "predicted": colour_label_maps(predicted.numpy(), colours),
     }
-    write_sheet(pictures / f"label-maps-{epoch}.png", rows, f"{domain.name}, epoch {epoch}")
+    title = f"{domain.name}, {'after training' if epoch == 'last' else f'epoch {epoch}'}"
+    write_sheet(pictures / f"label-maps-{epoch}.png", rows, title)
 
 
 def _load_domains(settings: AdaptationSettings) -> tuple[Domain, Domain]:

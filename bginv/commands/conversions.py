@@ -13,6 +13,16 @@ from bginv.interop.model_files import check_model_name, save_model
 from bginv.interop.torch_weights import load_state, read_state
 from bginv.models.acol import build_acol, build_classifiers
 from bginv.models.attention import logits_alone
+from bginv.models.deeplab import (
+    ASPPS,
+    AUXILIARY_HEAD,
+    BRANCHES,
+    DILATIONS,
+    LAST_HEAD,
+    VGG_HEAD,
+    build_deeplab,
+    build_segmenter,
+)
 from bginv.models.feature_extractors import INCEPTION, build_features
 from bginv.models.localizer import build_localizer, build_network, has_linear_head
 from bginv.recipes import ConvertSettings
@@ -33,8 +43,13 @@ def prepare_convert_weights(
     if settings.network == INCEPTION:
         raise ValueError("weights of PyTorch's Inception are not read; its network here is Keras'")
     state = read_state(settings.checkpoint, settings.part)
-    build = {"classifier": _classifier, "acol": _acol, "localizer": _localizer}[settings.kind]
-    model = build(settings, state)
+    build = {
+        "classifier": _classifier,
+        "acol": _acol,
+        "localizer": _localizer,
+        "segmenter": _segmenter,
+    }
+    model = build[settings.kind](settings, state)
 
     def job() -> None:
         save_model(model, output)
@@ -86,3 +101,24 @@ def _acol(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> keras.M
     model = build_acol(features, classifiers, settings.delta_list)
     load_state(model, state, settings.checkpoint, unused=("fc.",))
     return model
+
+
+def _segmenter(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> keras.Model:
+    """DeepLab, whose form stands in the names and shapes; for images of any size."""
+    first = f".{BRANCHES}.0.weight"
+    heads = {name.removesuffix(first): kernel for name, kernel in state.items() if first in name}
+    if not heads:
+        raise ValueError(f"{settings.checkpoint} has no head such as {LAST_HEAD}{first}")
+    if set(heads) == {AUXILIARY_HEAD}:  # the single-level network calls its only head so
+        heads = {LAST_HEAD: heads[AUXILIARY_HEAD]}
+        state = {name.replace(f"{AUXILIARY_HEAD}.", f"{LAST_HEAD}."): state[name] for name in state}
+    model = build_deeplab(
+        "DeeplabVGG" if VGG_HEAD in heads else "DeepLab",
+        len(next(iter(heads.values()))),
+        aspp=settings.aspp,
+        auxiliary=AUXILIARY_HEAD in heads,
+    )
+    left_out = range(len(ASPPS[settings.aspp]), len(DILATIONS))
+    unused = [f"{head}.{BRANCHES}.{place}." for head in heads for place in left_out]
+    load_state(model, state, settings.checkpoint, unused)
+    return build_segmenter(model)

@@ -21,8 +21,8 @@ LEAVES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-PREFIXES = ("module.", "model.")
-"""Of `DataParallel` and of the Backgrounds Challenge's normalizing wrapper."""
+PREFIXES = ("module.", "model.", "Scale.")
+"""Of `DataParallel`, the Backgrounds Challenge's normalizing wrapper, and AdaptSegNet's start."""
 NOT_WEIGHTS = re.compile(r"(^|\.)num_batches_tracked$|^(normalizer|normalize|attacker)\.")
 SEQUENTIAL_STEM = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3"}
 SEQUENTIAL_STEM["7"] = "layer4"
@@ -120,6 +120,13 @@ def from_torch(array: np.ndarray) -> np.ndarray:
     """An array in Keras' layout: kernels [out, in, h, w] and [out, in] turn, vectors stay."""
     if array.ndim == 4:
         return array.transpose(2, 3, 1, 0)
+    return array.T if array.ndim == 2 else array
+
+
+def to_torch(array: np.ndarray) -> np.ndarray:
+    """The inverse of `from_torch`."""
+    if array.ndim == 4:
+        return array.transpose(3, 2, 0, 1)
     return array.T if array.ndim == 2 else array
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 from bginv.config import positional, setting
+from bginv.recipes.adaptation import ASPPS
 from bginv.recipes.comparisons import NETWORKS
 from bginv.recipes.training import DataSettings
 
@@ -34,8 +35,8 @@ class ConvertSettings:
     output: str = positional(help="model to write, .keras")
     kind: str = setting(
         "classifier",
-        choices=("classifier", "acol", "localizer"),
-        help="of model: logits alone, or those with a map for each class",
+        choices=("classifier", "acol", "localizer", "segmenter"),
+        help="of model: logits alone, those with a map for each class, or AdaptSegNet's DeepLab",
     )
     network: str = setting("resnet50", choices=NETWORKS, help="its name in PyTorch")
     image_size: int = setting(224, minimum=8, help="side of the images that it is to take")
@@ -46,6 +47,9 @@ class ConvertSettings:
         (0.9,), minimum=0, maximum=1, help="thresholds of an acol model, which are not in the file"
     )
     attention_type: str = setting("gcam", choices=("gcam", "cam"), help="maps of a localizer")
+    aspp: str = setting(
+        "reference", choices=ASPPS, help="dilations of a segmenter; released weights need two"
+    )
     overwrite: bool = setting(False, help="replace the output")
 
 

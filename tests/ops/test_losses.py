@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from bginv.ops import losses
+from tests.golden_weights import normal
 
 
 def test_cross_entropy_of_even_logits_is_log_of_the_classes():
@@ -54,3 +55,50 @@ def test_area_parity_with_the_paper(golden, area, kind):
 def test_total_variation_parity_with_the_paper(golden):
     value = losses.total_variation(tf.constant(golden["unet/mask"]))
     np.testing.assert_allclose(value, golden["mask_loss/total_variation"], rtol=1e-5)
+
+
+@pytest.fixture
+def golden_losses(golden_arrays):
+    return golden_arrays("adaptseg_losses")
+
+
+@pytest.mark.parametrize("name", ["ce", "ce_weighted"])
+def test_segmentation_parity(golden_losses, name):
+    logits = tf.constant(normal(3105, (2, 19, 24, 32), 2.0))
+    labels = tf.constant(golden_losses["ce_target"], tf.int32)
+    weights = golden_losses["ce_class_weight"] if name == "ce_weighted" else None
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = losses.segmentation_cross_entropy(labels, logits, weights)
+    gradient = tape.gradient(loss, logits).numpy()
+    np.testing.assert_allclose(loss, golden_losses[name], rtol=1e-5)
+    np.testing.assert_allclose(
+        np.linalg.norm(gradient), golden_losses[f"{name}_grad_l2"], rtol=1e-5
+    )
+    expected = golden_losses[f"{name}_grad_slice"]
+    np.testing.assert_allclose(gradient[0, 0].T, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_without_any_label_the_segmentation_loss_is_0():
+    labels = tf.fill([1, 4, 4], 255)
+    assert float(losses.segmentation_cross_entropy(labels, tf.zeros([1, 4, 4, 3]))) == 0
+
+
+@pytest.mark.parametrize(("gan", "name"), [("Vanilla", "vanilla"), ("LS", "ls")])
+@pytest.mark.parametrize("domain", [losses.SOURCE, losses.TARGET])
+def test_domain_loss_parity(golden_losses, gan, name, domain):
+    outputs = tf.constant(golden_losses["gan_out"])
+    with tf.GradientTape() as tape:
+        tape.watch(outputs)
+        loss = losses.domain_loss(outputs, domain, gan)
+    key = f"{name}_label{domain:.0f}"
+    np.testing.assert_allclose(loss, golden_losses[key], rtol=1e-5)
+    expected = golden_losses[f"{key}_grad"]
+    np.testing.assert_allclose(
+        tape.gradient(loss, outputs), expected, atol=1e-5 * np.abs(expected).max()
+    )
+
+
+def test_unknown_gan_is_refused():
+    with pytest.raises(ValueError, match="one of Vanilla, LS; received 'WGAN'"):
+        losses.domain_loss(tf.zeros([2]), losses.SOURCE, "WGAN")
