@@ -91,6 +91,42 @@ WRONG = {
         (None, "convert-weights", "no.npz", "a.h5"),
         "the output must end in .keras; received a.h5",
     ),
+    "unknown source": (("train-adapt", "gta6"), "unknown domain 'gta6'. Known: gta5"),
+    "missing source": (
+        ("train-adapt", "--data-dir", "nowhere"),
+        "gta5: nowhere is not a folder; name that of the publisher's files with --data-dir",
+    ),
+    "no domain": (
+        ("train-adapt", "domain:photographs"),
+        "photographs has no folders images and labels; the layout is PATH/images, PATH/labels",
+    ),
+    "size of one number": (
+        ("train-adapt", "shapes", "--input-size", "64"),
+        "--input-size must be width,height; received 64",
+    ),
+    "other classes of the target": (
+        (
+            "train-adapt",
+            "shapes",
+            "--target",
+            "domain:photographs",
+            "--input-size",
+            "64,64",
+        ),
+        "has no folders images and labels",
+    ),
+    "two outputs of a VGG": (
+        ("train-adapt", "shapes", "--model", "DeeplabVGG"),
+        "DeeplabVGG has one output; give --adaptation single or feature",
+    ),
+    "segmenter as h5": (
+        ("train-adapt", "shapes", "--output", "a.h5"),
+        "a segmentation network is saved as .keras; received a.h5",
+    ),
+    "model of other classes": (
+        (None, "evaluate-domain", "shapes", "m1.keras", "--image-size", "32"),
+        "but maps of 7 classes are needed: name a segmentation network",
+    ),
     "TFDS without a name": (("train1", "tfds:"), "needs the name of a TFDS builder"),
     "missing files": (
         (None, "datasets", "gtsrb", "--data-dir", "photographs"),

@@ -27,6 +27,7 @@ from bginv.training.adaptation import AdaptationTraining
 from bginv.training.loop import total_steps
 
 NUM_PICTURED = 6
+SOURCE = "gta5"
 HEADS = ("layer5.", "layer6.", "classifier.", "fc.")
 
 
@@ -166,7 +167,7 @@ def _load_domains(settings: AdaptationSettings) -> tuple[Domain, Domain]:
     }
     source = load_domain(
         DomainPlace(
-            settings.dataset,
+            settings.dataset or SOURCE,
             _size(settings, "input_size"),
             settings.validation_share,
             settings.data_dir,

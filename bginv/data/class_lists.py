@@ -54,7 +54,7 @@ class ClassList:
     Attributes:
         names: of the classes, in order.
         colours: uint8 [K, 3].
-        numbers: class of each number in a file; the others are ignored.
+        numbers: class of each number in a file, or 255; the others are ignored.
         complete: a number that is neither here nor 255 is a fault of the file.
     """
 
@@ -75,8 +75,10 @@ class ClassList:
 
     def ignoring(self, number: int) -> "ClassList":
         """The same without the pixels of one class number more."""
-        kept = {key: place for key, place in self.numbers.items() if place != number}
-        return dataclasses.replace(self, numbers=kept)
+        numbers = {
+            key: IGNORED if place == number else place for key, place in self.numbers.items()
+        }
+        return dataclasses.replace(self, numbers=numbers)
 
 
 def _of_cityscapes(numbers: tuple[int, ...]) -> ClassList:

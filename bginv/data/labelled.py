@@ -35,8 +35,8 @@ def map_reader(classes: ClassList, first_channel: bool = False) -> Callable[[tf.
                 found = tf.where(tf.reduce_all(pixels[..., :3] == colour, -1), place, found)
             return found
 
-        plain = first_channel or tf.shape(pixels)[-1] < 3
-        return tf.ensure_shape(tf.cond(plain, of_numbers, of_colours), [None, None])
+        coloured = (tf.shape(pixels)[-1] >= 3) & (not first_channel)
+        return tf.ensure_shape(tf.cond(coloured, of_colours, of_numbers), [None, None])
 
     return read
 

@@ -15,9 +15,9 @@ CLASSES = "of domain:PATH: camvid, cityscapes or a file with a class a line (def
 class AdaptationSettings(PhaseSettings):
     """Output-space adaptation."""
 
-    dataset: str = positional(
-        default="gta5",
-        help="the source, labelled: gta5, synthia, cityscapes, shapes or domain:PATH",
+    dataset: str | None = positional(
+        default=None,
+        help="the source, labelled: gta5 (the default), synthia, cityscapes, shapes or domain:PATH",
     )
     target: str = setting("cityscapes", help="the target, whose labels are not used in training")
     data_dir_target: str | None = setting(

@@ -183,8 +183,9 @@ class AdaptationTraining(Method):
         if not self.levels:
             return gradients, terms
         deceiving = self.gradients(tape, own["adversarial"], variables)
+        # heads have no part in the features
         gradients = [
-            [a + b for a, b in zip(*both, strict=True)]
+            [a if b is None else a + b for a, b in zip(*both, strict=True)]
             for both in zip(gradients, deceiving, strict=True)
         ]
         terms |= own

@@ -100,14 +100,14 @@ class Method(abc.ABC):
         Args:
             tape: it recorded the loss.
             loss: scalar, the mean over this replica's share of the batch.
-            variables: in lists; what does not reach the loss has a gradient of 0.
+            variables: in lists.
         """
         # optimizers add up the gradients of the replicas
         num_replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         factor = None if num_replicas == 1 else tf.constant(1 / num_replicas)
         if self.loss_scale:
             factor = self.loss_scale.scale / num_replicas
-        return tape.gradient(loss, variables, factor, tf.UnconnectedGradients.ZERO)
+        return tape.gradient(loss, variables, factor)
 
     def move(self, updates: Sequence[Update]) -> None:
         """Let optimizers take a step each: all of them, or none where 16 bits overflowed."""

@@ -11,6 +11,8 @@ from bginv.models.attention import build_attention_branch, features_of, join, lo
 from bginv.models.backbones import build_backbone_classifier
 from bginv.models.background_generator import build_background_generator
 from bginv.models.classifier import build_classifier
+from bginv.models.deeplab import build_deeplab, build_segmenter
+from bginv.models.discriminator import build_discriminator
 from bginv.models.feature_extractors import build_features
 from bginv.models.localizer import build_localizer, build_network
 from bginv.models.mask_unet import build_mask_unet
@@ -58,6 +60,12 @@ MODELS = {
         (32, 32, 3),
         (4, 4, 512),
     ),
+    "deeplab": (
+        lambda seed: build_segmenter(build_deeplab("light", 5, auxiliary=False, seed=seed)),
+        (32, 32, 3),
+        (32, 32, 5),
+    ),
+    "discriminator": (lambda seed: build_discriminator(3, seed, 16), (64, 64, 3), (2, 2, 1)),
     "acol": (acol, (32, 32, 3), (5,)),
     "localizer": (localizer, (32, 32, 3), (5,)),
     "backbone": (

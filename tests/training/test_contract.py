@@ -5,14 +5,24 @@ import pytest
 import tensorflow as tf
 
 from bginv.config import resolve
+from bginv.data.labelled import MasksAsLabelMaps, WithTarget
+from bginv.data.sources import Dataset
 from bginv.models.acol import build_classifiers
 from bginv.models.attention import build_attention_branch, features_of
 from bginv.models.classifier import build_classifier
+from bginv.models.deeplab import build_deeplab
 from bginv.models.feature_extractors import build_features
 from bginv.models.localizer import build_network
 from bginv.models.mask_unet import build_mask_unet
-from bginv.recipes import PHASES, AcolSettings, AttentionSettings, ErasingSettings
+from bginv.recipes import (
+    PHASES,
+    AcolSettings,
+    AdaptationSettings,
+    AttentionSettings,
+    ErasingSettings,
+)
 from bginv.training.acol import AcolTraining
+from bginv.training.adaptation import AdaptationTraining
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.attention import AttentionTraining
 from bginv.training.checkpoints import Checkpoints
@@ -26,6 +36,7 @@ SETTINGS = {
     "attention": AttentionSettings,
     "acol": AcolSettings,
     "erasing": ErasingSettings,
+    "adaptation": AdaptationSettings,
 }
 
 
@@ -55,6 +66,22 @@ def erasing(seed: int = 1, **given) -> ErasingTraining:
     return ErasingTraining(*networks, settings("erasing", learning_rate=1e-3, **given))
 
 
+def adaptation(seed: int = 1, **given) -> AdaptationTraining:
+    # the other kinds judge maps of the images' size, 32 pixels at least
+    given = {"adaptation": "feature", "model": "light", "learning_rate": 1e-4, **given}
+    deeplab = build_deeplab("light", 3, SHAPE, auxiliary=False, seed=seed)
+    return AdaptationTraining(deeplab, settings("adaptation", seed=seed, **given), 100)
+
+
+def batch_for(phase: str, squares: Dataset) -> dict[str, tf.Tensor]:
+    """Eight records of what a method learns from."""
+    source = squares.train
+    if phase == "adaptation":
+        source = WithTarget(MasksAsLabelMaps(source), source)
+        return next(iter(source.batches(8, shuffle=True)))
+    return next(iter(source.batches(8)))
+
+
 METHODS = {
     "classifier": lambda seed=1, **given: ClassifierTraining(
         build_classifier(SHAPE, 2, seed), settings("classifier", **given)
@@ -68,6 +95,7 @@ METHODS = {
     "attention": attention,
     "acol": acol,
     "erasing": erasing,
+    "adaptation": adaptation,
 }
 
 
@@ -81,10 +109,11 @@ METHODS = {
         ("attention", 1e-3),
         ("acol", 1e-3),
         ("erasing", 1e-3),
+        ("adaptation", 1e-3),
     ],
 )
 def test_a_step_compiles_with_xla_and_does_the_same(squares, phase, tolerance):
-    batch = next(iter(squares.train.batches(8)))
+    batch = batch_for(phase, squares)
     losses = []
     for xla in (False, True):
         method = METHODS[phase]()
@@ -97,7 +126,7 @@ def test_a_step_compiles_with_xla_and_does_the_same(squares, phase, tolerance):
 @pytest.mark.parametrize("phase", METHODS)
 def test_a_step_reports_scalars(squares, phase):
     method = METHODS[phase]()
-    batch = method.augment_batch(next(iter(squares.train.batches(8))), tf.constant([1, 2]))
+    batch = method.augment_batch(batch_for(phase, squares), tf.constant([1, 2]))
     metrics = method.train_step(batch, tf.constant([1, 2]))
     assert "loss" in metrics
     assert all(value.shape == () for value in metrics.values())
@@ -107,7 +136,7 @@ def test_a_step_reports_scalars(squares, phase):
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 @pytest.mark.parametrize("phase", METHODS)
 def test_a_checkpoint_holds_everything_that_a_step_changes(squares, tmp_path, phase, precision):
-    batch = next(iter(squares.train.batches(8)))
+    batch = batch_for(phase, squares)
     trained, restored = (METHODS[phase](seed=seed, precision=precision) for seed in (1, 2))
     for step in range(3):
         trained.train_step(batch, tf.constant([step, 0]))
