@@ -1,4 +1,6 @@
-"""The training steps of ACoL and EADER in PyTorch, to be timed beside ours."""
+"""The training steps of ACoL, EADER and AdaptSegNet in PyTorch, to be timed beside ours."""
+
+import itertools
 
 import torch
 from torch import nn
@@ -8,7 +10,9 @@ from torch.nn import functional
 class Block(nn.Module):
     """A residual block, of two 3x3 convolutions or a bottleneck of three."""
 
-    def __init__(self, before: int, channels: int, stride: int, bottleneck: bool):
+    def __init__(
+        self, before: int, channels: int, stride: int, bottleneck: bool, dilation: int = 1
+    ):
         super().__init__()
         after = channels * (4 if bottleneck else 1)
         if bottleneck:
@@ -18,7 +22,10 @@ class Block(nn.Module):
             plan = [(before, channels, 3, stride), (channels, channels, 3, 1)]
         parts = []
         for inside, outside, size, own_stride in plan:
-            conv = nn.Conv2d(inside, outside, size, own_stride, size // 2, bias=False)
+            spread = dilation if size > 1 else 1
+            conv = nn.Conv2d(
+                inside, outside, size, own_stride, size // 2 * spread, spread, bias=False
+            )
             parts += [conv, nn.BatchNorm2d(outside), nn.ReLU(inplace=True)]
         self.branch = nn.Sequential(*parts[:-1])
         self.shortcut = nn.Identity()
@@ -111,6 +118,91 @@ class ErasingStep(Step):
         loss.backward()
         self.optimizer.step()
         return loss.item()
+
+
+class AdaptationStep(Step):
+    """Two outputs of DeepLab-v2 on ResNet-101, and a discriminator each."""
+
+    def __init__(self, num_classes: int):
+        stem = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True)]
+        stem.append(nn.MaxPool2d(3, 2, 1, ceil_mode=True))
+        stages, width = [], 64
+        for stage, (count, dilation) in enumerate(((3, 1), (4, 1), (23, 2), (3, 4))):
+            blocks = []
+            for number in range(count):
+                stride = 2 if number == 0 and stage == 1 else 1
+                blocks.append(Block(width, 64 * 2**stage, stride, True, dilation))
+                width = 256 * 2**stage
+            stages.append(nn.Sequential(*blocks))
+        self.before = nn.Sequential(*stem, *stages[:3])
+        self.last = stages[3]
+        self.heads = nn.ModuleList(
+            nn.ModuleList(
+                nn.Conv2d(channels, num_classes, 3, padding=dilation, dilation=dilation)
+                for dilation in (6, 12)
+            )
+            for channels in (1024, 2048)
+        )
+        widths = (num_classes, 64, 128, 256, 512)
+        self.judges = nn.ModuleList(
+            nn.Sequential(
+                *(
+                    layer
+                    for before, after in itertools.pairwise(widths)
+                    for layer in (nn.Conv2d(before, after, 4, 2, 1), nn.LeakyReLU(0.2, True))
+                ),
+                nn.Conv2d(512, 1, 4, 2, 1),
+            )
+            for _ in range(2)
+        )
+        for module in [*self.before.modules(), *self.last.modules()]:
+            if isinstance(module, nn.BatchNorm2d):
+                module.requires_grad_(False)
+        features = [*self.before.parameters(), *self.last.parameters()]
+        groups = [
+            {"params": [own for own in features if own.requires_grad]},
+            {"params": self.heads.parameters(), "lr": 2.5e-3},
+        ]
+        self.optimizer = torch.optim.SGD(groups, 2.5e-4, momentum=0.9, weight_decay=5e-4)
+        self.judging = torch.optim.Adam(self.judges.parameters(), 1e-4, betas=(0.9, 0.99))
+
+    def predict(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Both outputs, at the size of the images."""
+        before = self.before(images)
+        return [
+            functional.interpolate(
+                sum(branch(x) for branch in head),
+                images.shape[2:],
+                mode="bilinear",
+                align_corners=True,
+            )
+            for head, x in zip(self.heads, (before, self.last(before)), strict=True)
+        ]
+
+    def __call__(self, images: torch.Tensor, labels: torch.Tensor, target: torch.Tensor) -> float:
+        self.optimizer.zero_grad()
+        self.judging.zero_grad()
+        self.judges.requires_grad_(False)
+        source = self.predict(images)
+        losses = [functional.cross_entropy(own, labels, ignore_index=255) for own in source]
+        (0.1 * losses[0] + losses[1]).backward()
+        source = [own.detach() for own in source]
+        seen = self.predict(target)
+        deceiving = [_told(judge, own, 0.0) for judge, own in zip(self.judges, seen, strict=True)]
+        (0.0002 * deceiving[0] + 0.001 * deceiving[1]).backward()
+        self.judges.requires_grad_(True)
+        for domain, outputs in enumerate((source, [own.detach() for own in seen])):
+            for judge, own in zip(self.judges, outputs, strict=True):
+                (_told(judge, own, float(domain)) / 2).backward()
+        self.optimizer.step()
+        self.judging.step()
+        return losses[1].item()
+
+
+def _told(judge: nn.Module, outputs: torch.Tensor, domain: float) -> torch.Tensor:
+    found = judge(functional.softmax(outputs, 1))
+    wanted = torch.full_like(found, domain)
+    return functional.binary_cross_entropy_with_logits(found, wanted)
 
 
 STEPS = {"acol": AcolStep, "erasing": ErasingStep}
