@@ -1,6 +1,6 @@
 """Adaptation of a segmentation network: source alone, statistics, features, one output, two.
 
-Every row trains the same network from the same random weights for as many steps on the same
+Every row trains the same network, with both outputs, from the same random weights for as many steps on the same
 batches of the source; the label maps of the target are looked at for the figures alone, those of
 its held-out images. Figures are those of the averaged weights after the last step; nothing is
 chosen by the target.
@@ -78,9 +78,8 @@ def measure(options: argparse.Namespace, source, target, kind: str, seed: int) -
     }
     settings = resolve(AdaptationSettings, given, "tuned")
     num_classes = len(source.classes)
-    deeplab = build_deeplab(
-        settings.model, num_classes, aspp=settings.aspp, auxiliary=kind == "multi", seed=seed
-    )
+    # every row with the auxiliary head, so that nothing but the adaptation differs
+    deeplab = build_deeplab(settings.model, num_classes, aspp=settings.aspp, seed=seed)
     method = AdaptationTraining(deeplab, settings, options.steps)
     began = time.monotonic()
     train(method, WithTarget(source.train, target.train), settings)

@@ -150,7 +150,7 @@ def write_label_maps(
         "truth": colour_label_maps(records["label_map"].numpy(), colours),
         "predicted": colour_label_maps(predicted.numpy(), colours),
     }
-    title = f"{domain.name}, {'after training' if epoch == 'last' else f'epoch {epoch}'}"
+    title = f"{domain.name}, {f'epoch {epoch}' if epoch.isdecimal() else epoch}"
     write_sheet(pictures / f"label-maps-{epoch}.png", rows, title)
 
 
