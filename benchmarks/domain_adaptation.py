@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--held-out", type=float, default=1 / 3, help="share of the target")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batchsize", type=int, default=4)
-    parser.add_argument("--rate", type=float, default=0.01, help="of SGD")
+    parser.add_argument("--rate", type=float, default=2e-3, help="of SGD")
     parser.add_argument("--rate-discriminators", type=float, default=1e-4)
     parser.add_argument("--weight", type=float, default=0.001, help="of deceiving the last output")
     parser.add_argument("--weight-auxiliary", type=float, default=0.0002)

@@ -79,7 +79,7 @@ class AdaptationSettings(PhaseSettings):
     )
     power: float = setting(0.9, minimum=0, help="of the decay of rates")
     learning_rate: float = setting(
-        2.5e-4, tuned=0.01, minimum=0, help="of SGD; that of the heads is ten times as high"
+        2.5e-4, tuned=2e-3, minimum=0, help="of SGD; that of the heads is ten times as high"
     )
     learning_rate_d: float = setting(
         1e-4, minimum=0, also=("learning_rate_D",), help="of Adam, for discriminators"
