@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from bginv.data.class_lists import IGNORED, ClassList
 from bginv.data.images import shown
-from bginv.data.sources import Source, WrappedSource, endless
+from bginv.data.sources import PairedSource, Source, WrappedSource
 
 TARGET_SEED = 2**31 - 1
 """What tells the order of the target's images from that of the source's."""
@@ -81,7 +81,7 @@ class MasksAsLabelMaps(WrappedSource):
         return {**records, "label_map": tf.where(masks > 0.5, numbers, 0)}
 
 
-class WithTarget(WrappedSource):
+class WithTarget(PairedSource):
     """A source whose shuffled batches also hold `target`, float32 [B, H, W, C] in [0, 1].
 
     Args:
@@ -103,21 +103,10 @@ class WithTarget(WrappedSource):
         """See `Source.digest`; of both."""
         return zlib.crc32(self.target.digest().to_bytes(4, "big"), self.source.digest())
 
-    def batches(
-        self,
-        batch_size: int,
-        shuffle: bool = False,
-        seed: int = 0,
-        start: int = 0,
-        replicas: Sequence[int] = (0,),
-        num_replicas: int = 1,
+    def beside(
+        self, batch_size: int, seed: int, start: int, replicas: Sequence[int], num_replicas: int
     ) -> tf.data.Dataset:
-        """See `Source.batches`; batches that are not shuffled have no target."""
-        images = self.source.batches(batch_size, shuffle, seed, start, replicas, num_replicas)
-        if not shuffle:
-            return images
-        targets = self.target.batches(
-            batch_size, True, TARGET_SEED - seed, start, replicas, num_replicas
-        )
-        pairs = tf.data.Dataset.zip(images, targets)
-        return endless(pairs.map(lambda own, other: {**own, "target": other["image"]}))
+        """See `PairedSource.beside`."""
+        own_seed = TARGET_SEED - seed
+        batches = self.target.batches(batch_size, True, own_seed, start, replicas, num_replicas)
+        return batches.map(lambda records: {"target": records["image"]})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from bginv.data.images import ENDINGS, readable_rows, scan, shown
-from bginv.data.sources import Source, WrappedSource, endless, rows_of
+from bginv.data.sources import PairedSource, Source, rows_of
 
 CROPS = ("native", "any")
 CROPS_PER_PHOTOGRAPH = 8
@@ -104,7 +104,7 @@ class Photographs:
         return tf.image.resize(cut, self.image_shape[:2], antialias=True)
 
 
-class WithBackgrounds(WrappedSource):
+class WithBackgrounds(PairedSource):
     """A source whose batches also hold `background`, float32 [B, H, W, C] in [0, 1].
 
     Args:
@@ -120,24 +120,14 @@ class WithBackgrounds(WrappedSource):
         """See `WrappedSource.around`."""
         return WithBackgrounds(source, self.photographs)
 
-    def batches(
-        self,
-        batch_size: int,
-        shuffle: bool = False,
-        seed: int = 0,
-        start: int = 0,
-        replicas: Sequence[int] = (0,),
-        num_replicas: int = 1,
+    def beside(
+        self, batch_size: int, seed: int, start: int, replicas: Sequence[int], num_replicas: int
     ) -> tf.data.Dataset:
-        """See `Source.batches`; batches that are not shuffled have no backgrounds."""
-        images = self.source.batches(batch_size, shuffle, seed, start, replicas, num_replicas)
-        if not shuffle:
-            return images
+        """See `PairedSource.beside`."""
         backgrounds = self.photographs.batches(batch_size, seed, start)
         if num_replicas > 1:
             backgrounds = backgrounds.flat_map(lambda batch: rows_of(batch, replicas, num_replicas))
-        pairs = tf.data.Dataset.zip(images, backgrounds)
-        return endless(pairs.map(lambda records, background: {**records, "background": background}))
+        return backgrounds.map(lambda batch: {"background": batch})
 
 
 def _find_photographs(folder: str) -> list[str]:

@@ -16,7 +16,7 @@ NUM_TRAIN, NUM_TEST = 2400, 600
 OWN_TEXTURE_SHARE = 0.9
 SMALLEST, LARGEST = 0.22, 0.34
 """Half the side of a shape, as a share of the image's side."""
-DUSK_LIGHT, DUSK_NOISE = (0.25, 0.3, 0.4), 0.04
+DUSK_LIGHT, DUSK_NOISE = (0.5, 0.55, 0.7), 0.03
 """What is left of red, green and blue, and the deviation of the noise, at dusk."""
 
 

@@ -172,6 +172,32 @@ class WrappedSource(Source):
         return self.around(self.source.without_masks())
 
 
+class PairedSource(WrappedSource):
+    """A source whose shuffled batches hold something more, that has an order of its own."""
+
+    @abc.abstractmethod
+    def beside(
+        self, batch_size: int, seed: int, start: int, replicas: Sequence[int], num_replicas: int
+    ) -> tf.data.Dataset:
+        """An endless stream of dicts that are joined to the batches; see `Source.batches`."""
+
+    def batches(
+        self,
+        batch_size: int,
+        shuffle: bool = False,
+        seed: int = 0,
+        start: int = 0,
+        replicas: Sequence[int] = (0,),
+        num_replicas: int = 1,
+    ) -> tf.data.Dataset:
+        """See `Source.batches`; those that are not shuffled are the source's."""
+        own = self.source.batches(batch_size, shuffle, seed, start, replicas, num_replicas)
+        if not shuffle:
+            return own
+        more = self.beside(batch_size, seed, start, replicas, num_replicas)
+        return endless(tf.data.Dataset.zip(own, more).map(lambda one, other: {**one, **other}))
+
+
 def endless(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Tell that a data set has no end; workers ask each other at every step where they can't know.
 
