@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import ctypes
-import dataclasses
 import importlib
 import os
 import signal
@@ -16,83 +15,13 @@ from absl.flags import argparse_flags
 
 import bginv
 from bginv.config import add_flags, positional_names, resolve
-from bginv.recipes import (
-    PHASES,
-    AcolSettings,
-    AdaptationSettings,
-    AdversarialSettings,
-    AttentionSettings,
-    ClassifierSettings,
-    ConvertSettings,
-    DatasetsSettings,
-    ErasingSettings,
-    EvaluateDomainSettings,
-    EvaluateSegmentationSettings,
-    EvaluateSettings,
-    MaskSettings,
-    RunSettings,
-    add_run_flags,
-    resolve_phases,
-)
+from bginv.recipes import PHASES, add_run_flags, resolve_phases
 from bginv.run_folder import default_run_dir, kept_settings
 from bginv.saved_settings import resume
+from bginv.subcommands import COMMANDS
 
 BAD_ARGUMENT, FAILURE = 2, 1
 GLIBC_ARENA_MAX = -8
-
-
-@dataclasses.dataclass(frozen=True)
-class Command:
-    """A subcommand, and the script of the same name.
-
-    Attributes:
-        settings: its flags.
-        help: one line.
-        recipe: the default of `--recipe`.
-        module: of `bginv.commands`, that prepares it.
-    """
-
-    settings: type
-    help: str
-    recipe: str = "paper"
-    module: str = "three_phases"
-
-
-COMMANDS = {
-    "run": Command(RunSettings, "the three phases, the evaluation and the table", "tuned"),
-    "train1": Command(ClassifierSettings, "phase 1: train a classifier"),
-    "train2": Command(MaskSettings, "phase 2: train a mask generator"),
-    "train3": Command(AdversarialSettings, "phase 3: train the classifier against backgrounds"),
-    "train-att": Command(
-        AttentionSettings, "attention-guided baseline: train it", module="attention"
-    ),
-    "train-acol": Command(
-        AcolSettings, "adversarial complementary learning: train it", module="acol"
-    ),
-    "train-erasing": Command(
-        ErasingSettings, "adversarial erasing (EADER): train it", module="erasing"
-    ),
-    "train-adapt": Command(
-        AdaptationSettings, "output-space adaptation of a segmentation network", module="adaptation"
-    ),
-    "evaluate": Command(
-        EvaluateSettings, "accuracy of a classifier on every test", module="evaluations"
-    ),
-    "evaluate-seg": Command(
-        EvaluateSegmentationSettings,
-        "masks of a mask generator: pictures, and agreement with true masks",
-        module="evaluations",
-    ),
-    "evaluate-domain": Command(
-        EvaluateDomainSettings, "IoU of a segmentation network on a domain", module="adaptation"
-    ),
-    "convert-weights": Command(
-        ConvertSettings, "a checkpoint of PyTorch to a Keras model", module="conversions"
-    ),
-    "datasets": Command(
-        DatasetsSettings, "every data set, or what one of them holds", module="evaluations"
-    ),
-}
 
 
 def main(script: str | None = None) -> None:

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from bginv.data.class_lists import IGNORED, ClassList
 from bginv.data.images import shown
-from bginv.data.sources import PairedSource, Source, WrappedSource
+from bginv.data.sources import Source
+from bginv.data.wrapped import PairedSource, WrappedSource
 
 TARGET_SEED = 2**31 - 1
 """What tells the order of the target's images from that of the source's."""

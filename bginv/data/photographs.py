@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from bginv.data.images import ENDINGS, readable_rows, scan, shown
-from bginv.data.sources import PairedSource, Source, rows_of
+from bginv.data.sources import Source, rows_of
+from bginv.data.wrapped import PairedSource
 
 CROPS = ("native", "any")
 CROPS_PER_PHOTOGRAPH = 8

@@ -19,6 +19,11 @@ class AdaptationSettings(PhaseSettings):
         default=None,
         help="the source, labelled: gta5 (the default), synthia, cityscapes, shapes or domain:PATH",
     )
+    image_size: int | None = setting(
+        None,
+        minimum=32,
+        help="side of square images of both domains, instead of the two --input-size",
+    )
     target: str = setting("cityscapes", help="the target, whose labels are not used in training")
     data_dir_target: str | None = setting(
         None, may_change=True, help="folder with the target's files"
@@ -39,7 +44,7 @@ class AdaptationSettings(PhaseSettings):
     validation: str = setting(
         "source",
         choices=("source", "target"),
-        help="what chooses the best epoch; target looks at the labels that it is evaluated with",
+        help="chooses the best epoch; target looks at the labels that it is evaluated with",
     )
     input_size: tuple[int, ...] = setting(
         (1280, 720), minimum=32, help="width and height of source images"

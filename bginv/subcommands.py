@@ -1,0 +1,73 @@
+"""Every subcommand of `bginv`, and the script of the same name."""
+
+import dataclasses
+
+from bginv.recipes import (
+    AcolSettings,
+    AdaptationSettings,
+    AdversarialSettings,
+    AttentionSettings,
+    ClassifierSettings,
+    ConvertSettings,
+    DatasetsSettings,
+    ErasingSettings,
+    EvaluateDomainSettings,
+    EvaluateSegmentationSettings,
+    EvaluateSettings,
+    MaskSettings,
+    RunSettings,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A subcommand, and the script of the same name.
+
+    Attributes:
+        settings: its flags.
+        help: one line.
+        recipe: the default of `--recipe`.
+        module: of `bginv.commands`, that prepares it.
+    """
+
+    settings: type
+    help: str
+    recipe: str = "paper"
+    module: str = "three_phases"
+
+
+COMMANDS = {
+    "run": Command(RunSettings, "the three phases, the evaluation and the table", "tuned"),
+    "train1": Command(ClassifierSettings, "phase 1: train a classifier"),
+    "train2": Command(MaskSettings, "phase 2: train a mask generator"),
+    "train3": Command(AdversarialSettings, "phase 3: train the classifier against backgrounds"),
+    "train-att": Command(
+        AttentionSettings, "attention-guided baseline: train it", module="attention"
+    ),
+    "train-acol": Command(
+        AcolSettings, "adversarial complementary learning: train it", module="acol"
+    ),
+    "train-erasing": Command(
+        ErasingSettings, "adversarial erasing (EADER): train it", module="erasing"
+    ),
+    "train-adapt": Command(
+        AdaptationSettings, "output-space adaptation of a segmentation network", module="adaptation"
+    ),
+    "evaluate": Command(
+        EvaluateSettings, "accuracy of a classifier on every test", module="evaluations"
+    ),
+    "evaluate-seg": Command(
+        EvaluateSegmentationSettings,
+        "masks of a mask generator: pictures, and agreement with true masks",
+        module="evaluations",
+    ),
+    "evaluate-domain": Command(
+        EvaluateDomainSettings, "IoU of a segmentation network on a domain", module="adaptation"
+    ),
+    "convert-weights": Command(
+        ConvertSettings, "a checkpoint of PyTorch to a Keras model", module="conversions"
+    ),
+    "datasets": Command(
+        DatasetsSettings, "every data set, or what one of them holds", module="evaluations"
+    ),
+}
