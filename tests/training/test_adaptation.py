@@ -122,6 +122,16 @@ def test_a_step_moves_the_network_and_its_discriminators(adaptation):
     assert all(0 <= value <= 1 for value in accuracies)
 
 
+def test_a_vgg_has_one_rate_for_everything():
+    settings = resolve(AdaptationSettings, {"adaptation": "single", "steps": 10}, "paper")
+    method = AdaptationTraining(build_deeplab("DeeplabVGG", 3, (None, None, 1)), settings, 10)
+    assert method.head_weights == []
+    before = weights_of(method)
+    method.train_step(batch_of(count=1), SEED)
+    for old, new in zip(before, weights_of(method), strict=True):
+        assert not any(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
+
+
 def test_without_adaptation_the_target_changes_nothing():
     found = []
     for target in (0.0, 1.0):
