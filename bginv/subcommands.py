@@ -11,6 +11,7 @@ from bginv.recipes import (
     ConvertSettings,
     DatasetsSettings,
     ErasingSettings,
+    EvaluateBackgroundsSettings,
     EvaluateDomainSettings,
     EvaluateSegmentationSettings,
     EvaluateSettings,
@@ -61,8 +62,16 @@ COMMANDS = {
         "masks of a mask generator: pictures, and agreement with true masks",
         module="evaluations",
     ),
+    "evaluate-backgrounds": Command(
+        EvaluateBackgroundsSettings,
+        "the Backgrounds Challenge: accuracy on every variation, and vulnerable foregrounds",
+        module="backgrounds",
+    ),
     "evaluate-domain": Command(
-        EvaluateDomainSettings, "IoU of a segmentation network on a domain", module="adaptation"
+        EvaluateBackgroundsSettings,
+        EvaluateDomainSettings,
+        "IoU of a segmentation network on a domain",
+        module="adaptation",
     ),
     "convert-weights": Command(
         ConvertSettings, "a checkpoint of PyTorch to a Keras model", module="conversions"

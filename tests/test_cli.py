@@ -127,6 +127,10 @@ WRONG = {
         (None, "evaluate-domain", "shapes", "m1.keras", "--image-size", "32"),
         "but maps of 7 classes are needed: name a segmentation network",
     ),
+    "no variation": (
+        ("evaluate-backgrounds", "photographs", "m1.keras"),
+        "photographs holds no variation; the layout is ROOT/original/val/CLASS/NAME.JPEG",
+    ),
     "TFDS without a name": (("train1", "tfds:"), "needs the name of a TFDS builder"),
     "missing files": (
         (None, "datasets", "gtsrb", "--data-dir", "photographs"),

@@ -10,7 +10,7 @@ from absl import logging
 
 from bginv.artefacts import check_writable, refuse_existing
 from bginv.interop.model_files import check_model_name, save_model
-from bginv.interop.torch_weights import load_state, read_state
+from bginv.interop.torch_weights import load_state, read_normalizer, read_state
 from bginv.models.acol import build_acol, build_classifiers
 from bginv.models.attention import logits_alone
 from bginv.models.deeplab import (
@@ -23,7 +23,7 @@ from bginv.models.deeplab import (
     build_deeplab,
     build_segmenter,
 )
-from bginv.models.feature_extractors import INCEPTION, build_features
+from bginv.models.feature_extractors import INCEPTION, build_features, renormalized
 from bginv.models.localizer import build_localizer, build_network, has_linear_head
 from bginv.recipes import ConvertSettings
 
@@ -59,7 +59,10 @@ def prepare_convert_weights(
 
 
 def _classifier(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> keras.Model:
-    return logits_alone(_network(settings, state))
+    """Logits alone; with the checkpoint's own normalization, where it has one."""
+    classifier = logits_alone(_network(settings, state))
+    normalizer = read_normalizer(settings.checkpoint, settings.part)
+    return classifier if normalizer is None else renormalized(classifier, *normalizer)
 
 
 def _localizer(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> keras.Model:

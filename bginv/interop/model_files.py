@@ -1,8 +1,11 @@
 """Load and save models: `.keras` in Keras' safe mode, `.h5` by weights alone."""
 
+import dataclasses
 import pathlib
+from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 
 from bginv.artefacts import write_file
 from bginv.data.sources import Dataset
@@ -92,6 +95,68 @@ def load_segmenter(path: str, num_classes: int) -> keras.Model:
             "needed: name a segmentation network, such as train_adapt.py writes"
         )
     return model
+
+
+@dataclasses.dataclass(frozen=True)
+class LogitsOf:
+    """A classifier of any origin.
+
+    Attributes:
+        call: images float32 [B, H, W, 3] in [0, 1] to logits [B, K], in graph.
+        size: (H, W) of the images; None for any.
+        num_classes: K.
+    """
+
+    call: Callable[[tf.Tensor], tf.Tensor]
+    size: tuple[int | None, int | None]
+    num_classes: int
+
+
+def load_logits(path: str) -> LogitsOf:
+    """A classifier from a `.keras` file, or from the folder of a SavedModel.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a classifier of colour images.
+    """
+    if pathlib.Path(path).is_dir():
+        return _of_saved_model(path)
+    if path.endswith(".h5"):
+        raise ValueError(f"{path}: save the model as .keras, or as a SavedModel")
+    model = _load(path, None)
+    if is_localizer(model):
+        model = logits_alone(model)
+    shape, given = _output_shape(model, path), model.input_shape
+    _check_classifier(path, shape, given)
+    return LogitsOf(lambda images: model(images, training=False), given[1:3], shape[-1])
+
+
+def _of_saved_model(path: str) -> LogitsOf:
+    try:
+        loaded = tf.saved_model.load(path)
+        signature = loaded.signatures["serving_default"]
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is no SavedModel with a serving signature: {error}") from error
+    (name, taken), (key, given) = (
+        next(iter(part.items()))
+        for part in (signature.structured_input_signature[1], signature.structured_outputs)
+    )
+    _check_classifier(path, tuple(given.shape), tuple(taken.shape))
+
+    def call(images: tf.Tensor) -> tf.Tensor:
+        return signature(**{name: images})[key]
+
+    # the model has to live as long as its function
+    call.loaded = loaded
+    return LogitsOf(call, tuple(taken.shape[1:3]), given.shape[-1])
+
+
+def _check_classifier(path: str, given: tuple, taken: tuple) -> None:
+    if len(taken) != 4 or taken[-1] != 3 or len(given) != 2 or given[-1] is None:
+        raise ValueError(
+            f"{path} makes outputs of shape {given[1:]} of inputs of shape {taken[1:]}: name a "
+            "classifier of colour images"
+        )
 
 
 def _checked_mask_unet(model: keras.Model, path: str, dataset: Dataset) -> keras.Model:

@@ -24,6 +24,7 @@ LEAVES = {
 PREFIXES = ("module.", "model.", "Scale.")
 """Of `DataParallel`, the Backgrounds Challenge's normalizing wrapper, and AdaptSegNet's start."""
 NOT_WEIGHTS = re.compile(r"(^|\.)num_batches_tracked$|^(normalizer|normalize|attacker)\.")
+NORMALIZER = ("normalizer.new_mean", "normalizer.new_std")
 SEQUENTIAL_STEM = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3"}
 SEQUENTIAL_STEM["7"] = "layer4"
 """Names of a ResNet's parts, by their place where ACoL wraps them in a sequence."""
@@ -45,18 +46,30 @@ def read_state(path: str | pathlib.Path, part: str | None = None) -> dict[str, n
         ValueError: not such a file, no such part, or torch is missing.
         FileNotFoundError: no such file.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
-    found = _read_npz(path) if path.suffix == ".npz" else _read_torch(path, part)
-    state = {}
-    for name, array in found.items():
-        plain = _plain_name(name)
-        if not NOT_WEIGHTS.search(plain):
-            state[plain] = array
+    entries = _read_entries(pathlib.Path(path), part)
+    state = {name: array for name, array in entries.items() if not NOT_WEIGHTS.search(name)}
     if not state:
         raise ValueError(f"{path} holds no weights")
     return state
+
+
+def read_normalizer(
+    path: str | pathlib.Path, part: str | None = None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean and deviation, each [3], that the Backgrounds Challenge keeps beside the weights.
+
+    Args:
+        path: see `read_state`.
+        part: see `read_state`.
+
+    Returns:
+        None where the checkpoint has none.
+    """
+    entries = _read_entries(pathlib.Path(path), part)
+    if not set(NORMALIZER) <= entries.keys():
+        return None
+    mean, deviation = (np.ravel(entries[name]) for name in NORMALIZER)
+    return mean, deviation
 
 
 def load_state(
@@ -142,6 +155,14 @@ def _leaves(model: keras.Model) -> Iterator[keras.Layer]:
     for layer in model._flatten_layers(include_self=False):
         if layer.weights and not list(layer._flatten_layers(include_self=False)):
             yield layer
+
+
+def _read_entries(path: pathlib.Path, part: str | None) -> dict[str, np.ndarray]:
+    """Everything that a checkpoint holds, by names without prefixes."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    found = _read_npz(path) if path.suffix == ".npz" else _read_torch(path, part)
+    return {_plain_name(name): array for name, array in found.items()}
 
 
 def _plain_name(name: str) -> str:

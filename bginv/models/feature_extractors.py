@@ -3,9 +3,17 @@
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 from keras import layers
 
-from bginv.models.backbones import IMAGENET, NO_WEIGHTS, build_backbone, preprocess
+from bginv.models.backbones import (
+    IMAGENET,
+    IMAGENET_DEVIATION,
+    IMAGENET_MEAN,
+    NO_WEIGHTS,
+    build_backbone,
+    preprocess,
+)
 from bginv.models.resnet import RESNETS, build_resnet
 from bginv.models.vgg import VGGS, build_vgg16
 
@@ -68,6 +76,21 @@ def build_features(
         copy_weights(build_backbone(IN_KERAS[network], colour_shape, IMAGENET, seed), backbone)
     kind = "caffe" if from_keras else "torch"
     return keras.Model(image, backbone(preprocess(image, kind)), name="features")
+
+
+def renormalized(model: keras.Model, mean: np.ndarray, deviation: np.ndarray) -> keras.Model:
+    """A model whose images are clipped to [0, 1], then normalized by other statistics.
+
+    Args:
+        model: it normalizes by those of ImageNet.
+        mean: float [3].
+        deviation: float [3].
+    """
+    image = layers.Input(model.input_shape[1:], name="image")
+    scale = IMAGENET_DEVIATION / deviation
+    change = layers.Rescaling(scale.tolist(), (IMAGENET_MEAN - mean * scale).tolist())
+    clipped = layers.ReLU(1.0, name="clipped")(image)
+    return keras.Model(image, model(change(clipped)), name=model.name)
 
 
 def copy_weights(theirs: keras.Model, ours: keras.Model) -> None:

@@ -8,6 +8,7 @@ from bginv.recipes.comparisons import AcolSettings, AttentionSettings, ErasingSe
 from bginv.recipes.evaluations import (
     ConvertSettings,
     DatasetsSettings,
+    EvaluateBackgroundsSettings,
     EvaluateSegmentationSettings,
     EvaluateSettings,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "DataSettings",
     "DatasetsSettings",
     "ErasingSettings",
+    "EvaluateBackgroundsSettings",
     "EvaluateDomainSettings",
     "EvaluateSegmentationSettings",
     "EvaluateSettings",

@@ -28,6 +28,26 @@ class EvaluateSegmentationSettings(DataSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateBackgroundsSettings:
+    """The Backgrounds Challenge."""
+
+    data_path: str = positional(help="folder with original/val/CLASS, mixed_same/val/CLASS, ...")
+    model: str = positional(help="classifier, .keras, or the folder of a SavedModel")
+    challenge: bool = setting(True, help="try the foregrounds of fg_mask on all backgrounds too")
+    image_size: int | None = setting(
+        None, minimum=8, help="side of the images, where the model takes any (default: 224)"
+    )
+    batchsize: int = setting(
+        256, minimum=1, also=("batch_size",), help="images at once in the challenge"
+    )
+    state: str | None = setting(
+        None, help="file that keeps what the challenge has tried, to go on from there (.npz)"
+    )
+    json: str | None = setting(None, help="file for the results")
+    overwrite: bool = setting(False, help="replace that file")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertSettings:
     """A checkpoint of PyTorch as a Keras model."""
 

@@ -22,6 +22,17 @@ PUBLISHED = {
 """Cruz et al. 2020, on stripes, checkerboard, border, circumferences, clock, salt and pepper."""
 
 
+PUBLISHED_VARIATIONS = {
+    "VGG16-BN": (0.943, 0.836, 0.734, 0.102, None),
+    "ResNet-50": (0.956, 0.862, 0.789, 0.073, 0.223),
+    "ResNet-152": (0.967, 0.893, 0.835, 0.058, None),
+    "ResNet-50 (IN-9L)": (0.964, 0.898, 0.756, 0.142, 0.120),
+    "ResNet-50 (IN-9/Mixed-Rand)": (0.733, 0.715, 0.713, 0.002, None),
+}
+"""Xiao et al. 2021, and the leaderboard of their challenge: accuracy on the original, mixed-same
+and mixed-rand images, BG-Gap, challenge accuracy."""
+
+
 def published_rows(dataset_name: str) -> dict[str, Accuracies]:
     """The paper's own accuracies on a data set, by the row's name; empty where it has none."""
     names = ("stripes", "checkerboard", "border", "circumferences", "clock", "salt_pepper")
@@ -109,6 +120,40 @@ def auroc_table(
         mean = statistics.fmean(known) if known else None
         body.append([name, *map(_percent, values), _percent(mean)])
     return _aligned([title, *class_names, "mean"], body)
+
+
+def variations_table(found: Mapping[str, Any], model: str) -> str:
+    """Accuracies of the Backgrounds Challenge in %, with intervals, and published ones.
+
+    Args:
+        found: `accuracy` and `interval` of each variation, by name; `bg_gap` and
+            `bg_gap_interval`; `challenge` with `foregrounds`, `vulnerable`, `challenge_accuracy`.
+        model: name of its row.
+    """
+    accuracy, intervals = dict(found["accuracy"]), dict(found["interval"])
+    if "bg_gap" in found:
+        accuracy["BG-Gap"], intervals["BG-Gap"] = found["bg_gap"], found["bg_gap_interval"]
+    low_high = [f"{_percent(low)} to {_percent(high)}" for low, high in intervals.values()]
+    names = ("original", "mixed_same", "mixed_rand", "BG-Gap")
+    published = [
+        [row, *(_percent(dict(zip(names, values, strict=False)).get(name)) for name in accuracy)]
+        for row, values in PUBLISHED_VARIATIONS.items()
+    ]
+    body = [[model, *map(_percent, accuracy.values())], ["95 % interval", *low_high], *published]
+    header = ["accuracy in %", *(name.replace("_", " ") for name in accuracy)]
+    table = _aligned(header, body)
+    if "challenge" not in found:
+        return table
+    own = found["challenge"]
+    rows = [[model, f"{own['vulnerable']} of {own['foregrounds']}"]]
+    rows[0].append(_percent(own["challenge_accuracy"]))
+    rows += [
+        [row, "-", _percent(values[-1])]
+        for row, values in PUBLISHED_VARIATIONS.items()
+        if values[-1] is not None
+    ]
+    header = ["challenge", "vulnerable", "challenge accuracy in % (100 - vulnerable)"]
+    return f"{table}\n{_aligned(header, rows)}"
 
 
 def catalog_table(rows: Sequence[Sequence[str]]) -> str:
