@@ -15,6 +15,7 @@ from bginv.recipes import (
     EvaluateDomainSettings,
     EvaluateSegmentationSettings,
     EvaluateSettings,
+    MakeVariationsSettings,
     MaskSettings,
     RunSettings,
 )
@@ -72,6 +73,11 @@ COMMANDS = {
         EvaluateDomainSettings,
         "IoU of a segmentation network on a domain",
         module="adaptation",
+    ),
+    "make-variations": Command(
+        MakeVariationsSettings,
+        "the Backgrounds Challenge's variations of your own images",
+        module="variations",
     ),
     "convert-weights": Command(
         ConvertSettings, "a checkpoint of PyTorch to a Keras model", module="conversions"

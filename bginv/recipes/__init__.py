@@ -11,6 +11,7 @@ from bginv.recipes.evaluations import (
     EvaluateBackgroundsSettings,
     EvaluateSegmentationSettings,
     EvaluateSettings,
+    MakeVariationsSettings,
 )
 from bginv.recipes.phases import (
     PHASES,
@@ -44,6 +45,7 @@ __all__ = [
     "EvaluateDomainSettings",
     "EvaluateSegmentationSettings",
     "EvaluateSettings",
+    "MakeVariationsSettings",
     "MaskSettings",
     "NewClassifierSettings",
     "PhaseSettings",

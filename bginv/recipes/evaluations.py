@@ -48,6 +48,30 @@ class EvaluateBackgroundsSettings:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class MakeVariationsSettings(DataSettings):
+    """The variations of the Backgrounds Challenge, of other images."""
+
+    dataset: str = positional(help="name of a data set, such as folder:PATH")
+    output: str = positional(help="folder of the variations")
+    masks: str = setting(
+        "given",
+        choices=("given", "boxes", "model"),
+        help="the data set's own, grabCut inside boxes, or those of a mask generator",
+    )
+    boxes: str | None = setting(
+        None, help="name,left,top,right,bottom a line, in pixels (default: the boxes of the masks)"
+    )
+    model: str | None = setting(None, help="mask generator, .keras or .h5")
+    fill: str = setting(
+        "tile",
+        choices=("tile", "inpaint"),
+        help="the object's place in backgrounds: the largest strip beside it, or inpainting",
+    )
+    format: str = setting("jpeg", choices=("jpeg", "png"), help="of the images; png loses nothing")
+    seed: int = setting(0, minimum=0, maximum=2**31 - 1, help="of whose background an image gets")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertSettings:
     """A checkpoint of PyTorch as a Keras model."""
 

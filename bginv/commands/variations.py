@@ -1,0 +1,187 @@
+"""The command that makes the Backgrounds Challenge of anybody's images."""
+
+import csv
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from bginv.artefacts import check_writable_folder, write_file, write_text
+from bginv.commands.jobs import load
+from bginv.data.files import FileSource
+from bginv.data.in9 import MASKS, SPLIT, VARIATIONS
+from bginv.data.sources import Dataset, Source
+from bginv.data.variation_files import MasksOf, VariationFiles
+from bginv.data.variations import box_of, grab_cut
+from bginv.interop.model_files import load_mask_unet
+from bginv.ops.binarize import binarize
+from bginv.recipes import MakeVariationsSettings
+from bginv.report.pictures import write_sheet
+from bginv.saved_settings import differences, read_settings, to_json
+
+IMAGE_SIZE, TRAIN = 224, "train"
+NUM_PICTURED = 8
+SETTINGS_FILE, SETTINGS_NAME = "variations.json", "make-variations"
+BOX_COLUMNS = ("name", "left", "top", "right", "bottom")
+
+
+def prepare_make_variations(
+    settings: MakeVariationsSettings, strategy: tf.distribute.Strategy
+) -> Callable[[], None]:
+    """Eight variations and the masks of the training images and of the first test."""
+    del strategy
+    root = pathlib.Path(settings.output)
+    check_writable_folder(root)
+    _check_same(settings, root)
+    if settings.image_size is None and ":" in settings.dataset:
+        settings = dataclasses.replace(settings, image_size=IMAGE_SIZE)
+    dataset = load(settings)
+    splits = {TRAIN: dataset.train, SPLIT: next(iter(dataset.tests.values()))}
+    makers = {split: _masks_of(settings, source, dataset) for split, source in splits.items()}
+
+    def job() -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        write_text(root / SETTINGS_FILE, to_json(**{SETTINGS_NAME: settings}))
+        for split, source in splits.items():
+            files = VariationFiles(
+                source,
+                makers[split],
+                root,
+                split,
+                dataset.class_names,
+                settings.fill,
+                settings.seed,
+                settings.format,
+                _write_bytes,
+            )
+            left_out = files.make()
+            if left_out:
+                logging.warning(
+                    "%s: %d of %d images are left out, as their masks are empty or whole",
+                    split,
+                    left_out,
+                    len(source),
+                )
+            _write_contact_sheet(root / f"{split}.png", files)
+            logging.info("wrote %s", root / f"{split}.png")
+
+    return job
+
+
+def _check_same(settings: MakeVariationsSettings, root: pathlib.Path) -> None:
+    """Raise if the folder holds something else than what these settings began.
+
+    Raises:
+        ValueError: it names the difference.
+    """
+    file = root / SETTINGS_FILE
+    if file.is_file():
+        changed = differences(read_settings(file), {SETTINGS_NAME: settings})
+        changed = [own for own in changed if "image_size" not in own or settings.image_size]
+        if changed:
+            raise ValueError(
+                f"{root} holds variations made with other settings ({'; '.join(changed)}); give "
+                "those, or choose another folder"
+            )
+    elif root.is_dir() and any(root.iterdir()):
+        raise ValueError(f"{root} holds something else; choose an empty folder")
+
+
+def _masks_of(settings: MakeVariationsSettings, source: Source, dataset: Dataset) -> MasksOf:
+    """What finds the masks of a source.
+
+    Raises:
+        ValueError: there is nothing to find them from.
+    """
+    if settings.masks == "model":
+        if settings.model is None:
+            raise ValueError("--masks model needs --model with a mask generator")
+        unet = load_mask_unet(settings.model, dataset)
+        predict = tf.function(lambda images: binarize(unet(images, training=False), "otsu", 0.0))
+        return lambda rows, records, pixels: list(predict(records["image"]).numpy()[..., 0] > 0.5)
+    if settings.masks == "boxes" and settings.boxes:
+        boxes = _read_boxes(settings.boxes, source)
+        return lambda rows, records, pixels: _cut(pixels, [boxes[row] for row in rows])
+    if not source.has_masks:
+        raise ValueError(
+            f"{dataset.name} has no masks: give --masks boxes --boxes FILE, or --masks model "
+            "--model PATH"
+        )
+
+    def given(rows, records, pixels) -> list[np.ndarray]:
+        return list(records["mask"].numpy()[..., 0] > 0.5)
+
+    if settings.masks == "given":
+        return given
+
+    def of_boxes(rows, records, pixels) -> list[np.ndarray]:
+        masks = given(rows, records, pixels)
+        return _cut(pixels, [box_of(mask) if mask.any() else (0, 0, 0, 0) for mask in masks])
+
+    return of_boxes
+
+
+def _cut(pixels: np.ndarray, boxes: list[tuple[int, int, int, int]]) -> list[np.ndarray]:
+    return [grab_cut(image, box) for image, box in zip(pixels, boxes, strict=True)]
+
+
+def _read_boxes(path: str, source: Source) -> list[tuple[int, int, int, int]]:
+    """A box for each image: top, left, bottom and right edge, at the size of the source.
+
+    Raises:
+        ValueError: images without names, a box that cannot be read, or none for an image.
+        FileNotFoundError: no such file.
+    """
+    if not isinstance(source, FileSource):
+        raise ValueError("--boxes is for images in files; leave it out to take the masks' boxes")
+    with pathlib.Path(path).open(newline="", encoding="utf-8-sig") as stream:
+        found = dict(_parse_boxes(path, csv.reader(stream)))
+    boxes = []
+    for row in range(len(source)):
+        name = pathlib.Path(source.images.path(row)).name
+        if name not in found:
+            raise ValueError(f"--boxes {path} has no box for {name}")
+        left, top, right, bottom = found[name]
+        height, width = source.images.sizes[row]
+        down, across = source.image_shape[0] / height, source.image_shape[1] / width
+        edges = np.round([top * down, left * across, bottom * down, right * across]).astype(int)
+        boxes.append(tuple(edges.tolist()))
+    return boxes
+
+
+def _parse_boxes(path: str, lines) -> Iterator[tuple[str, tuple[float, ...]]]:
+    for number, line in enumerate(lines, 1):
+        if not line or (number == 1 and tuple(line) == BOX_COLUMNS):
+            continue
+        try:
+            name, *edges = line
+            left, top, right, bottom = map(float, edges)
+        except ValueError:
+            raise ValueError(
+                f"--boxes {path}, line {number}: {','.join(BOX_COLUMNS)} in pixels are needed; "
+                f"received {','.join(line)}"
+            ) from None
+        if not (left < right and top < bottom):
+            raise ValueError(f"--boxes {path}, line {number}: an empty box")
+        yield pathlib.PurePath(name).name, (left, top, right, bottom)
+
+
+def _write_bytes(path: pathlib.Path, data: bytes) -> None:
+    write_file(path, lambda temporary: pathlib.Path(temporary).write_bytes(data), durable=False)
+
+
+def _write_contact_sheet(path: pathlib.Path, files: VariationFiles) -> None:
+    """Every variation of a few images, and their masks."""
+    made = [row for row in range(len(files.names)) if files.path(MASKS, row).is_file()]
+    if not made:
+        return
+    places = np.linspace(0, len(made), min(len(made), NUM_PICTURED), endpoint=False, dtype=int)
+    rows = {MASKS: np.stack([files.mask(made[place])[..., None] for place in places])}
+    for variation in VARIATIONS:
+        images = [cv2.imread(str(files.path(variation, made[place]))) for place in places]
+        rows[variation] = np.stack(images)[..., ::-1] / 255
+    write_sheet(path, rows, f"{files.split}: {len(made)} images")
