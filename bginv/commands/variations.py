@@ -15,7 +15,7 @@ from bginv.commands.jobs import load
 from bginv.data.files import FileSource
 from bginv.data.in9 import MASKS, SPLIT, VARIATIONS
 from bginv.data.sources import Dataset, Source
-from bginv.data.variation_files import MasksOf, VariationFiles
+from bginv.data.variation_files import Region, RegionsOf, VariationFiles
 from bginv.data.variations import box_of, grab_cut
 from bginv.interop.model_files import load_mask_unet
 from bginv.ops.binarize import binarize
@@ -41,7 +41,7 @@ def prepare_make_variations(
         settings = dataclasses.replace(settings, image_size=IMAGE_SIZE)
     dataset = load(settings)
     splits = {TRAIN: dataset.train, SPLIT: next(iter(dataset.tests.values()))}
-    makers = {split: _masks_of(settings, source, dataset) for split, source in splits.items()}
+    makers = {split: _regions_of(settings, source, dataset) for split, source in splits.items()}
 
     def job() -> None:
         root.mkdir(parents=True, exist_ok=True)
@@ -91,8 +91,8 @@ def _check_same(settings: MakeVariationsSettings, root: pathlib.Path) -> None:
         raise ValueError(f"{root} holds something else; choose an empty folder")
 
 
-def _masks_of(settings: MakeVariationsSettings, source: Source, dataset: Dataset) -> MasksOf:
-    """What finds the masks of a source.
+def _regions_of(settings: MakeVariationsSettings, source: Source, dataset: Dataset) -> RegionsOf:
+    """What finds the objects of a source.
 
     Raises:
         ValueError: there is nothing to find them from.
@@ -102,7 +102,7 @@ def _masks_of(settings: MakeVariationsSettings, source: Source, dataset: Dataset
             raise ValueError("--masks model needs --model with a mask generator")
         unet = load_mask_unet(settings.model, dataset)
         predict = tf.function(lambda images: binarize(unet(images, training=False), "otsu", 0.0))
-        return lambda rows, records, pixels: list(predict(records["image"]).numpy()[..., 0] > 0.5)
+        return lambda rows, records, pixels: _alone(predict(records["image"]))
     if settings.masks == "boxes" and settings.boxes:
         boxes = _read_boxes(settings.boxes, source)
         return lambda rows, records, pixels: _cut(pixels, [boxes[row] for row in rows])
@@ -111,22 +111,29 @@ def _masks_of(settings: MakeVariationsSettings, source: Source, dataset: Dataset
             f"{dataset.name} has no masks: give --masks boxes --boxes FILE, or --masks model "
             "--model PATH"
         )
-
-    def given(rows, records, pixels) -> list[np.ndarray]:
-        return list(records["mask"].numpy()[..., 0] > 0.5)
-
     if settings.masks == "given":
-        return given
+        return lambda rows, records, pixels: _alone(records["mask"])
 
-    def of_boxes(rows, records, pixels) -> list[np.ndarray]:
-        masks = given(rows, records, pixels)
+    def in_boxes(rows, records, pixels) -> list[Region]:
+        masks = (mask for mask, _ in _alone(records["mask"]))
         return _cut(pixels, [box_of(mask) if mask.any() else (0, 0, 0, 0) for mask in masks])
 
-    return of_boxes
+    return in_boxes
 
 
-def _cut(pixels: np.ndarray, boxes: list[tuple[int, int, int, int]]) -> list[np.ndarray]:
-    return [grab_cut(image, box) for image, box in zip(pixels, boxes, strict=True)]
+def _alone(masks: tf.Tensor) -> list[Region]:
+    """Masks [B, H, W, 1], with nothing else to hide."""
+    return [(mask, mask) for mask in masks.numpy()[..., 0] > 0.5]
+
+
+def _cut(pixels: np.ndarray, boxes: list[tuple[int, int, int, int]]) -> list[Region]:
+    """The objects in boxes, which are hidden as a whole."""
+    regions = []
+    for image, box in zip(pixels, boxes, strict=True):
+        hidden = np.zeros(image.shape[:2], bool)
+        hidden[box[0] : box[2], box[1] : box[3]] = True
+        regions.append((grab_cut(image, box), hidden))
+    return regions
 
 
 def _read_boxes(path: str, source: Source) -> list[tuple[int, int, int, int]]:

@@ -11,15 +11,17 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.data.files import FileSource
-from bginv.data.in9 import MASKS
+from bginv.data.in9 import BACKGROUNDS, MASKS
 from bginv.data.sources import Source
-from bginv.data.variations import MIXED, background_of, choose_partners, own_variations
+from bginv.data.variations import MIXED, choose_partners, own_variations
 
 FORMATS = {"jpeg": ".JPEG", "png": ".png"}
 JPEG_QUALITY = 95
 MASK_ENDING = ".npy"
-MasksOf = Callable[[np.ndarray, dict[str, tf.Tensor], np.ndarray], list[np.ndarray]]
-"""From rows of a source, their records and their pixels uint8 [B, H, W, 3] to masks bool [H, W]."""
+Region = tuple[np.ndarray, np.ndarray]
+"""A mask, and what backgrounds must not show; see `own_variations`."""
+RegionsOf = Callable[[np.ndarray, dict[str, tf.Tensor], np.ndarray], list[Region]]
+"""From rows of a source, their records and their pixels uint8 [B, H, W, 3]."""
 Write = Callable[[pathlib.Path, bytes], None]
 """To a file that is whole or not there."""
 
@@ -29,7 +31,7 @@ class VariationFiles:
 
     Args:
         source: images.
-        masks_of: their masks.
+        regions_of: their objects.
         root: folder of the variations.
         split: such as "val".
         class_names: folders are named after them, with the class's number in front.
@@ -42,7 +44,7 @@ class VariationFiles:
     def __init__(
         self,
         source: Source,
-        masks_of: MasksOf,
+        regions_of: RegionsOf,
         root: pathlib.Path,
         split: str,
         class_names: Sequence[str],
@@ -51,7 +53,7 @@ class VariationFiles:
         kind: str,
         write: Write,
     ):
-        self.source, self.masks_of, self.root, self.split = source, masks_of, root, split
+        self.source, self.regions_of, self.root, self.split = source, regions_of, root, split
         self.fill, self.seed, self.ending, self.write = fill, seed, FORMATS[kind], write
         self.names = [
             f"{label:02d}_{class_names[label].replace('/', '_')}/{name}"
@@ -68,8 +70,8 @@ class VariationFiles:
         with concurrent.futures.ThreadPoolExecutor() as pool:
             for chosen in self._missing(MASKS, rows, "alone"):
                 records, pixels = self._read(chosen)
-                masks = self.masks_of(chosen, records, pixels)
-                list(pool.map(self._make_own, chosen, pixels, masks))
+                regions = self.regions_of(chosen, records, pixels)
+                list(pool.map(self._make_own, chosen, pixels, regions))
             kept = np.array([row for row in rows if self.path(MASKS, row).is_file()], int)
             labels = self.source.labels[kept]
             found = choose_partners(labels, int(labels.max(initial=0)) + 1, self.seed)
@@ -78,20 +80,10 @@ class VariationFiles:
                 for name, own in found.items()
             }
             for chosen in self._missing(MIXED[-1], kept, "mixed"):
-                behind = {
-                    name: [own[row] for row in chosen.tolist()] for name, own in partners.items()
-                }
-                pixels = {name: self._read(np.array(own))[1] for name, own in behind.items()}
-                objects = self._read(chosen)[1]
-
-                def mix(
-                    place, chosen=chosen, behind=behind, pixels=pixels, objects=objects
-                ) -> None:
-                    for name in MIXED:
-                        partner = behind[name][place], pixels[name][place]
-                        self._make_mixed(name, chosen[place], objects[place], *partner)
-
-                list(pool.map(mix, range(len(chosen))))
+                behind = [
+                    {name: own[row] for name, own in partners.items()} for row in chosen.tolist()
+                ]
+                list(pool.map(self._make_mixed, chosen, self._read(chosen)[1], behind))
         return len(rows) - len(kept)
 
     def path(self, variation: str, row: int) -> pathlib.Path:
@@ -118,22 +110,22 @@ class VariationFiles:
         pixels = np.round(records["image"].numpy() * 255).astype(np.uint8)
         return records, np.repeat(pixels, 3, -1) if pixels.shape[-1] == 1 else pixels
 
-    def _make_own(self, row: int, image: np.ndarray, mask: np.ndarray) -> None:
+    def _make_own(self, row: int, image: np.ndarray, region: Region) -> None:
+        mask, hidden = region
         if mask.all() or not mask.any():
             return
-        for variation, pixels in own_variations(image, mask, self.fill).items():
+        for variation, pixels in own_variations(image, mask, hidden, self.fill).items():
             self._write_image(variation, row, pixels)
         stream = io.BytesIO()
         np.save(stream, mask)
         # last, as it tells that the image is done
         self.write(self.path(MASKS, row), stream.getvalue())
 
-    def _make_mixed(
-        self, variation: str, row: int, image: np.ndarray, partner: int, other: np.ndarray
-    ) -> None:
-        background = background_of(other, self.mask(partner), self.fill)
-        pixels = np.where(self.mask(row)[..., None], image, background)
-        self._write_image(variation, row, pixels)
+    def _make_mixed(self, row: int, image: np.ndarray, behind: dict[str, int]) -> None:
+        mask = self.mask(row)[..., None]
+        for variation, partner in behind.items():
+            background = cv2.imread(str(self.path(BACKGROUNDS, partner)))[..., ::-1]
+            self._write_image(variation, row, np.where(mask, image, background))
 
     def _write_image(self, variation: str, row: int, pixels: np.ndarray) -> None:
         if self.ending == FORMATS["png"]:

@@ -88,15 +88,18 @@ def background_of(image: np.ndarray, mask: np.ndarray, fill: str) -> np.ndarray:
     return (tiled_background if fill == "tile" else inpainted_background)(image, mask)
 
 
-def own_variations(image: np.ndarray, mask: np.ndarray, fill: str) -> dict[str, np.ndarray]:
+def own_variations(
+    image: np.ndarray, mask: np.ndarray, hidden: np.ndarray, fill: str
+) -> dict[str, np.ndarray]:
     """The variations that need one image alone, by name.
 
     Args:
         image: uint8 [H, W, 3].
         mask: bool [H, W].
+        hidden: bool [H, W], what backgrounds must not show: the mask, or the box that it is from.
         fill: one of `FILLS`, for `only_bg_t`.
     """
-    top, left, bottom, right = box_of(mask)
+    top, left, bottom, right = box_of(hidden)
     without_box = image.copy()
     without_box[top:bottom, left:right] = 0
     return {
@@ -104,7 +107,7 @@ def own_variations(image: np.ndarray, mask: np.ndarray, fill: str) -> dict[str, 
         "only_fg": np.where(mask[..., None], image, 0).astype(np.uint8),
         "no_fg": np.where(mask[..., None], 0, image).astype(np.uint8),
         "only_bg_b": without_box,
-        "only_bg_t": background_of(image, mask, fill),
+        "only_bg_t": background_of(image, hidden, fill),
     }
 
 

@@ -37,7 +37,7 @@ def test_a_box_is_half_open(scene):
 @pytest.mark.parametrize("fill", FILLS)
 def test_own_variations(scene, fill):
     image, mask = scene
-    found = own_variations(image, mask, fill)
+    found = own_variations(image, mask, mask, fill)
     np.testing.assert_array_equal(found["original"], image)
     np.testing.assert_array_equal(found["only_fg"][mask], image[mask])
     assert not found["only_fg"][~mask].any()
@@ -49,6 +49,18 @@ def test_own_variations(scene, fill):
     for name in ("only_bg_b", "only_bg_t"):
         np.testing.assert_array_equal(found[name][outside], image[outside])
     assert not (found["only_bg_t"] == BLUE).all(-1).any()
+
+
+@pytest.mark.parametrize("fill", FILLS)
+def test_backgrounds_hide_all_of_a_box(scene, fill):
+    image, mask = scene
+    hidden = np.zeros(mask.shape, bool)
+    hidden[10:30, 10:40] = True
+    part = mask & (np.arange(60) < 20)  # all that was found
+    found = own_variations(image, part, hidden, fill)
+    assert not found["only_bg_b"][hidden].any()
+    assert not (found["only_bg_t"] == BLUE).all(-1).any()
+    assert (found["no_fg"] == BLUE).all(-1).sum() == (mask & ~part).sum()
 
 
 def test_the_largest_strip_is_repeated_from_the_edge_that_it_touches(scene):
