@@ -1,9 +1,9 @@
 """Adaptation of a segmentation network: source alone, statistics, features, one output, two.
 
-Every row trains the same network, with both outputs, from the same random weights for as many steps on the same
-batches of the source; the label maps of the target are looked at for the figures alone, those of
-its held-out images. Figures are those of the averaged weights after the last step; nothing is
-chosen by the target.
+Every row trains the same network, with both outputs, from the same random weights for as many steps
+on the same batches of the source; the label maps of the target are looked at for the figures alone,
+those of its held-out images. Figures are those of the averaged weights after the last step; nothing
+is chosen by the target.
 
 Results are added to the JSON file, and what stands there is not measured again.
 """
