@@ -7,6 +7,7 @@ from bginv.recipes import (
     AdaptationSettings,
     AdversarialSettings,
     AttentionSettings,
+    CalibrateSettings,
     ClassifierSettings,
     ConvertSettings,
     DatasetsSettings,
@@ -57,6 +58,9 @@ COMMANDS = {
     ),
     "evaluate": Command(
         EvaluateSettings, "accuracy of a classifier on every test", module="evaluations"
+    ),
+    "calibrate": Command(
+        CalibrateSettings, "temperature scaling of a classifier's logits", module="calibration"
     ),
     "evaluate-seg": Command(
         EvaluateSegmentationSettings,

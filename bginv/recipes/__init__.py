@@ -6,6 +6,7 @@
 from bginv.recipes.adaptation import AdaptationSettings, EvaluateDomainSettings
 from bginv.recipes.comparisons import AcolSettings, AttentionSettings, ErasingSettings
 from bginv.recipes.evaluations import (
+    CalibrateSettings,
     ConvertSettings,
     DatasetsSettings,
     EvaluateBackgroundsSettings,
@@ -34,6 +35,7 @@ __all__ = [
     "AdaptationSettings",
     "AdversarialSettings",
     "AttentionSettings",
+    "CalibrateSettings",
     "ClassifierSettings",
     "ClassifierTrainingSettings",
     "CommonSettings",

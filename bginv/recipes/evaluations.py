@@ -16,6 +16,17 @@ class EvaluateSettings(DataSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class CalibrateSettings(DataSettings):
+    """Temperature scaling."""
+
+    model: str = positional(help="classifier, .keras or .h5")
+    output: str = positional(help="calibrated classifier to write, .keras")
+    on: str | None = setting(
+        None, help="test whose every second image tells the temperature (default: the first one)"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateSegmentationSettings(DataSettings):
     """Masks of a mask generator."""
 

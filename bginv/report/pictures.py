@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bginv.artefacts import write_file
+from bginv.evaluation.calibration import Reliability
 from bginv.training.progress import read_metrics
 
 INCHES_PER_IMAGE = 1.1
@@ -110,6 +111,35 @@ def write_learning_curves(path: pathlib.Path, metrics_file: pathlib.Path) -> Non
         axis.set(title=phase, xlabel="step")
         axis.grid(alpha=0.3)
         axis.legend()
+    _write_figure(path, figure)
+
+
+def write_reliability(path: pathlib.Path, found: Mapping[str, Reliability], title: str) -> None:
+    """Reliability diagrams side by side: accuracy over confidence, and how many predictions.
+
+    Args:
+        path: PNG to write.
+        found: by the diagram's title.
+        title: shown above.
+    """
+    figure = Figure((4 * len(found), 4.2), layout="constrained")
+    figure.suptitle(title)
+    axes = figure.subplots(1, len(found), squeeze=False)[0]
+    for axis, (name, own) in zip(axes, found.items(), strict=True):
+        edges = np.arange(len(own.counts)) / len(own.counts)
+        width = 1 / len(own.counts)
+        accuracy = np.nan_to_num(own.accuracy)
+        axis.bar(edges, accuracy, width, align="edge", edgecolor="white", label="accuracy")
+        share = own.counts / max(own.counts.sum(), 1)
+        axis.bar(edges, share, width / 3, align="edge", color="0.4", label="share of predictions")
+        axis.plot([0, 1], [0, 1], "k--", linewidth=1)
+        axis.set(
+            title=f"{name}: ECE {100 * own.error:.1f} %",
+            xlabel="confidence",
+            xlim=(0, 1),
+            ylim=(0, 1),
+        )
+        axis.legend(loc="upper left")
     _write_figure(path, figure)
 
 

@@ -156,6 +156,22 @@ def variations_table(found: Mapping[str, Any], model: str) -> str:
     return f"{table}\n{_aligned(header, rows)}"
 
 
+def calibration_table(rows: Mapping[str, Sequence[float]], title: str) -> str:
+    """Calibration of each test before and after temperature scaling.
+
+    Args:
+        rows: expected calibration error before and after, in [0, 1], and negative log-likelihood
+            before and after, in nats, by the test's name.
+        title: of the first column.
+    """
+    header = [title, "ECE in %", "after", "NLL in nats", "after"]
+    body = [
+        [name, _percent(own[0]), _percent(own[1]), f"{own[2]:.3f}", f"{own[3]:.3f}"]
+        for name, own in rows.items()
+    ]
+    return _aligned(header, body)
+
+
 def catalog_table(rows: Sequence[Sequence[str]]) -> str:
     """Every data set: name, what it shows, size, where its data comes from, whether it is there."""
     header = ["name", "what", "images", "data", "present"]
