@@ -51,7 +51,7 @@ def test_train_and_evaluate(command, caplog):
 
 
 def test_a_run_goes_on_to_the_same_weights(command, monkeypatch):
-    whole = (*ADAPT, "--steps", "6", "--evaluate-every", "0")
+    whole = (*ADAPT, "--adaptation", "single", "--steps", "6", "--evaluate-every", "0")
     code, _, err = command("train-adapt", *whole, "--output", "a.keras")
     assert code == 0, err
     calls = []

@@ -46,7 +46,6 @@ def test_parity_of_three_iterations(golden_json, run):
         for name, weight in named_weights(model)
     }
     before = {name: to_torch(weight.numpy()).copy() for name, weight in weights.items()}
-    step = tf.function(method.train_step, autograph=False)
     width, height = facts["source_width_height"]
     for i, losses in enumerate(expected["per_iteration"]):
         seed = facts["seed"] + i
@@ -55,7 +54,8 @@ def test_parity_of_three_iterations(golden_json, run):
             "label_map": block_labels(seed + 20, (1, height, width), facts["classes"]),
             "target": in_unit_range(blocky(seed + 40, (1, 3, height, width))),
         }
-        found = step({name: tf.constant(value) for name, value in batch.items()}, SEED)
+        tensors = {name: tf.constant(value) for name, value in batch.items()}
+        found = method.train_step(tensors, SEED)  # tracing takes longer than three steps
         for own, theirs in TERMS.items():
             assert float(found[own]) == pytest.approx(losses[theirs], rel=1e-4 if i == 0 else 1e-3)
     # the published head returns before its last two branches, which are not built here
@@ -191,15 +191,14 @@ def test_parts_of_a_step_give_the_mean_of_their_gradients():
 def test_two_runs_of_one_seed_have_the_same_bits(squares):
     pairs = WithTarget(MasksAsLabelMaps(squares.train), squares.train)
     found = []
-    for seed in (1, 1, 2):
-        method = light("feature", seed=seed, steps=6, batchsize=4)
+    for _ in range(2):
+        method = light("feature", seed=1, steps=6, batchsize=4)
         train(method, pairs, method.settings)
         found.append(weights_of(method))
-    same, other = (
-        [np.array_equal(a, b) for a, b in zip(found[0][0], run[0], strict=True)]
-        for run in found[1:]
-    )
-    assert all(same) and not any(other)
+    for model, same in zip(*found, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(model, same, strict=True))
+    initial = light("feature", seed=2).deeplab.get_weights()
+    assert not any(np.array_equal(a, b) for a, b in zip(found[0][0], initial, strict=True))
 
 
 def test_rates_decay_to_0_and_heads_have_ten_times_the_rate():
