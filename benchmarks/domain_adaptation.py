@@ -26,6 +26,8 @@ from bginv.recipes import AdaptationSettings
 from bginv.training.adaptation import LEVELS, AdaptationTraining
 from bginv.training.loop import train
 
+NOT_COMPARED = ("kinds", "seeds", "pictures", "json")
+
 
 def main() -> None:
     """Train what is not in the file yet, and print a table of means over seeds."""
@@ -47,7 +49,12 @@ def main() -> None:
     parser.add_argument("--json", type=pathlib.Path, default="domain_adaptation.json")
     options = parser.parse_args()
     logging.set_verbosity(logging.WARNING)
-    results = json.loads(options.json.read_text()) if options.json.exists() else {}
+    found = json.loads(options.json.read_text()) if options.json.exists() else {}
+    own = {name: value for name, value in vars(options).items() if name not in NOT_COMPARED}
+    own = json.loads(json.dumps(own, default=str))
+    if found and found["options"] != own:
+        raise SystemExit(f"{options.json} holds figures of other options: {found['options']}")
+    results = found.get("results", {})
     size = options.size[::-1]
     source, target = (
         load_domain(DomainPlace(name, tuple(size), share, classes=options.classes))
@@ -55,12 +62,12 @@ def main() -> None:
     )
     for seed in options.seeds:
         for kind in options.kinds:
-            own = results.setdefault(kind, {})
-            if str(seed) in own:
+            by_seed = results.setdefault(kind, {})
+            if str(seed) in by_seed:
                 continue
-            own[str(seed)] = measure(options, source, target, kind, seed)
-            print(kind, seed, own[str(seed)], flush=True)
-            options.json.write_text(json.dumps(results, indent=2))
+            by_seed[str(seed)] = measure(options, source, target, kind, seed)
+            print(kind, seed, by_seed[str(seed)], flush=True)
+            options.json.write_text(json.dumps({"options": own, "results": results}, indent=2))
     print(table(results, target.classes.names))
 
 

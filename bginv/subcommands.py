@@ -73,7 +73,6 @@ COMMANDS = {
         module="backgrounds",
     ),
     "evaluate-domain": Command(
-        EvaluateBackgroundsSettings,
         EvaluateDomainSettings,
         "IoU of a segmentation network on a domain",
         module="adaptation",

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import keras
 import numpy as np
@@ -56,6 +57,21 @@ def test_a_state_is_of_one_model(command, release, caplog):
     assert code == 1 and "state.npz cannot be read" in err
 
 
+def test_a_variation_may_lack_classes(command, release, tmp_path):
+    for name in ("only_fg", "fg_mask"):
+        shutil.rmtree(tmp_path / f"data/{name}/val/00_dog")
+    code, _, err = command("evaluate-backgrounds", "data", "in9.keras", "--json", "found.json")
+    assert code == 0, err
+    found = json.loads(pathlib.Path("found.json").read_text())
+    dogs = 4
+    right = 36 * release["in9"]["accuracy"]["only_fg"]
+    assert found["accuracy"]["only_fg"] * 32 in [right - count for count in range(dogs + 1)]
+    own = np.ravel(release["in9"]["vulnerable"])[dogs:]
+    assert found["challenge"]["vulnerable"] == own.sum()
+    shutil.rmtree(tmp_path / "data/fg_mask")
+    assert "challenge accuracy" not in command("evaluate-backgrounds", "data", "in9.keras")[1]
+
+
 def test_what_cannot_be_evaluated(command, release, tmp_path):
     call = ("evaluate-backgrounds", "data")
     code, _, err = command(*call, "in9.keras", "--image-size", "96")
@@ -64,6 +80,10 @@ def test_what_cannot_be_evaluated(command, release, tmp_path):
     assert code == 2 and "nowhere holds no variation; the layout is ROOT/original/val" in err
     code, _, err = command(*call, "data")
     assert code == 2 and "is no SavedModel" in err
+    (tmp_path / "data/mixed_rand/val/99_more").mkdir()
+    code, _, err = command(*call, "in9.keras")
+    assert code == 1 and "mixed_rand/val has the class 99_more, which is none of 00_dog" in err
+    (tmp_path / "data/mixed_rand/val/99_more").rmdir()
     (tmp_path / "data/original/val/99_more").mkdir()
     code, _, err = command(*call, "in9.keras", "--no-challenge")
     assert code == 2 and "tells 9 classes apart, but data has 10" in err

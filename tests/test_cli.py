@@ -14,6 +14,7 @@ import pytest
 from bginv.interop.model_files import save_model
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
+from bginv.subcommands import COMMANDS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PHASE3 = ("train3", "digits", "m1.keras", "heuristic", "otsu")
@@ -98,7 +99,7 @@ WRONG = {
     ),
     "no domain": (
         ("train-adapt", "domain:photographs"),
-        "photographs has no folders images and labels; the layout is PATH/images, PATH/labels",
+        "photographs has no folder images; the layout is PATH/images, PATH/labels",
     ),
     "size of one number": (
         ("train-adapt", "shapes", "--input-size", "64"),
@@ -113,7 +114,7 @@ WRONG = {
             "--input-size",
             "64,64",
         ),
-        "has no folders images and labels",
+        "has no folder images",
     ),
     "two outputs of a VGG": (
         ("train-adapt", "shapes", "--model", "DeeplabVGG"),
@@ -379,6 +380,17 @@ def test_wrong_arguments(command, tmp_path, wrong_models, monkeypatch, name):
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 1 and message in err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_every_command_has_help(command, name):
+    code, out, err = command(None, *([name] if name else []), "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"usage: bginv {name or ''}".rstrip())
+    if name:
+        assert all(
+            COMMANDS[name].help.split()[0] in text for text in (out, command(None, "--help")[1])
+        )
 
 
 def test_a_failure_while_running_exits_with_1(command):

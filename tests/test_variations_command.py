@@ -79,7 +79,13 @@ def test_it_goes_on_and_makes_the_same(command, monkeypatch):
         if path.name != "variations.json":
             assert other.read_bytes() == content, path
     code, _, err = command(None, *again, "--seed", "3")
-    assert code == 2 and "made with other settings (make-variations.seed: 3, was 0)" in err
+    assert code == 2 and "variations made otherwise (make-variations.seed: 3, was 0)" in err
+    assert command(None, *again, "--seed", "3", "--overwrite")[0] == 0
+    same = [
+        (pathlib.Path("again") / path.relative_to("made")).read_bytes() == content
+        for path, content in files.items()
+    ]
+    assert not all(same)
 
 
 def write_photographs(root: pathlib.Path) -> None:
@@ -110,6 +116,9 @@ def test_boxes_alone_are_enough(command):
     assert code == 0, err
     held = load_foregrounds("made", (64, 64))
     assert held.names[0] == "00_cat/valcat0"
+    pathlib.Path("data/boxes.csv").write_text(pathlib.Path("data/boxes.csv").read_text() + "\n")
+    code, _, err = command(*call, "--masks", "boxes", "--boxes", "data/boxes.csv")
+    assert code == 2 and "data/boxes.csv: another content" in err
     share = (held.source.masks > 0).mean((1, 2, 3))
     expected = np.pi * 20**2 / (80 * 100)
     np.testing.assert_allclose(share, expected, rtol=0.12)
@@ -117,7 +126,11 @@ def test_boxes_alone_are_enough(command):
     pathlib.Path("data/boxes.csv").write_text("\n".join(lines[:-1]))
     other = (*call[:3], "other", *call[4:], "--masks", "boxes", "--boxes", "data/boxes.csv")
     code, _, err = command(*other)
-    assert code == 2 and "has no box for valdog2.png" in err
+    assert code == 2 and "has no box for val/dog/valdog2.png" in err
+    twice = [*lines, "cat/valdog2.png,1,1,5,5", "val/dog/valdog2.png,1,1,9,9"]
+    pathlib.Path("data/boxes.csv").write_text("\n".join(twice))
+    code, _, err = command(*other)
+    assert code == 2 and "has several boxes for val/dog/valdog2.png" in err
     pathlib.Path("data/boxes.csv").write_text("a.png,1,2,3\n")
     code, _, err = command(*other)
     assert code == 2 and "line 1: name,left,top,right,bottom in pixels are needed" in err

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import zlib
 from collections.abc import Callable
 
 import keras
@@ -19,7 +20,7 @@ from bginv.data.labelled import WithTarget
 from bginv.evaluation.confusion import segmentation_evaluator
 from bginv.interop.model_files import load_segmenter
 from bginv.interop.torch_weights import load_state, named_weights, read_state, to_torch
-from bginv.models.deeplab import BRANCHES, build_deeplab, build_segmenter
+from bginv.models.deeplab import BRANCHES, build_deeplab, build_segmenter, with_last_head
 from bginv.recipes import AdaptationSettings, EvaluateDomainSettings
 from bginv.report.pictures import colour_label_maps, write_sheet
 from bginv.report.tables import class_iou_table
@@ -27,7 +28,7 @@ from bginv.training.adaptation import AdaptationTraining
 from bginv.training.loop import total_steps
 
 NUM_PICTURED = 6
-SOURCE = "gta5"
+SOURCE, LIGHT = "gta5", "light"
 HEADS = ("layer5.", "layer6.", "classifier.", "fc.")
 
 
@@ -40,6 +41,12 @@ def prepare_train_adapt(settings: AdaptationSettings, strategy: tf.distribute.St
     train = source.train if settings.limit is None else source.train.first(settings.limit)
     # a step takes iter_size parts
     looped = dataclasses.replace(settings, batchsize=settings.batchsize * settings.iter_size)
+    steps = total_steps(looped, len(train))
+    if settings.num_steps and settings.num_steps < steps:
+        raise ValueError(
+            f"--num-steps {settings.num_steps} is where rates reach 0, before the last of {steps} "
+            "steps: raise it, or train for fewer"
+        )
     with strategy.scope():
         deeplab = build_deeplab(
             settings.model,
@@ -50,14 +57,20 @@ def prepare_train_adapt(settings: AdaptationSettings, strategy: tf.distribute.St
         )
         if settings.restore_from:
             restore(deeplab, settings.restore_from)
-        method = AdaptationTraining(deeplab, settings, total_steps(looped, len(train)))
+        elif settings.model != LIGHT:
+            logging.warning(
+                "%s starts from random weights; the published code starts from those of ImageNet, "
+                "see --restore-from",
+                settings.model,
+            )
+        method = AdaptationTraining(deeplab, settings, steps)
         segmenter = build_segmenter(deeplab)
     pairs = WithTarget(train, target.train)
-    restored = [settings.restore_from] if settings.restore_from else []
-    weights = {path: content_number(pathlib.Path(path)) for path in restored}
-    folder.check_inputs({"training images": pairs.digest(), **weights})
+    folder.check_inputs(_inputs(settings, pairs, source, target))
     evaluate = segmentation_evaluator(segmenter)
-    held_out = {f"{source.name}, held out": source.held_out, target.name: target.held_out}
+    held_out = {f"{source.name}, held out": source.held_out}
+    if target.held_out:
+        held_out[target.name] = target.held_out
     chosen_by = (source if settings.validation == "source" else target).held_out
 
     def offer(epoch: int, what: str) -> None:
@@ -84,7 +97,8 @@ def prepare_train_adapt(settings: AdaptationSettings, strategy: tf.distribute.St
         found = {name: evaluate(held) for name, held in held_out.items()}
         logging.info("\n%s", class_iou_table(found, source.classes.names, "IoU in %"))
         write_label_maps(segmenter, target, folder.pictures, "last")
-        print(f"{command_line()},{found[target.name].mean_iou:.4f}")
+        *_, last = found.values()
+        print(f"{command_line()},{last.mean_iou:.4f}")
 
     return training_job(run, folder, strategy, report)
 
@@ -108,6 +122,10 @@ def prepare_evaluate_domain(
             skip_bad_files=settings.skip_bad_files,
         )
     )
+    if not domain.held_out:
+        raise ValueError(f"{domain.name} has no label maps to evaluate with")
+    if settings.limit:
+        domain = dataclasses.replace(domain, held_out=domain.held_out.first(settings.limit))
     segmenter = load_segmenter(settings.model, len(domain.classes))
 
     def job() -> None:
@@ -120,25 +138,47 @@ def prepare_evaluate_domain(
     return job
 
 
+def _inputs(
+    settings: AdaptationSettings, pairs: WithTarget, source: Domain, target: Domain
+) -> dict[str, int]:
+    """What a run starts from, as `RunFolder.check_inputs` takes it."""
+    found = {"training images": pairs.digest(), "label maps": pairs.masks_digest()}
+    for what, domain in (("source", source), ("target", target)):
+        if domain.held_out:
+            number = domain.held_out.digest() ^ domain.held_out.masks_digest()
+            found[f"held-out images of the {what}"] = number
+    meaning = (source.classes.names, sorted(source.classes.numbers.items()))
+    found["classes"] = zlib.crc32(repr(meaning).encode())
+    if settings.restore_from:
+        found[settings.restore_from] = content_number(pathlib.Path(settings.restore_from))
+    return found
+
+
 def restore(deeplab: keras.Model, path: str) -> None:
     """Give a network the weights of a checkpoint; heads of other classes stay as they are.
+
+    The only head of a single-level checkpoint becomes the last one.
 
     Raises:
         ValueError: see `read_state` and `load_state`.
     """
-    state = read_state(path)
+    state = with_last_head(read_state(path))
+    kept = []
     for name, weight in named_weights(deeplab):
         own = to_torch(weight.numpy())
         if BRANCHES in name and (name not in state or state[name].shape != own.shape):
             state[name] = own
+            kept.append(name)
     load_state(deeplab, state, path, unused=HEADS)
+    if kept:
+        logging.warning("%s has no fitting %s: random at first", path, ", ".join(sorted(kept)))
 
 
 def write_label_maps(
     segmenter: keras.Model, domain: Domain, pictures: pathlib.Path | None, epoch: str
 ) -> None:
     """Images of a domain, their label maps, and those predicted, in the colours of the classes."""
-    if pictures is None:
+    if pictures is None or domain.held_out is None:
         return
     count = len(domain.held_out)
     chosen = np.linspace(0, count, min(count, NUM_PICTURED), endpoint=False, dtype=np.int64)
@@ -182,6 +222,7 @@ def _load_domains(settings: AdaptationSettings) -> tuple[Domain, Domain]:
             settings.held_out,
             settings.data_dir_target,
             settings.data_list_target,
+            labelled=False,
             split=settings.target_split,
             **common,
         )
@@ -192,6 +233,8 @@ def _load_domains(settings: AdaptationSettings) -> tuple[Domain, Domain]:
             f"source and target need the same classes; {source.name} has {names[0]}, "
             f"{target.name} has {names[1]}"
         )
+    if settings.validation == "target" and not target.held_out:
+        raise ValueError(f"--validation target needs label maps, and {target.name} has none")
     return source, target
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import zipfile
 import zlib
 from collections.abc import Callable
 
@@ -11,10 +12,10 @@ from absl import logging
 
 from bginv.artefacts import check_writable, content_number, refuse_existing, write_file, write_text
 from bginv.data.in9 import (
-    BACKGROUNDS,
     IMAGENET_CLASSES,
     IN9_CLASSES,
     class_folders,
+    has_challenge,
     imagenet_to_in9,
     load_backgrounds,
     load_foregrounds,
@@ -46,30 +47,33 @@ def prepare_evaluate_backgrounds(
         refuse_existing([results], settings.overwrite)
         check_writable(results)
     variations = present_variations(settings.data_path)
-    with_challenge = settings.challenge and BACKGROUNDS in variations
+    with_challenge = settings.challenge and has_challenge(settings.data_path)
     if settings.state:
         if not settings.state.endswith(".npz"):
             raise ValueError(f"--state must end in .npz; received {settings.state}")
         check_writable(pathlib.Path(settings.state))
     model = load_logits(settings.model)
     size = _size(model, settings)
-    predict = predictor(model.call, _class_map(model, settings, variations[0]))
+    predict = predictor(model.call, _class_map(model, settings))
 
     def job() -> None:
+        # first, as a fault may be found here
+        run_challenge = _challenge(settings, predict, size) if with_challenge else None
         correct = {}
         for name in variations:
             correct[name] = correct_on(predict, load_variation(settings.data_path, name, size))
             logging.info("%s: %.4f of %d", name, correct[name].mean(), len(correct[name]))
         found = _summary(correct)
-        if with_challenge:
-            verdicts = _challenge(settings, predict, size)
+        if run_challenge:
+            verdicts = run_challenge()
             found["challenge"] = {
                 "foregrounds": len(verdicts.vulnerable),
                 "vulnerable": int(verdicts.vulnerable.sum()),
                 "challenge_accuracy": verdicts.challenge_accuracy,
                 "passes": verdicts.passes,
             }
-        print(variations_table(found, settings.model), end="")
+        comparable = len(class_folders(settings.data_path)) == len(IN9_CLASSES)
+        print(variations_table(found, settings.model, comparable), end="")
         if results:
             write_text(results, json.dumps({"model": settings.model, **found}, indent=2) + "\n")
             logging.info("wrote %s", results)
@@ -94,15 +98,13 @@ def _size(model: LogitsOf, settings: EvaluateBackgroundsSettings) -> tuple[int, 
     return model.size
 
 
-def _class_map(
-    model: LogitsOf, settings: EvaluateBackgroundsSettings, variation: str
-) -> np.ndarray | None:
+def _class_map(model: LogitsOf, settings: EvaluateBackgroundsSettings) -> np.ndarray | None:
     """What each logit stands for.
 
     Raises:
         ValueError: neither a logit for each class of the folders, nor ImageNet's and nine classes.
     """
-    folders = class_folders(settings.data_path, variation)
+    folders = class_folders(settings.data_path)
     if model.num_classes == len(folders):
         return None
     if model.num_classes == IMAGENET_CLASSES and len(folders) == len(IN9_CLASSES):
@@ -139,13 +141,13 @@ def _model_number(path: pathlib.Path) -> int:
 
 def _challenge(
     settings: EvaluateBackgroundsSettings, predict: Predict, size: tuple[int, int]
-) -> Verdicts:
-    """The challenge, from where the state file left off."""
+) -> Callable[[], Verdicts]:
+    """What runs the challenge, from where the state file left off."""
     foregrounds = load_foregrounds(settings.data_path, size).source
     backgrounds = load_backgrounds(settings.data_path, size)
     challenge = Challenge(predict, foregrounds, backgrounds, settings.batchsize)
     if settings.state is None:
-        return challenge.run(lambda: logging.info("%s", challenge.progress()))
+        return lambda: challenge.run(lambda: logging.info("%s", challenge.progress()))
     file = pathlib.Path(settings.state)
     number = zlib.crc32(backgrounds, _model_number(pathlib.Path(settings.model)))
     number = zlib.crc32(foregrounds.masks, foregrounds.digest() ^ number)
@@ -160,7 +162,7 @@ def _challenge(
         write_file(file, write)
         logging.info("%s", challenge.progress())
 
-    return challenge.run(keep)
+    return lambda: challenge.run(keep)
 
 
 def _read_state(file: pathlib.Path, number: int) -> dict[str, np.ndarray]:
@@ -172,7 +174,7 @@ def _read_state(file: pathlib.Path, number: int) -> dict[str, np.ndarray]:
     try:
         with np.load(file, allow_pickle=False) as kept:
             state = dict(kept)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"--state {file} cannot be read ({error}); remove it") from error
     if int(state.get("number", -1)) != number:
         raise ValueError(

@@ -22,6 +22,7 @@ from bginv.models.deeplab import (
     VGG_HEAD,
     build_deeplab,
     build_segmenter,
+    with_last_head,
 )
 from bginv.models.feature_extractors import INCEPTION, build_features, renormalized
 from bginv.models.localizer import build_localizer, build_network, has_linear_head
@@ -108,13 +109,10 @@ def _acol(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> keras.M
 
 def _segmenter(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> keras.Model:
     """DeepLab, whose form stands in the names and shapes; for images of any size."""
-    first = f".{BRANCHES}.0.weight"
+    state, first = with_last_head(state), f".{BRANCHES}.0.weight"
     heads = {name.removesuffix(first): kernel for name, kernel in state.items() if first in name}
     if not heads:
         raise ValueError(f"{settings.checkpoint} has no head such as {LAST_HEAD}{first}")
-    if set(heads) == {AUXILIARY_HEAD}:  # the single-level network calls its only head so
-        heads = {LAST_HEAD: heads[AUXILIARY_HEAD]}
-        state = {name.replace(f"{AUXILIARY_HEAD}.", f"{LAST_HEAD}."): state[name] for name in state}
     model = build_deeplab(
         "DeeplabVGG" if VGG_HEAD in heads else "DeepLab",
         len(next(iter(heads.values()))),

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import pathlib
+import shutil
 from collections.abc import Callable, Iterator
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.artefacts import check_writable_folder, write_file, write_text
+from bginv.artefacts import check_writable_folder, content_number, write_file, write_text
 from bginv.commands.jobs import load
 from bginv.data.files import FileSource
 from bginv.data.in9 import MASKS, SPLIT, VARIATIONS
@@ -36,16 +37,20 @@ def prepare_make_variations(
     del strategy
     root = pathlib.Path(settings.output)
     check_writable_folder(root)
-    _check_same(settings, root)
     if settings.image_size is None and ":" in settings.dataset:
         settings = dataclasses.replace(settings, image_size=IMAGE_SIZE)
     dataset = load(settings)
     splits = {TRAIN: dataset.train, SPLIT: next(iter(dataset.tests.values()))}
+    kept = {SETTINGS_NAME: settings, "inputs": _inputs(settings, splits)}
+    _check_same(kept, root, settings.overwrite)
     makers = {split: _regions_of(settings, source, dataset) for split, source in splits.items()}
 
     def job() -> None:
         root.mkdir(parents=True, exist_ok=True)
-        write_text(root / SETTINGS_FILE, to_json(**{SETTINGS_NAME: settings}))
+        if settings.overwrite:
+            for folder in (MASKS, *VARIATIONS):
+                shutil.rmtree(root / folder, ignore_errors=True)
+        write_text(root / SETTINGS_FILE, to_json(**kept))
         for split, source in splits.items():
             files = VariationFiles(
                 source,
@@ -72,23 +77,38 @@ def prepare_make_variations(
     return job
 
 
-def _check_same(settings: MakeVariationsSettings, root: pathlib.Path) -> None:
-    """Raise if the folder holds something else than what these settings began.
+def _inputs(settings: MakeVariationsSettings, splits: dict[str, Source]) -> dict[str, int]:
+    """A number for everything that the variations are made of."""
+    found = {split: source.digest() for split, source in splits.items()}
+    if settings.masks != "model" and not settings.boxes:
+        own = {f"{split} masks": source for split, source in splits.items() if source.has_masks}
+        found |= {name: source.masks_digest() for name, source in own.items()}
+    files = (settings.boxes, settings.model)
+    return found | {name: content_number(pathlib.Path(name)) for name in files if name}
+
+
+def _check_same(kept: dict, root: pathlib.Path, overwrite: bool) -> None:
+    """Raise if the folder holds something else than what these settings and inputs began.
 
     Raises:
         ValueError: it names the difference.
     """
     file = root / SETTINGS_FILE
-    if file.is_file():
-        changed = differences(read_settings(file), {SETTINGS_NAME: settings})
-        changed = [own for own in changed if "image_size" not in own or settings.image_size]
-        if changed:
-            raise ValueError(
-                f"{root} holds variations made with other settings ({'; '.join(changed)}); give "
-                "those, or choose another folder"
-            )
-    elif root.is_dir() and any(root.iterdir()):
-        raise ValueError(f"{root} holds something else; choose an empty folder")
+    if not file.is_file():
+        if root.is_dir() and any(root.iterdir()):
+            raise ValueError(f"{root} holds something else; choose an empty folder")
+        return
+    if overwrite:
+        return
+    before = read_settings(file)
+    changed = differences(before, {SETTINGS_NAME: kept[SETTINGS_NAME]})
+    now, then = kept["inputs"], before.get("inputs", {})
+    changed += [f"{name}: another content" for name in now if then.get(name) != now[name]]
+    if changed:
+        raise ValueError(
+            f"{root} holds variations made otherwise ({'; '.join(changed)}): choose another "
+            "folder, or --overwrite to begin again"
+        )
 
 
 def _regions_of(settings: MakeVariationsSettings, source: Source, dataset: Dataset) -> RegionsOf:
@@ -146,21 +166,26 @@ def _read_boxes(path: str, source: Source) -> list[tuple[int, int, int, int]]:
     if not isinstance(source, FileSource):
         raise ValueError("--boxes is for images in files; leave it out to take the masks' boxes")
     with pathlib.Path(path).open(newline="", encoding="utf-8-sig") as stream:
-        found = dict(_parse_boxes(path, csv.reader(stream)))
+        found = list(_parse_boxes(path, csv.reader(stream)))
     boxes = []
     for row in range(len(source)):
-        name = pathlib.Path(source.images.path(row)).name
-        if name not in found:
-            raise ValueError(f"--boxes {path} has no box for {name}")
-        left, top, right, bottom = found[name]
+        file = pathlib.PurePath(source.images.path(row))
+        fitting = {box for name, box in found if file.parts[-len(name.parts) :] == name.parts}
+        if len(fitting) != 1:
+            what = "several boxes" if fitting else "no box"
+            raise ValueError(
+                f"--boxes {path} has {what} for {'/'.join(file.parts[-3:])}: names may have their "
+                "folders in front"
+            )
+        left, top, right, bottom = fitting.pop()
         height, width = source.images.sizes[row]
         down, across = source.image_shape[0] / height, source.image_shape[1] / width
         edges = np.round([top * down, left * across, bottom * down, right * across]).astype(int)
-        boxes.append(tuple(edges.tolist()))
+        boxes.append(tuple(np.maximum(edges, 0).tolist()))
     return boxes
 
 
-def _parse_boxes(path: str, lines) -> Iterator[tuple[str, tuple[float, ...]]]:
+def _parse_boxes(path: str, lines) -> Iterator[tuple[pathlib.PurePath, tuple[float, ...]]]:
     for number, line in enumerate(lines, 1):
         if not line or (number == 1 and tuple(line) == BOX_COLUMNS):
             continue
@@ -174,7 +199,7 @@ def _parse_boxes(path: str, lines) -> Iterator[tuple[str, tuple[float, ...]]]:
             ) from None
         if not (left < right and top < bottom):
             raise ValueError(f"--boxes {path}, line {number}: an empty box")
-        yield pathlib.PurePath(name).name, (left, top, right, bottom)
+        yield pathlib.PurePath(name), (left, top, right, bottom)
 
 
 def _write_bytes(path: pathlib.Path, data: bytes) -> None:

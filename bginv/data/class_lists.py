@@ -55,12 +55,14 @@ class ClassList:
         names: of the classes, in order.
         colours: uint8 [K, 3].
         numbers: class of each number in a file, or 255; the others are ignored.
-        complete: a number that is neither here nor 255 is a fault of the file.
+        ignored: class whose pixels do not count, or 255 for none.
+        complete: a number that is neither here nor 255 is a fault of the file, and so are colours.
     """
 
     names: tuple[str, ...]
     colours: np.ndarray
     numbers: Mapping[int, int]
+    ignored: int = IGNORED
     complete: bool = False
 
     def __len__(self) -> int:
@@ -73,12 +75,9 @@ class ClassList:
             classes[number] = place
         return classes
 
-    def ignoring(self, number: int) -> "ClassList":
-        """The same without the pixels of one class number more."""
-        numbers = {
-            key: IGNORED if place == number else place for key, place in self.numbers.items()
-        }
-        return dataclasses.replace(self, numbers=numbers)
+    def ignoring(self, place: int) -> "ClassList":
+        """The same, but the pixels of one class do not count."""
+        return dataclasses.replace(self, ignored=place)
 
 
 def _of_cityscapes(numbers: tuple[int, ...]) -> ClassList:

@@ -3,7 +3,8 @@
 ```
 domain:PATH
   PATH/images/NAME.jpg   or another kind of image
-  PATH/labels/NAME.png   the number of a class at each pixel, or its colour
+  PATH/labels/NAME.png   the number of a class at each pixel (8 bits, or with a palette), or the
+                         colour of a class of CamVid or Cityscapes; a target needs none
   PATH/classes.txt       a class a line (or --classes)
 ```
 
@@ -23,7 +24,7 @@ import numpy as np
 from bginv.data.class_lists import CLASS_LISTS, IGNORED, ClassList, class_list, read_class_list
 from bginv.data.files import FileSource
 from bginv.data.images import ENDINGS, readable_rows, scan, shown
-from bginv.data.labelled import MasksAsLabelMaps, check_numbers, map_reader
+from bginv.data.labelled import MasksAsLabelMaps, check_map, map_reader, palette_of
 from bginv.data.segmentation import LabelMapSource
 from bginv.data.shapes import CLASSES as SHAPES
 from bginv.data.shapes import at_dusk, load_shapes
@@ -43,14 +44,14 @@ class Domain:
 
     Attributes:
         name: as given to `load_domain`.
-        train: to train on; a target's label maps are not looked at.
-        held_out: to evaluate with.
+        train: to train on, with label maps where it is to be a source.
+        held_out: to evaluate with, label maps too; None where a target has none.
         classes: what the label maps show.
     """
 
     name: str
     train: Source
-    held_out: Source
+    held_out: Source | None
     classes: ClassList
 
 
@@ -66,6 +67,7 @@ class DomainPlace:
         data_list: file with the names of the training images; None takes all.
         classes: see `read_class_list`; None means the domain's own.
         ignore_label: class whose pixels do not count.
+        labelled: it is a source; of a target, training images need no label maps.
         split: of Cityscapes, to train on.
         skip_bad_files: leave files out that cannot be read.
     """
@@ -77,6 +79,7 @@ class DomainPlace:
     data_list: str | None = None
     classes: str | None = None
     ignore_label: int = IGNORED
+    labelled: bool = True
     split: str = "train"
     skip_bad_files: bool = False
 
@@ -113,83 +116,117 @@ def load_domain(place: DomainPlace) -> Domain:
 
 
 def _load_folder(place: DomainPlace) -> Domain:
-    """Images and label maps of any origin; every map is read once, to check its numbers."""
-    root = place.root
-    if not (root / "images").is_dir() or not (root / "labels").is_dir():
-        raise FileNotFoundError(f"{shown(root)} has no folders images and labels; {LAYOUT}")
-    own = root / "classes.txt"
+    """Images and label maps of any origin; every map that is used is read once, to check it."""
+    root, own = place.root, place.root / "classes.txt"
+    if not (root / "images").is_dir():
+        raise FileNotFoundError(f"{shown(root)} has no folder images; {LAYOUT}")
     if place.classes is None and not own.is_file():
         raise FileNotFoundError(
             f"{shown(own)} is not there; {LAYOUT}; or name the classes with --classes"
         )
     classes = read_class_list(place.classes or str(own)).ignoring(place.ignore_label)
-    names = _names(place, sorted(os.listdir(root / "images")))
-    images = [str(root / "images" / name) for name in names if name.lower().endswith(ENDINGS)]
+    names = _names(place, root / "images")
+    images = [str(root / "images" / name) for name in names]
     maps = [str(root / "labels" / f"{pathlib.Path(image).stem}.png") for image in images]
-    source = _of_files(images, maps, classes, place)
-    if classes.complete:
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            list(pool.map(lambda file: check_numbers(file, classes), maps))
-    return _split(place, source, classes)
+    return _split(place, images, maps, classes, check=True)
 
 
 def _load_gta5(place: DomainPlace) -> Domain:
-    names = _names(place, sorted(os.listdir(place.root / "images")))
-    classes = CLASS_LISTS["cityscapes"].ignoring(place.ignore_label)
-    files = ([str(place.root / kind / name) for name in names] for kind in ("images", "labels"))
-    return _split(place, _of_files(*files, classes, place), classes)
+    names = _names(place, place.root / "images")
+    images, maps = (
+        [str(place.root / kind / own) for own in names] for kind in ("images", "labels")
+    )
+    return _split(place, images, maps, CLASS_LISTS["cityscapes"].ignoring(place.ignore_label))
 
 
 def _load_synthia(place: DomainPlace) -> Domain:
-    names = _names(place, sorted(os.listdir(place.root / "RGB")))
+    names = _names(place, place.root / "RGB")
+    images, maps = (
+        [str(place.root / kind / own) for own in names] for kind in ("RGB", "GT/LABELS")
+    )
     classes = CLASS_LISTS["synthia"].ignoring(place.ignore_label)
-    files = ([str(place.root / kind / name) for name in names] for kind in ("RGB", "GT/LABELS"))
-    return _split(place, _of_files(*files, classes, place, first_channel=True), classes)
+    return _split(place, images, maps, classes, first_channel=True)
 
 
 def _load_cityscapes(place: DomainPlace) -> Domain:
     """`train` (or another split) to train on, `val` to evaluate with."""
     classes = CLASS_LISTS["cityscapes"].ignoring(place.ignore_label)
 
-    def split(name: str, listed: bool) -> Source:
-        folder = place.root / "leftImg8bit" / name
+    def files(name: str, listed: bool) -> tuple[list[str], list[str]]:
+        folder, truth = (place.root / kind / name for kind in ("leftImg8bit", "gtFine"))
         found = sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/*.png"))
-        names = _names(place, found) if listed else found
-        truth = place.root / "gtFine" / name
-        maps = [str(truth / image.replace("_leftImg8bit", "_gtFine_labelIds")) for image in names]
-        return _of_files([str(folder / image) for image in names], maps, classes, place)
+        names = _names(place, folder) if listed and place.data_list else found
+        maps = [str(truth / own.replace("_leftImg8bit", "_gtFine_labelIds")) for own in names]
+        return [str(folder / own) for own in names], maps
 
-    return Domain(place.name, split(place.split, True), split("val", False), classes)
+    images, maps = files("val", listed=False)
+    held_out = _labelled(images, maps, classes, place) if _any(maps) else None
+    images, maps = files(place.split, listed=True)
+    if not place.labelled:
+        return Domain(place.name, _bare(images, place), held_out, classes)
+    return Domain(place.name, _labelled(images, maps, classes, place), held_out, classes)
 
 
 def _load_shapes(place: DomainPlace) -> Domain:
-    """Shapes on any texture, by day or at dusk; the held-out images are other ones each."""
+    """Shapes on any texture, by day or at dusk, which have other images each."""
     side = place.size[0]
     if place.size != (side, side):
         raise ValueError(f"{place.name} has square images; received {place.size[::-1]}")
     data = load_shapes(place.name, side, own_share=0.0)
-    parts = [data.train, data.tests["mixed_random"]]
-    if place.name == DUSK:
-        parts = [at_dusk(part) for part in parts]
+    at_night = place.name == DUSK
     classes = class_list(("background", *SHAPES)).ignoring(place.ignore_label)
-    return Domain(place.name, *map(MasksAsLabelMaps, parts), classes)
+    parts = []
+    for part in (data.train, data.tests["mixed_random"]):
+        half = len(part) // 2
+        own = part.take(np.arange(half) + (half if at_night else 0))
+        own = at_dusk(own) if at_night else own
+        parts.append(MasksAsLabelMaps(own, classes.ignored))
+    return Domain(place.name, *parts, classes)
 
 
-def _names(place: DomainPlace, found: Sequence[str]) -> list[str]:
-    """The names of the list, or those found."""
+def _names(place: DomainPlace, folder: pathlib.Path) -> list[str]:
+    """The names of the list, or of the images in a folder, in order."""
     if place.data_list is None:
-        return list(found)
+        return sorted(name for name in os.listdir(folder) if name.lower().endswith(ENDINGS))
     lines = pathlib.Path(place.data_list).expanduser().read_text(encoding="utf-8").splitlines()
     return [line.strip() for line in lines if line.strip()]
 
 
-def _of_files(
+def _split(
+    place: DomainPlace, images: list[str], maps: list[str], classes: ClassList, **how: bool
+) -> Domain:
+    """The first images to train on, the last ones to evaluate with."""
+    if not place.labelled and not _any(maps):
+        return Domain(place.name, _bare(images, place), None, classes)
+    if len(images) < 2:
+        raise ValueError(f"{place.name} has {len(images)} images; two or more are needed")
+    cut = len(images) - min(max(1, round(len(images) * place.held_out)), len(images) - 1)
+    held_out = _labelled(images[cut:], maps[cut:], classes, place, **how)
+    if not place.labelled:
+        return Domain(place.name, _bare(images[:cut], place), held_out, classes)
+    train = _labelled(images[:cut], maps[:cut], classes, place, **how)
+    return Domain(place.name, train, held_out, classes)
+
+
+def _bare(images: Sequence[str], place: DomainPlace) -> FileSource:
+    """Images alone."""
+    if not images:
+        raise FileNotFoundError(f"{place.name}: no image in {shown(place.root)}")
+    files = scan(images)
+    files = files.take(readable_rows(files, place.skip_bad_files))
+    labels = np.zeros(len(files), np.int32)
+    return FileSource(files, labels, (*place.size, 3), resizing="bicubic")
+
+
+def _labelled(
     images: Sequence[str],
     maps: Sequence[str],
     classes: ClassList,
     place: DomainPlace,
     first_channel: bool = False,
+    check: bool = False,
 ) -> LabelMapSource:
+    """Images and their label maps."""
     if not images:
         raise FileNotFoundError(f"{place.name}: no image in {shown(place.root)}")
     missing = [file for file in maps if not os.path.isfile(file)]
@@ -201,18 +238,15 @@ def _of_files(
     readable = np.zeros(len(files), bool)
     readable[readable_rows(files, place.skip_bad_files)] = True
     rows = np.flatnonzero(readable[: len(images)] & readable[len(images) :])
+    palette = palette_of(maps[rows[0]]) if check and len(rows) else None
+    if check:
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(lambda row: check_map(maps[row], classes, palette), rows))
     labels = np.zeros(len(rows), np.int32)
-    shape = (*place.size, 3)
-    held = FileSource(files.take(rows), labels, shape, resizing="bicubic")
-    reader = map_reader(classes, first_channel)
+    held = FileSource(files.take(rows), labels, (*place.size, 3), resizing="bicubic")
+    reader = map_reader(classes, first_channel, palette)
     return LabelMapSource(held, files.take(rows + len(images)), reader)
 
 
-def _split(place: DomainPlace, source: Source, classes: ClassList) -> Domain:
-    """The first images to train on, the last ones to evaluate with."""
-    held = max(1, round(len(source) * place.held_out))
-    if held >= len(source):
-        raise ValueError(f"{place.name} has {len(source)} images; two or more are needed")
-    cut = len(source) - held
-    train, test = source.take(np.arange(cut)), source.take(np.arange(cut, len(source)))
-    return Domain(place.name, train, test, classes)
+def _any(maps: Sequence[str]) -> bool:
+    return any(map(os.path.isfile, maps))

@@ -86,13 +86,17 @@ class ImageFiles:
         Raises:
             tf.errors.OpError: the file is not what it was in the scan; see `input_error`.
         """
+        return turn(decode(self.contents(row)), self.orientations[row])
+
+    def contents(self, row: tf.Tensor) -> tf.Tensor:
+        """Bytes of a file, in graph; see `read`."""
         contents = tf.io.read_file(self.files[row])
         unchanged = tf.debugging.Assert(
             _fingerprint(contents) == self.fingerprints[row],
             [tf.strings.join([self.files[row], " has changed since it was checked"])],
         )
         with tf.control_dependencies([unchanged]):
-            return turn(decode(tf.identity(contents)), self.orientations[row])
+            return tf.identity(contents)
 
 
 def decode(contents: tf.Tensor) -> tf.Tensor:

@@ -11,11 +11,9 @@ Classes have the order of their folders' names, and there may be any number of t
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import tensorflow as tf
 
 from bginv.data.files import FileSource
 from bginv.data.images import readable_rows, scan, shown
@@ -80,9 +78,14 @@ def present_variations(root: str) -> list[str]:
     return found
 
 
-def class_folders(root: str, variation: str) -> tuple[str, ...]:
-    """Names of the classes, in order."""
-    folder = _root(root) / variation / SPLIT
+def has_challenge(root: str) -> bool:
+    """Whether there is all that the challenge needs."""
+    return all((_root(root) / name / SPLIT).is_dir() for name in (ORIGINAL, BACKGROUNDS, MASKS))
+
+
+def class_folders(root: str) -> tuple[str, ...]:
+    """Names of the classes, in order: the folders of the first variation that is there."""
+    folder = _root(root) / present_variations(root)[0] / SPLIT
     return tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
 
 
@@ -157,7 +160,15 @@ def _list(root: str, variation: str) -> tuple[list[str], np.ndarray]:
     """Names CLASS/FILE of a variation, and class numbers."""
     folder = _root(root) / variation / SPLIT
     names, labels = [], []
-    for label, class_name in enumerate(class_folders(root, variation)):
+    classes = class_folders(root)
+    unknown = {entry.name for entry in folder.iterdir() if entry.is_dir()} - set(classes)
+    if unknown:
+        raise ValueError(
+            f"{shown(folder)} has the class {min(unknown)}, which is none of {', '.join(classes)}"
+        )
+    for label, class_name in enumerate(classes):
+        if not (folder / class_name).is_dir():
+            continue
         found = sorted(
             entry.name for entry in (folder / class_name).iterdir() if entry.name[0] != "."
         )
@@ -169,8 +180,10 @@ def _list(root: str, variation: str) -> tuple[list[str], np.ndarray]:
 
 
 def _in_memory(source: FileSource) -> np.ndarray:
-    parts: Sequence[tf.Tensor] = [batch["image"] for batch in source.batches(source.pass_batch)]
-    return np.round(np.concatenate(parts) * 255).astype(np.uint8)
+    held = np.empty((len(source), *source.image_shape), np.uint8)
+    for batch in source.batches(source.pass_batch):
+        held[batch["index"].numpy()] = np.round(batch["image"].numpy() * 255)
+    return held
 
 
 def _root(root: str) -> pathlib.Path:

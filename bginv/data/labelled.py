@@ -11,18 +11,28 @@ from bginv.data.images import shown
 from bginv.data.sources import Source
 from bginv.data.wrapped import PairedSource, WrappedSource
 
+HEADER_BYTES, BIT_DEPTH, COLOUR_KIND, PALETTE, COLOURED = 4096, 24, 25, 3, 2
+"""Of PNG: what holds the palette, and places in the header and bits of the kind of colour."""
 TARGET_SEED = 2**31 - 1
 """What tells the order of the target's images from that of the source's."""
 
 
-def map_reader(classes: ClassList, first_channel: bool = False) -> Callable[[tf.Tensor], tf.Tensor]:
+def map_reader(
+    classes: ClassList, first_channel: bool = False, palette: np.ndarray | None = None
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function from the bytes of a PNG file to class numbers int32 [h, w], 255 for none.
 
     Args:
         classes: what the numbers, or colours, of the file stand for.
         first_channel: the numbers stand in the first of several channels of 16 bits.
+        palette: uint8 [n, 3], colours whose places are the numbers; TensorFlow reads those colours.
     """
     kind = tf.uint16 if first_channel else tf.uint8
+    colours = {tuple(colour): place for place, colour in enumerate(classes.colours.tolist())}
+    if palette is not None:
+        table, colours = classes.table(), {}
+        for number, colour in enumerate(palette.tolist()):
+            colours.setdefault(tuple(colour), int(table[number]))
 
     def read(contents: tf.Tensor) -> tf.Tensor:
         pixels = tf.cast(tf.io.decode_png(contents, channels=0, dtype=kind), tf.int32)
@@ -32,27 +42,55 @@ def map_reader(classes: ClassList, first_channel: bool = False) -> Callable[[tf.
 
         def of_colours() -> tf.Tensor:
             found = tf.fill(tf.shape(pixels)[:2], IGNORED)
-            for place, colour in enumerate(classes.colours.tolist()):
-                found = tf.where(tf.reduce_all(pixels[..., :3] == colour, -1), place, found)
+            for colour, place in colours.items():
+                if place != IGNORED:
+                    found = tf.where(tf.reduce_all(pixels[..., :3] == colour, -1), place, found)
             return found
 
         coloured = (tf.shape(pixels)[-1] >= 3) & (not first_channel)
-        return tf.ensure_shape(tf.cond(coloured, of_colours, of_numbers), [None, None])
+        found = tf.ensure_shape(tf.cond(coloured, of_colours, of_numbers), [None, None])
+        return tf.where(found == classes.ignored, IGNORED, found)
 
     return read
 
 
-def check_numbers(file: str, classes: ClassList) -> None:
-    """Raise if a map of numbers holds one that stands for nothing.
+def palette_of(file: str) -> np.ndarray | None:
+    """The palette of a PNG file, uint8 [n, 3]; None where it has none."""
+    with open(file, "rb") as stream:
+        header = stream.read(HEADER_BYTES)
+    if len(header) <= COLOUR_KIND or header[COLOUR_KIND] != PALETTE:
+        return None
+    start = header.find(b"PLTE")
+    length = int.from_bytes(header[start - 4 : start], "big")
+    return np.frombuffer(header[start + 4 : start + 4 + length], np.uint8).reshape(-1, 3)
+
+
+def check_map(file: str, classes: ClassList, palette: np.ndarray | None) -> None:
+    """Raise if a map holds what stands for no class, or is of another kind than the others.
+
+    Args:
+        file: PNG.
+        classes: see `ClassList.complete`.
+        palette: of the first map.
 
     Raises:
-        ValueError: it names the file and the number.
+        ValueError: it names the file and what it holds.
     """
-    with tf.device("CPU"):
-        pixels = tf.io.decode_png(tf.io.read_file(file), channels=0)
-    if pixels.shape[-1] > 2:
+    with open(file, "rb") as stream:
+        header = stream.read(COLOUR_KIND + 1)
+    if header[BIT_DEPTH] == 16:
+        raise ValueError(f"{shown(file)} has 16 bits; save label maps with 8")
+    own = palette_of(file)
+    if (own is None) != (palette is None) or not np.array_equal(own, palette):
+        raise ValueError(f"{shown(file)} has another palette than the first label map")
+    if own is None and header[COLOUR_KIND] & COLOURED and classes.complete:
+        raise ValueError(
+            f"{shown(file)} holds colours, which stand for no class of a file with classes: save "
+            "numbers, or name a list with colours, such as --classes camvid"
+        )
+    if not classes.complete:
         return
-    numbers = set(np.unique(pixels[..., 0]).tolist()) - set(classes.numbers) - {IGNORED}
+    numbers = set(np.unique(_numbers(file, own)).tolist()) - set(classes.numbers) - {IGNORED}
     if numbers:
         raise ValueError(
             f"{shown(file)} holds the number {min(numbers)}; the classes have the numbers 0 to "
@@ -60,15 +98,37 @@ def check_numbers(file: str, classes: ClassList) -> None:
         )
 
 
+def _numbers(file: str, palette: np.ndarray | None) -> np.ndarray:
+    """The numbers that a map holds, int [h, w]."""
+    with tf.device("CPU"):
+        pixels = tf.io.decode_png(tf.io.read_file(file), channels=0).numpy().astype(int)
+    if palette is None:
+        return pixels[..., 0]
+    shifts = np.array([1 << 16, 1 << 8, 1])
+    codes = (palette.astype(int) @ shifts).tolist()
+    order = {code: number for number, code in reversed(list(enumerate(codes)))}
+    found, places = np.unique(pixels[..., :3] @ shifts, return_inverse=True)
+    return np.array([order[code] for code in found.tolist()])[places]
+
+
 class MasksAsLabelMaps(WrappedSource):
-    """Records of one object each, whose masks become label maps: 0 around it, else label + 1."""
+    """Records of one object each, whose masks become label maps: 0 around it, else label + 1.
+
+    Args:
+        source: with masks.
+        ignored: the number that becomes 255.
+    """
 
     has_label_maps = True
     has_masks = False
 
+    def __init__(self, source: Source, ignored: int = IGNORED):
+        super().__init__(source)
+        self.ignored = ignored
+
     def around(self, source: Source) -> "MasksAsLabelMaps":
         """See `WrappedSource.around`."""
-        return MasksAsLabelMaps(source)
+        return MasksAsLabelMaps(source, self.ignored)
 
     def without_masks(self) -> Source:
         """See `Source.without_masks`; without the label maps too."""
@@ -79,7 +139,8 @@ class MasksAsLabelMaps(WrappedSource):
         records = self.source.gather(indices)
         masks = records.pop("mask")[..., 0]
         numbers = records["label"][:, None, None] + 1
-        return {**records, "label_map": tf.where(masks > 0.5, numbers, 0)}
+        maps = tf.where(masks > 0.5, numbers, 0)
+        return {**records, "label_map": tf.where(maps == self.ignored, IGNORED, maps)}
 
 
 class WithTarget(PairedSource):

@@ -13,6 +13,7 @@ Training takes the classes that an image shows, not where they are.
 import concurrent.futures
 import os
 import pathlib
+import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -62,7 +63,7 @@ class LabelMapSource(Source):
         size = self.image_shape[:2]
 
         def read(row: tf.Tensor) -> tf.Tensor:
-            numbers = self._read_map(tf.io.read_file(self._maps.files[row]))
+            numbers = self._read_map(self._maps.contents(row))
             nearest = tf.image.resize(numbers[..., None], size, "nearest")
             return tf.ensure_shape(nearest[..., 0], size)
 
@@ -74,8 +75,8 @@ class LabelMapSource(Source):
         return self._images.digest()
 
     def masks_digest(self) -> int:
-        """See `Source.masks_digest`."""
-        return 0
+        """See `Source.masks_digest`; of the label maps."""
+        return zlib.crc32(self._maps.fingerprints.numpy())
 
     def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "LabelMapSource":
         """See `Source.take`."""

@@ -55,8 +55,9 @@ class VariationFiles:
     ):
         self.source, self.regions_of, self.root, self.split = source, regions_of, root, split
         self.fill, self.seed, self.ending, self.write = fill, seed, FORMATS[kind], write
+        digits = max(2, len(str(len(class_names) - 1)))
         self.names = [
-            f"{label:02d}_{class_names[label].replace('/', '_')}/{name}"
+            f"{label:0{digits}d}_{class_names[label].replace('/', '_')}/{name}"
             for label, name in zip(source.labels.tolist(), _names(source), strict=True)
         ]
 

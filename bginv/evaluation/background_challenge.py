@@ -100,6 +100,7 @@ class Challenge:
         self.tried = np.zeros((len(foregrounds), len(backgrounds)), bool)
         self.deceived_by = np.full(len(foregrounds), -1)
         self.deceived = np.zeros(len(backgrounds), np.int64)
+        self._count()
         with tf.device("CPU"):
             held = [tf.constant(array) for array in (foregrounds.images, foregrounds.masks)]
             others = tf.constant(backgrounds)
@@ -123,10 +124,12 @@ class Challenge:
             rows, columns = self._next_pairs()
             if not len(rows):
                 now_and_then()
-                passes = int(self.tried.sum())
+                passes = int(self.trials.sum())
                 return Verdicts(self.deceived_by >= 0, self.deceived_by.copy(), passes)
             found = self._classify(tf.constant(rows), tf.constant(columns)).numpy()
             self.tried[rows, columns] = True
+            self.trials += np.bincount(rows, minlength=len(self.trials))
+            self.tries += np.bincount(columns, minlength=len(self.tries))
             wrong = found != self.labels[rows]
             np.add.at(self.deceived, columns[wrong], 1)
             self.deceived_by[rows[wrong]] = columns[wrong]
@@ -136,30 +139,37 @@ class Challenge:
 
     def _next_pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Up to a batch of pairs not tried yet, for each foreground its most promising ones."""
-        rows = np.flatnonzero((self.deceived_by < 0) & ~self.tried.all(1))
+        count = self.tried.shape[1]
+        rows = np.flatnonzero((self.deceived_by < 0) & (self.trials < count))
         if not len(rows):
             return rows, rows
         # the fewest trials first, so that all learn from the early ones
-        rows = rows[np.argsort(self.tried[rows].sum(1), kind="stable")][: self.batch_size]
-        count = self.tried.shape[1]
+        rows = rows[np.argsort(self.trials[rows], kind="stable")][: self.batch_size]
         # a background that was never tried counts as one that deceives every second foreground
-        promise = (self.deceived + 1) / (self.tried.sum(0) + 2)
+        promise = (self.deceived + 1) / (self.tries + 2)
         # of equal promise, another one for each foreground
         turned = (np.arange(count) + ROTATION * rows[:, None]) % count
         scores = np.where(self.tried[rows], -1.0, promise - TIE * turned / count)
         each = min(max(1, self.batch_size // len(rows)), count)
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :each]
+        if each == 1:
+            best = scores.argmax(1)[:, None]
+        else:
+            best = np.argsort(-scores, axis=1, kind="stable")[:, :each]
         pairs = np.repeat(rows, each), best.ravel()
         fresh = ~self.tried[pairs]
         return pairs[0][fresh], pairs[1][fresh]
 
+    def _count(self) -> None:
+        """How often each foreground and each background was tried."""
+        self.trials, self.tries = self.tried.sum(1), self.tried.sum(0)
+
     def progress(self) -> str:
         """How far it is."""
         vulnerable = self.deceived_by >= 0
-        settled = vulnerable | self.tried.all(1)
+        settled = vulnerable | (self.trials == self.tried.shape[1])
         return (
             f"{settled.sum()} of {len(settled)} foregrounds settled, {vulnerable.sum()} "
-            f"vulnerable, {self.tried.sum()} pairs tried"
+            f"vulnerable, {self.trials.sum()} pairs tried"
         )
 
     def state(self) -> dict[str, np.ndarray]:
@@ -176,3 +186,4 @@ class Challenge:
         self.tried = np.unpackbits(state["tried"], axis=1, count=count).astype(bool)
         self.deceived_by = state["deceived_by"].copy()
         self.deceived = state["deceived"].copy()
+        self._count()

@@ -1,6 +1,7 @@
 """DeepLab-v2 (Chen et al. 2018), as output-space adaptation trains it (Tsai et al. 2018)."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -88,6 +89,14 @@ def build_deeplab(
 def is_head(name: str) -> bool:
     """Whether a layer of this name belongs to a head, whose learning rate is ten times higher."""
     return name.startswith((f"{LAST_HEAD}.", f"{AUXILIARY_HEAD}."))
+
+
+def with_last_head(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights of PyTorch, where the only head of a single-level network is called the last one."""
+    heads = {name.split(".")[0] for name in state if f".{BRANCHES}." in name}
+    if heads != {AUXILIARY_HEAD}:
+        return state
+    return {name.replace(f"{AUXILIARY_HEAD}.", f"{LAST_HEAD}."): own for name, own in state.items()}
 
 
 @keras.saving.register_keras_serializable("bginv")

@@ -122,22 +122,24 @@ def auroc_table(
     return _aligned([title, *class_names, "mean"], body)
 
 
-def variations_table(found: Mapping[str, Any], model: str) -> str:
+def variations_table(found: Mapping[str, Any], model: str, comparable: bool) -> str:
     """Accuracies of the Backgrounds Challenge in %, with intervals, and published ones.
 
     Args:
         found: `accuracy` and `interval` of each variation, by name; `bg_gap` and
             `bg_gap_interval`; `challenge` with `foregrounds`, `vulnerable`, `challenge_accuracy`.
         model: name of its row.
+        comparable: with published ones, which are of ImageNet-9.
     """
     accuracy, intervals = dict(found["accuracy"]), dict(found["interval"])
     if "bg_gap" in found:
         accuracy["BG-Gap"], intervals["BG-Gap"] = found["bg_gap"], found["bg_gap_interval"]
     low_high = [f"{_percent(low)} to {_percent(high)}" for low, high in intervals.values()]
     names = ("original", "mixed_same", "mixed_rand", "BG-Gap")
+    rows = PUBLISHED_VARIATIONS if comparable else {}
     published = [
         [row, *(_percent(dict(zip(names, values, strict=False)).get(name)) for name in accuracy)]
-        for row, values in PUBLISHED_VARIATIONS.items()
+        for row, values in rows.items()
     ]
     body = [[model, *map(_percent, accuracy.values())], ["95 % interval", *low_high], *published]
     header = ["accuracy in %", *(name.replace("_", " ") for name in accuracy)]
@@ -145,15 +147,13 @@ def variations_table(found: Mapping[str, Any], model: str) -> str:
     if "challenge" not in found:
         return table
     own = found["challenge"]
-    rows = [[model, f"{own['vulnerable']} of {own['foregrounds']}"]]
-    rows[0].append(_percent(own["challenge_accuracy"]))
-    rows += [
-        [row, "-", _percent(values[-1])]
-        for row, values in PUBLISHED_VARIATIONS.items()
-        if values[-1] is not None
+    share = _percent(own["challenge_accuracy"])
+    body = [[model, f"{own['vulnerable']} of {own['foregrounds']}", share]]
+    body += [
+        [row, "-", _percent(values[-1])] for row, values in rows.items() if values[-1] is not None
     ]
     header = ["challenge", "vulnerable", "challenge accuracy in % (100 - vulnerable)"]
-    return f"{table}\n{_aligned(header, rows)}"
+    return f"{table}\n{_aligned(header, body)}"
 
 
 def calibration_table(rows: Mapping[str, Sequence[float]], title: str) -> str:

@@ -35,7 +35,8 @@ class AdaptationTraining(Method):
 
     The network learns from the source's label maps, and to give outputs on the target that its
     discriminators take for the source's. With "none" the target is not looked at; "statistics"
-    passes its images through the network for the batch norms alone (Li et al. 2016).
+    passes its images through the network for the batch norms alone, whose moving statistics are
+    then those of both domains, as they are with discriminators.
 
     Attributes:
         discriminators: by output.

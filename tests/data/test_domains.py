@@ -1,5 +1,8 @@
 """Domains: layouts of publishers and of users, class numbers, and what is held out."""
 
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -63,7 +66,7 @@ def test_a_number_of_no_class_is_named(folder):
 
 def test_a_missing_map_is_named(folder):
     (folder / "labels/frame2.png").unlink()
-    with pytest.raises(FileNotFoundError, match="1 of 6 label maps are missing, such as .*frame2"):
+    with pytest.raises(FileNotFoundError, match="1 of 4 label maps are missing, such as .*frame2"):
         load(f"{DOMAIN}{folder}")
 
 
@@ -130,7 +133,7 @@ def test_what_is_not_there(tmp_path):
         load("gta6")
     with pytest.raises(FileNotFoundError, match="is not a folder; name that of the publisher's"):
         load("gta5", tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="has no folders images and labels"):
+    with pytest.raises(FileNotFoundError, match="has no folder images"):
         load(f"{DOMAIN}{tmp_path}")
 
 
@@ -172,24 +175,99 @@ def test_lists_of_19_classes_agree_and_colours_tell_classes_apart():
 
 
 def test_colours_of_maps(tmp_path):
-    write_map(tmp_path / "a.png", CLASS_LISTS["camvid"].colours[None])
-    read = map_reader(CLASS_LISTS["camvid"])
-    np.testing.assert_array_equal(
-        read(tf.io.read_file(str(tmp_path / "a.png"))), np.arange(11)[None]
-    )
+    camvid = CLASS_LISTS["camvid"]
+    write_map(tmp_path / "a.png", camvid.colours[None])
+    contents = tf.io.read_file(str(tmp_path / "a.png"))
+    np.testing.assert_array_equal(map_reader(camvid)(contents), np.arange(11)[None])
+    found = map_reader(camvid.ignoring(2))(contents)
+    np.testing.assert_array_equal(found, [[0, 1, 255, *range(3, 11)]])
+
+
+def write_palette_map(path, numbers: np.ndarray, palette: np.ndarray) -> None:
+    """A PNG whose pixels are places in a palette, which OpenCV does not write."""
+    rows = np.pad(numbers.astype(np.uint8), ((0, 0), (1, 0))).tobytes()  # filter 0 before each row
+    size = struct.pack(">II", *numbers.shape[::-1])
+    chunks = {
+        b"IHDR": size + bytes([8, 3, 0, 0, 0]),
+        b"PLTE": palette.astype(np.uint8).tobytes(),
+        b"IDAT": zlib.compress(rows),
+        b"IEND": b"",
+    }
+    parts = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks.items()
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def test_maps_with_a_palette_hold_numbers(folder):
+    palette = np.array([voc_colour(number) for number in range(256)])
+    numbers = np.repeat(np.arange(3)[:, None], 40, 1).repeat(10, 0)
+    for place in range(6):
+        write_palette_map(folder / f"labels/frame{place}.png", numbers, palette)
+    maps = maps_of(load(f"{DOMAIN}{folder}").train)
+    np.testing.assert_array_equal(maps[0, :, 0], np.repeat([0, 1, 2], 4))
+    write_palette_map(folder / "labels/frame0.png", numbers + 5, palette)
+    with pytest.raises(ValueError, match="frame0.png holds the number 5"):
+        load(f"{DOMAIN}{folder}")
+    write_map(folder / "labels/frame0.png", numbers.astype(np.uint8))
+    with pytest.raises(ValueError, match="another palette than the first label map"):
+        load(f"{DOMAIN}{folder}")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.zeros((30, 40, 3), np.uint8), "holds colours, which stand for no class of a file"),
+        (np.ones((30, 40), np.uint16), "has 16 bits; save label maps with 8"),
+    ],
+)
+def test_maps_of_another_kind_are_refused(folder, pixels, message):
+    for place in range(6):
+        write_map(folder / f"labels/frame{place}.png", pixels)
+    with pytest.raises(ValueError, match=message):
+        load(f"{DOMAIN}{folder}")
+
+
+def test_a_target_needs_no_label_maps(folder):
+    for place in range(4):
+        (folder / f"labels/frame{place}.png").unlink()
+    target = load(f"{DOMAIN}{folder}", labelled=False)
+    assert (len(target.train), len(target.held_out)) == (4, 2)
+    assert not target.train.has_label_maps and target.held_out.has_label_maps
+    for place in (4, 5):
+        (folder / f"labels/frame{place}.png").unlink()
+    target = load(f"{DOMAIN}{folder}", labelled=False)
+    assert len(target.train) == 6 and target.held_out is None
+
+
+def test_other_label_maps_are_told_from_these(folder):
+    before = load(f"{DOMAIN}{folder}").train
+    write_map(folder / "labels/frame0.png", np.full((30, 40), 2, np.uint8))
+    after = load(f"{DOMAIN}{folder}").train
+    assert before.digest() == after.digest()
+    assert before.masks_digest() != after.masks_digest()
+    with pytest.raises(tf.errors.OpError, match="has changed since it was checked"):
+        maps_of(before)
 
 
 def test_shapes_by_day_and_at_dusk(monkeypatch):
-    monkeypatch.setattr("bginv.data.shapes.NUM_TRAIN", 12)
-    monkeypatch.setattr("bginv.data.shapes.NUM_TEST", 6)
+    monkeypatch.setattr("bginv.data.shapes.NUM_TRAIN", 24)
+    monkeypatch.setattr("bginv.data.shapes.NUM_TEST", 12)
     day, dusk = (
         load_domain(DomainPlace(name, (32, 32), 0.1)) for name in ("shapes", "shapes_dusk")
     )
     assert day.classes.names == ("background", *"disk triangle square star cross crescent".split())
-    np.testing.assert_array_equal(maps_of(day.train), maps_of(dusk.train))
+    assert (len(day.train), len(day.held_out)) == (12, 6)
+    # they have no scene in common
+    for part in ("train", "held_out"):
+        one, other = (maps_of(getattr(domain, part)) > 0 for domain in (day, dusk))
+        assert not any(np.array_equal(a, b) for a in one for b in other)
     assert set(np.unique(maps_of(day.train))) == set(range(7))
     light = [next(iter(domain.train.batches(12)))["image"].numpy().mean() for domain in (day, dusk)]
-    assert light[1] < 0.65 * light[0]
+    assert light[1] < 0.75 * light[0]
+    ignoring = load_domain(DomainPlace("shapes", (32, 32), 0.1, ignore_label=0))
+    assert set(np.unique(maps_of(ignoring.train))) == {*range(1, 7), 255}
     with pytest.raises(ValueError, match=r"square images; received \(48, 32\)"):
         load_domain(DomainPlace("shapes", (32, 48), 0.1))
 
