@@ -120,6 +120,11 @@ WRONG = {
         ("train-adapt", "shapes", "--model", "DeeplabVGG"),
         "DeeplabVGG has one output; give --adaptation single or feature",
     ),
+    "rates of 0": (
+        ("train-adapt", "shapes", "--target", "shapes_dusk", "--image-size", "32")
+        + ("--model", "light", "--steps", "20", "--num-steps", "10"),
+        "--num-steps 10 is where rates reach 0, before the last of 20 steps",
+    ),
     "segmenter as h5": (
         ("train-adapt", "shapes", "--output", "a.h5"),
         "a segmentation network is saved as .keras; received a.h5",

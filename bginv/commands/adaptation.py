@@ -42,29 +42,9 @@ def prepare_train_adapt(settings: AdaptationSettings, strategy: tf.distribute.St
     # a step takes iter_size parts
     looped = dataclasses.replace(settings, batchsize=settings.batchsize * settings.iter_size)
     steps = total_steps(looped, len(train))
-    if settings.num_steps and settings.num_steps < steps:
-        raise ValueError(
-            f"--num-steps {settings.num_steps} is where rates reach 0, before the last of {steps} "
-            "steps: raise it, or train for fewer"
-        )
     with strategy.scope():
-        deeplab = build_deeplab(
-            settings.model,
-            len(source.classes),
-            aspp=settings.aspp,
-            auxiliary=settings.adaptation == "multi",
-            seed=settings.seed,
-        )
-        if settings.restore_from:
-            restore(deeplab, settings.restore_from)
-        elif settings.model != LIGHT:
-            logging.warning(
-                "%s starts from random weights; the published code starts from those of ImageNet, "
-                "see --restore-from",
-                settings.model,
-            )
-        method = AdaptationTraining(deeplab, settings, steps)
-        segmenter = build_segmenter(deeplab)
+        method = _build_method(settings, len(source.classes), steps)
+        segmenter = build_segmenter(method.deeplab)
     pairs = WithTarget(train, target.train)
     folder.check_inputs(_inputs(settings, pairs, source, target))
     evaluate = segmentation_evaluator(segmenter)
@@ -119,6 +99,7 @@ def prepare_evaluate_domain(
             settings.held_out,
             settings.data_dir,
             classes=settings.classes,
+            labelled=False,
             skip_bad_files=settings.skip_bad_files,
         )
     )
@@ -136,6 +117,35 @@ def prepare_evaluate_domain(
         logging.info("wrote %s", path)
 
     return job
+
+
+def _build_method(settings: AdaptationSettings, num_classes: int, steps: int) -> AdaptationTraining:
+    """The network, from random weights or a checkpoint, and what trains it.
+
+    Raises:
+        ValueError: rates that are 0 before the last step; see `restore`.
+    """
+    if settings.num_steps and settings.num_steps < steps:
+        raise ValueError(
+            f"--num-steps {settings.num_steps} is where rates reach 0, before the last of {steps} "
+            "steps: raise it, or train for fewer"
+        )
+    deeplab = build_deeplab(
+        settings.model,
+        num_classes,
+        aspp=settings.aspp,
+        auxiliary=settings.adaptation == "multi",
+        seed=settings.seed,
+    )
+    if settings.restore_from:
+        restore(deeplab, settings.restore_from)
+    elif settings.model != LIGHT:
+        logging.warning(
+            "%s starts from random weights; the published code starts from those of ImageNet, see "
+            "--restore-from",
+            settings.model,
+        )
+    return AdaptationTraining(deeplab, settings, steps)
 
 
 def _inputs(
