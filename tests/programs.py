@@ -1,5 +1,6 @@
 """Our scripts as programs of their own, for tests that stop them."""
 
+import fnmatch
 import json
 import os
 import pathlib
@@ -75,7 +76,13 @@ def finish(process: subprocess.Popen) -> str:
 
 def wait_for_checkpoint(folder: pathlib.Path, process: subprocess.Popen) -> None:
     """Wait until a program has written its first checkpoint."""
-    while process.poll() is None and not list(folder.rglob("step-*.index")):
+
+    def written() -> bool:
+        # unlike a glob, this passes over TensorFlow's temporary folders, which vanish
+        names = (name for *_, files in os.walk(folder) for name in files)
+        return any(fnmatch.fnmatch(name, "step-*.index") for name in names)
+
+    while process.poll() is None and not written():
         time.sleep(0.02)
     assert process.poll() is None, process.communicate()[1]
 
