@@ -61,7 +61,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Accuracies]:
     shape = dataset.image_shape
     classifier = build_classifier(shape, dataset.num_classes, arguments.seed)
     train(
-        ClassifierTraining(classifier, settings["classifier"]),
+        ClassifierTraining(classifier, settings["classifier"], settings["classifier"].steps),
         dataset.train,
         settings["classifier"],
     )

@@ -164,7 +164,7 @@ def mask_generator(options: argparse.Namespace, data, training: Source, common) 
     given = {**common, "steps": options.start_steps + options.steps}
     own = resolve(PHASES["classifier"], given, "tuned")
     classifier = build_classifier(data.image_shape, data.num_classes, own.seed)
-    train(ClassifierTraining(classifier, own), training, own)
+    train(ClassifierTraining(classifier, own, own.steps), training, own)
     given = {**common, "steps": options.mask_steps, "model": ""}
     own = resolve(PHASES["masks"], given, "tuned")
     generator = build_mask_unet(data.image_shape, own.seed)

@@ -29,6 +29,30 @@ WRONG = {
         ("train3", "digits", "m1.keras", "no.h5", "otsu", "adv"),
         "no model file no.h5",
     ),
+    "mixup and CutMix": (
+        ("train1", "digits", "--mixup", "0.2", "--cutmix", "1"),
+        "--mixup and --cutmix exclude each other; give one",
+    ),
+    "mixing without masks": (
+        ("train1", "digits", "--background-mixing", "0.5"),
+        "--background-mixing needs masks, and the training images of digits have none",
+    ),
+    "mixing in a run without masks": (
+        (None, "run", "digits", "--classifier-background-mixing", "0.5"),
+        "--background-mixing needs masks, and the training images of digits have none",
+    ),
+    "an ensemble of another network": (
+        ("train1", "digits", "--ensemble", "mimo", "--architecture", "resnet50"),
+        "--ensemble mimo is made of the classifier for small images",
+    ),
+    "members that cannot share a batch": (
+        ("train1", "digits", "--ensemble", "batch-ensemble"),
+        "--batchsize gives 8 images a device, which 3 members of a BatchEnsemble cannot share",
+    ),
+    "an ensemble as .h5": (
+        ("train1", "digits", "--ensemble", "mimo", "--output", "m.h5"),
+        "m.h5: .h5 files hold the paper's architectures; save this classifier as .keras",
+    ),
     "model's ending": (("evaluate", "digits", "m1.bin"), "must end in .keras or .h5"),
     "pickled model": (("evaluate", "digits", "m1.pt"), "m1.pt may hold pickled code"),
     "no TF_CONFIG": (

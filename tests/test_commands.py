@@ -11,6 +11,7 @@ import pytest
 from bginv.data.catalog import load_data
 from bginv.interop.model_files import save_model
 from bginv.models.classifier import build_classifier
+from bginv.models.ensembles import members_of
 from bginv.models.mask_unet import build_mask_unet
 
 SHAPE = (32, 32, 1)
@@ -366,3 +367,23 @@ def test_the_phases_on_a_network_of_keras(command, few_shapes):
     trained, robust = (keras.models.load_model(name) for name in ("m.keras", "m3.keras"))
     assert robust.name == trained.name == "mobilenet_classifier"
     assert not np.array_equal(robust.get_weights()[0], trained.get_weights()[0])
+
+
+TECHNIQUES = ("--label-smoothing", "0.1", "--focal", "2", "--swa", "0.5", "--recipe", "tuned")
+
+
+@pytest.mark.parametrize("kind", ["mimo", "batch-ensemble"])
+def test_the_phases_on_an_ensemble_with_techniques(command, few_shapes, kind):
+    few = ("--steps", "2", "--batchsize", "8", "--image-size", "16", *TECHNIQUES)
+    members = ("--ensemble", kind, "--members", "4")
+    assert command(
+        "train1", "shapes", *few, *members, "--background-mixing", "0.5", "--output", "m1.keras"
+    )[0] == 0  # fmt: skip
+    code, out, _ = command(
+        "train3", "shapes", "m1.keras", "given", "otsu", "adv", *few,
+        "--cutmix", "1", "--background-mixing", "0.5", "--output", "m3.keras",
+    )  # fmt: skip
+    assert code == 0
+    assert re.fullmatch(f"train3.py-.*(,{NUMBER}){{6}}", last_line(out))
+    before, after = (members_of(keras.models.load_model(name)) for name in ("m1.keras", "m3.keras"))
+    assert before.name == after.name == kind.replace("-", "_")

@@ -114,7 +114,8 @@ def _build(
         classifier, stages = load_classifier(settings.global_model, dataset), []
     else:
         classifier = make_classifier(settings, dataset)
-        stages = [ClassifierTraining(classifier, settings)]
+        steps = total_steps(settings, len(dataset.train))
+        stages = [ClassifierTraining(classifier, settings, steps)]
     try:
         features = features_of(classifier)
     except ValueError as error:

@@ -37,7 +37,8 @@ def run_classifier_phase(
 ) -> None:
     """Phase 1."""
     after_epoch = evaluation_of_epochs(method.classifier, dataset, settings)
-    train_phase(method, dataset.train.without_masks(), settings, folder, after_epoch)
+    source = dataset.train if settings.background_mixing else dataset.train.without_masks()
+    train_phase(method, source, settings, folder, after_epoch)
 
 
 def run_mask_phase(

@@ -9,9 +9,16 @@ from absl import logging
 
 import bginv
 from bginv.artefacts import write_text
-from bginv.commands.jobs import inputs, load, make_classifier, of_worker
+from bginv.commands.jobs import inputs, load, of_worker
 from bginv.commands.phases import run_adversarial_phase, run_classifier_phase, run_mask_phase
-from bginv.commands.three_phases import GIVEN, check_masks, load_photographs, masked_source
+from bginv.commands.three_phases import (
+    GIVEN,
+    check_masks,
+    check_mixing,
+    load_photographs,
+    masked_source,
+    new_classifier,
+)
 from bginv.data.catalog import proof_name
 from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.interop.model_files import save_model
@@ -59,14 +66,18 @@ class Pipeline:
         self.dataset = load(dataclasses.replace(settings, dataset=proof_name(settings.dataset)))
         self.photographs = load_photographs(phases["adversarial"], self.dataset)
         check_masks(settings.masks, self.dataset)
-        self.folder.check_inputs(
-            inputs(self.dataset, photographs=self.photographs, masks=settings.masks == GIVEN)
-        )
+        check_mixing(phases["classifier"], self.dataset)
+        given = settings.masks == GIVEN or phases["classifier"].background_mixing > 0
+        self.folder.check_inputs(inputs(self.dataset, photographs=self.photographs, masks=given))
         shape, seed = self.dataset.image_shape, settings.seed
         steps = total_steps(phases["adversarial"], len(self.dataset.train))
         with strategy.scope():
-            self.classifier = make_classifier(phases["classifier"], self.dataset)
-            self._phase1 = ClassifierTraining(self.classifier, self.phases["classifier"])
+            self.classifier = new_classifier(phases["classifier"], self.dataset)
+            self._phase1 = ClassifierTraining(
+                self.classifier,
+                self.phases["classifier"],
+                total_steps(phases["classifier"], len(self.dataset.train)),
+            )
             self.unet, self._phase2 = None, None
             if settings.masks == "learned":
                 self.unet = build_mask_unet(shape, seed)

@@ -30,6 +30,8 @@ from bginv.interop.model_files import (
     load_classifier,
     load_mask_unet,
 )
+from bginv.models.backbones import AUTO, SMALL, VGG19_SIDE
+from bginv.models.ensembles import build_ensemble
 from bginv.models.mask_unet import build_mask_unet
 from bginv.recipes import (
     AdversarialSettings,
@@ -51,10 +53,12 @@ def prepare_train1(settings: ClassifierSettings, strategy: tf.distribute.Strateg
     settings = of_worker(settings, strategy)
     folder = open_folder(settings, "classifier")
     dataset = load(settings)
-    folder.check_inputs(inputs(dataset))
+    check_mixing(settings, dataset)
+    folder.check_inputs(inputs(dataset, masks=settings.background_mixing > 0))
     with strategy.scope():
-        classifier = make_classifier(settings, dataset)
-        method = ClassifierTraining(classifier, settings)
+        classifier = new_classifier(settings, dataset)
+        steps = total_steps(settings, len(dataset.train))
+        method = ClassifierTraining(classifier, settings, steps)
     check_ending_for(classifier, settings.output)
 
     def train() -> dict[str, keras.Model]:
@@ -113,6 +117,39 @@ def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strate
         return {**dict(zip(generator_files, generators, strict=False)), settings.output: classifier}
 
     return training_job(train, folder, strategy, lambda: print_accuracies(classifier, dataset))
+
+
+def new_classifier(settings: ClassifierSettings, dataset: Dataset) -> keras.Model:
+    """The classifier that phase 1 trains, or an ensemble.
+
+    Raises:
+        ValueError: an ensemble of another architecture than that for small images.
+    """
+    if settings.ensemble == "none":
+        return make_classifier(settings, dataset)
+    small = settings.architecture == SMALL or dataset.image_shape[0] < VGG19_SIDE
+    if settings.architecture not in (AUTO, SMALL) or not small:
+        raise ValueError(
+            f"--ensemble {settings.ensemble} is made of the classifier for small images: give "
+            "--architecture small"
+        )
+    kind = settings.ensemble.replace("-", "_")
+    shape, num_classes = dataset.image_shape, dataset.num_classes
+    return build_ensemble(kind, shape, num_classes, settings.members, settings.seed)
+
+
+def check_mixing(settings: ClassifierSettings, dataset: Dataset) -> None:
+    """Raise if phase 1 is to mix backgrounds, and nothing tells what is background.
+
+    Raises:
+        ValueError: it says what to do.
+    """
+    if settings.background_mixing and not dataset.train.has_masks:
+        raise ValueError(
+            f"--background-mixing needs masks, and the training images of {dataset.name} have none "
+            "of their own: put masks into PATH/train/masks of a folder, or mix in phase 3, which "
+            "learns them"
+        )
 
 
 def check_masks(masks: str, dataset: Dataset) -> None:

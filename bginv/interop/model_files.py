@@ -10,7 +10,13 @@ import tensorflow as tf
 from bginv.artefacts import write_file
 from bginv.data.sources import Dataset
 from bginv.interop.paper_h5 import is_paper_classifier, load_classifier_h5, load_mask_unet_h5
-from bginv.models import acol, attention, deeplab, localizer  # noqa: F401 - they register layers
+from bginv.models import (  # noqa: F401 - they register layers
+    acol,
+    attention,
+    deeplab,
+    ensembles,
+    localizer,
+)
 from bginv.models.attention import logits_alone
 
 ENDINGS = (".keras", ".h5")

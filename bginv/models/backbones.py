@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers
 
 from bginv.models.classifier import build_classifier
+from bginv.models.ensembles import members_of
 from bginv.models.initializers import glorot_uniform
 
 VGG19_SIDE = 128
@@ -212,7 +213,9 @@ def preprocessing_of(architecture: str) -> str:
 
 def holds_backbone(classifier: keras.Model) -> bool:
     """Whether a classifier is built on another model, as those of this file are."""
-    return any(isinstance(layer, keras.Model) for layer in classifier.layers)
+    return members_of(classifier) is None and any(
+        isinstance(layer, keras.Model) for layer in classifier.layers
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Every loss term of the papers, one function each: tensors in, a scalar out."""
 
+import keras
 import tensorflow as tf
 
 from bginv.ops.replicas import mean_over_replicas
@@ -23,6 +24,35 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(
         tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
     )
+
+
+def soft_cross_entropy(
+    targets: tf.Tensor, logits: tf.Tensor, smoothing: float = 0.0, gamma: float = 0.0
+) -> tf.Tensor:
+    """Mean cross-entropy against shares of classes, smoothed and focused.
+
+    A term is `-(1 - p)^gamma t log p`, where p is a class's probability (focal loss, Lin et al.
+    2017, eq. 4) and t its target, `(1 - smoothing) t + smoothing / K` (Szegedy et al. 2016, section
+    7).
+
+    Args:
+        targets: float32 [..., K], shares that sum to 1.
+        logits: float [..., K]; the loss is computed in float32.
+        smoothing: in [0, 1].
+        gamma: at least 0.
+
+    Returns:
+        Scalar float32.
+    """
+    logits = tf.cast(logits, tf.float32)
+    common = {"from_logits": True, "label_smoothing": smoothing}
+    if gamma:
+        losses = keras.losses.categorical_focal_crossentropy(
+            targets, logits, alpha=1.0, gamma=gamma, **common
+        )
+    else:
+        losses = keras.losses.categorical_crossentropy(targets, logits, **common)
+    return tf.reduce_mean(losses)
 
 
 def binary_cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -21,6 +21,7 @@ from bginv.recipes.phases import (
     MaskSettings,
 )
 from bginv.recipes.pipeline import RunSettings, add_run_flags, resolve_phases
+from bginv.recipes.techniques import TechniqueSettings
 from bginv.recipes.training import (
     ClassifierTrainingSettings,
     CommonSettings,
@@ -52,6 +53,7 @@ __all__ = [
     "NewClassifierSettings",
     "PhaseSettings",
     "RunSettings",
+    "TechniqueSettings",
     "add_run_flags",
     "resolve_phases",
 ]

@@ -3,15 +3,20 @@
 import dataclasses
 
 from bginv.config import positional, setting
-from bginv.recipes.training import ClassifierTrainingSettings, NewClassifierSettings, PhaseSettings
+from bginv.recipes.techniques import ENSEMBLES, TechniqueSettings
+from bginv.recipes.training import NewClassifierSettings, PhaseSettings
 
 BINARIZATIONS = ("otsu", "0.5", "quantile", "none")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassifierSettings(NewClassifierSettings):
+class ClassifierSettings(NewClassifierSettings, TechniqueSettings):
     """Phase 1."""
 
+    ensemble: str = setting(
+        "none", choices=ENSEMBLES, help="several classifiers in one network, for small images"
+    )
+    members: int = setting(3, minimum=2, help="classifiers of an ensemble")
     steps: int | None = setting(
         None, tuned=1500, minimum=1, instead_of="epochs", help="number of batches"
     )
@@ -36,7 +41,7 @@ class MaskSettings(PhaseSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AdversarialSettings(ClassifierTrainingSettings):
+class AdversarialSettings(TechniqueSettings):
     """Phase 3."""
 
     model: str = positional(help="classifier that phase 1 wrote")

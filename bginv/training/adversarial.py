@@ -5,13 +5,12 @@ import numpy as np
 import tensorflow as tf
 
 from bginv.models.background_generator import build_background_generator, generate_backgrounds
-from bginv.ops.augment import Augmentation, grow_masks
+from bginv.ops.augment import grow_masks
 from bginv.ops.compositing import composite
-from bginv.ops.losses import brightness_penalty, cross_entropy, reverse_gradient
+from bginv.ops.losses import brightness_penalty, reverse_gradient
 from bginv.ops.replicas import own_rows
 from bginv.recipes import AdversarialSettings
-from bginv.training.classifier import decaying, learning_rate_of
-from bginv.training.method import Method
+from bginv.training.classifier import ClassifierMethod, decaying, learning_rate_of
 
 
 class Adversary:
@@ -49,7 +48,7 @@ class Adversary:
         return generate_backgrounds(self.generator, count, self.tiles, seed)
 
 
-class AdversarialTraining(Method):
+class AdversarialTraining(ClassifierMethod):
     """The classifier descends the cross-entropy of composites, the generators ascend it.
 
     The first share `clean_fraction` of a batch stays as it is; the rest is divided equally among
@@ -64,7 +63,7 @@ class AdversarialTraining(Method):
 
     Raises:
         ValueError: tiles that do not fit the image or stand there twice, or fewer images than
-            generators.
+            generators; or see `Objective`.
     """
 
     name = "adversarial"
@@ -76,14 +75,11 @@ class AdversarialTraining(Method):
         settings: AdversarialSettings,
         steps: int,
     ):
-        super().__init__(settings)
-        self.classifier, self.image_shape = classifier, image_shape
+        rate = learning_rate_of(settings, classifier)
+        optimizer = _classifier_optimizer(settings, rate, steps)
+        super().__init__(classifier, settings, steps, optimizer)
+        self.image_shape = image_shape
         self.align_masks = settings.align_masks
-        self.augmentation = Augmentation(flip=settings.flip)
-        self.optimizer = _classifier_optimizer(
-            settings, learning_rate_of(settings, classifier), steps
-        )
-        self.optimizer.build(classifier.trainable_variables)
         self.adversaries = [
             Adversary(self.image_shape, tiles, settings.generator_learning_rate, settings.seed + i)
             for i, tiles in enumerate(settings.tiles if settings.back == "adv" else ())
@@ -107,7 +103,7 @@ class AdversarialTraining(Method):
 
     def state(self) -> dict[str, object]:
         """See `Method.state`."""
-        state = {"classifier": self.classifier, "optimizer": self.optimizer}
+        state = super().state()
         for adversary in self.adversaries:
             name = adversary.generator.name
             state |= {name: adversary.generator, f"{name}_optimizer": adversary.optimizer}
@@ -122,7 +118,12 @@ class AdversarialTraining(Method):
         return super().augment_batch(batch, affine_seed)
 
     def losses(
-        self, images: tf.Tensor, labels: tf.Tensor, masks: tf.Tensor, backgrounds: list[tf.Tensor]
+        self,
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        masks: tf.Tensor,
+        backgrounds: list[tf.Tensor],
+        seed: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         """Loss of both players at once.
 
@@ -138,6 +139,7 @@ class AdversarialTraining(Method):
             masks: float32 [B, H, W, 1] in [0, 1].
             backgrounds: one float32 [N_i, H, W, C] for each generator (one in all where there is
                 none); the last images of the batch get them in turn.
+            seed: int32 [2], of the techniques.
         """
         batch_size = images.shape[0]
         clean = batch_size - sum(background.shape[0] for background in backgrounds)
@@ -152,8 +154,7 @@ class AdversarialTraining(Method):
         if behind_masks:
             injected = composite(images[clean:], masks[clean:], tf.concat(behind_masks, 0))
             composites = tf.concat([images[:clean], injected], 0)
-        logits = self.classifier(composites, training=True)
-        loss = cross_entropy(labels, logits)
+        loss = self.objective.loss(composites, labels, seed)
         if not (self.adversaries and self.image_shape[-1] == 1):
             return {"loss": loss}
         penalty = tf.add_n([brightness_penalty(background) for background in backgrounds])
@@ -161,9 +162,12 @@ class AdversarialTraining(Method):
 
     def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Method.train_step`."""
+        techniques_seed = tf.random.fold_in(seed, 0)
         with tf.GradientTape() as tape:
             backgrounds = self._backgrounds(batch, seed)
-            losses = self.losses(batch["image"], batch["label"], batch["mask"], backgrounds)
+            losses = self.losses(
+                batch["image"], batch["label"], batch["mask"], backgrounds, techniques_seed
+            )
         players = [(self.optimizer, self.classifier)]
         players += [(adversary.optimizer, adversary.generator) for adversary in self.adversaries]
         self.descend(tape, losses["loss"], players)
@@ -172,25 +176,26 @@ class AdversarialTraining(Method):
     def before_step(self, step: int) -> None:
         """Restart the generators whose turn it is; see `next_event`."""
         every = self.settings.restart_every
-        for adversary, offset in zip(self.adversaries, self._restart_offsets(), strict=True):
+        for adversary, offset in zip(self.adversaries, self._restart_offsets(), strict=False):
             if step % every == offset:
                 adversary.restart(step)
 
     def next_event(self, step: int) -> int | None:
         """Generators restart in turn, each every `restart_every` steps."""
-        if not (self.adversaries and self.settings.restart_every):
-            return None
-        every = self.settings.restart_every
-        return min(step + (offset - step - 1) % every + 1 for offset in self._restart_offsets())
+        every, others = self.settings.restart_every, super().next_event(step)
+        events = [step + (offset - step - 1) % every + 1 for offset in self._restart_offsets()]
+        return min([*events, *([] if others is None else [others])], default=None)
 
     def finish(self) -> None:
-        """Give the classifier its averaged weights, where they are averaged."""
-        if self.settings.average:
+        """See `ClassifierMethod.finish`; the optimizer has a moving average of its own."""
+        super().finish()
+        if self.optimizer.use_ema:
             self.optimizer.finalize_variable_values(self.classifier.trainable_variables)
 
     def _restart_offsets(self) -> list[int]:
+        """A step for each generator that restarts, in [0, restart_every)."""
         every, count = self.settings.restart_every, len(self.adversaries)
-        return [i * every // count for i in range(count)]
+        return [i * every // count for i in range(count)] if every else []
 
     def draw_backgrounds(self, count: int, seed: tf.Tensor) -> list[tf.Tensor]:
         """Backgrounds of the kind `settings.back`, other than "real".
@@ -234,6 +239,6 @@ def _classifier_optimizer(
     settings: AdversarialSettings, rate: float, steps: int
 ) -> keras.Optimizer:
     rate = decaying(rate, settings.decay, steps)
-    if not settings.average:
+    if settings.swa or not settings.average:
         return keras.optimizers.Adam(rate)
     return keras.optimizers.Adam(rate, use_ema=True, ema_momentum=settings.average)

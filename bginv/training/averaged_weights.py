@@ -1,4 +1,4 @@
-"""An exponential moving average of a model's weights (Polyak & Juditsky 1992)."""
+"""Averages of a model's weights over the steps of its training."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,15 +12,16 @@ FIRST_UPDATES = 10.0
 class AveragedWeights(tf.Module):
     """The average, statistics of batch norms included; a part of a method's state.
 
-    Early on the decay is (1 + n) / (10 + n) after n updates, so that initial weights are soon
-    forgotten.
+    An exponential moving average (Polyak & Juditsky 1992) decays by (1 + n) / (10 + n) at first,
+    after n updates, so that initial weights are soon forgotten.
 
     Args:
         model: whose weights are averaged.
-        decay: of the average.
+        decay: of the moving average; None averages all updates alike, as stochastic weight
+            averaging does (Izmailov et al. 2018).
     """
 
-    def __init__(self, model: keras.Model, decay: float):
+    def __init__(self, model: keras.Model, decay: float | None):
         super().__init__()
         self.decay, self._weights = decay, model.weights
 
@@ -33,8 +34,11 @@ class AveragedWeights(tf.Module):
 
     def update(self) -> None:
         """Take the weights in as they are now; in graph, after a step."""
-        early = (1 + self.updates) / (FIRST_UPDATES + self.updates)
-        share = 1 - tf.minimum(self.decay, early)
+        if self.decay is None:
+            share = 1 / (1 + self.updates)
+        else:
+            early = (1 + self.updates) / (FIRST_UPDATES + self.updates)
+            share = 1 - tf.minimum(self.decay, early)
         self.updates.assign_add(1.0)
         for average, weight in zip(self.averages, self._weights, strict=True):
             average.assign_add(share * (tf.convert_to_tensor(weight.value) - average))
@@ -43,11 +47,15 @@ class AveragedWeights(tf.Module):
     def in_place(self) -> Iterator[None]:
         """Give the model the averages for as long as the context is open."""
         kept = [tf.convert_to_tensor(weight.value) for weight in self._weights]
-        self._assign([tf.convert_to_tensor(average) for average in self.averages])
+        self.take_over()
         try:
             yield
         finally:
             self._assign(kept)
+
+    def take_over(self) -> None:
+        """Give the model the averages."""
+        self._assign([tf.convert_to_tensor(average) for average in self.averages])
 
     def _assign(self, values: list[tf.Tensor]) -> None:
         for weight, value in zip(self._weights, values, strict=True):

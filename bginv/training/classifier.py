@@ -5,43 +5,108 @@ import tensorflow as tf
 
 from bginv.models.backbones import VGG19_SIDE, holds_backbone
 from bginv.ops.augment import Augmentation
-from bginv.ops.losses import cross_entropy
-from bginv.recipes import ClassifierTrainingSettings
-from bginv.training.method import Method
+from bginv.ops.mixing import mix_backgrounds
+from bginv.recipes import ClassifierTrainingSettings, TechniqueSettings
+from bginv.training.averaged_weights import AveragedWeights
+from bginv.training.method import Method, Step
+from bginv.training.objective import Objective
 
 
-class ClassifierTraining(Method):
-    """Cross-entropy on augmented images.
+class ClassifierMethod(Method):
+    """What the phases share that train the classifier: its objective, and the techniques.
 
     Args:
         classifier: images to logits; it is trained in place.
-        settings: learning rate and augmentation.
+        settings: augmentation and, if they are `TechniqueSettings`, techniques.
+        steps: length of the training.
+        optimizer: of the classifier.
+
+    Raises:
+        ValueError: see `Objective`.
+    """
+
+    def __init__(
+        self,
+        classifier: keras.Model,
+        settings: ClassifierTrainingSettings,
+        steps: int,
+        optimizer: keras.Optimizer,
+    ):
+        super().__init__(settings)
+        self.classifier, self.optimizer = classifier, optimizer
+        self.optimizer.build(classifier.trainable_variables)
+        self.augmentation = Augmentation(flip=settings.flip)
+        share = settings.batchsize // self.strategy.num_replicas_in_sync
+        self.objective = Objective(classifier, settings, share)
+        self.static_shapes = self.objective.static_shapes
+        techniques = settings if isinstance(settings, TechniqueSettings) else None
+        self._background_mixing = techniques.background_mixing if techniques else 0.0
+        averaged = round(steps * techniques.swa) if techniques else 0
+        self._first_averaged = steps - averaged
+        self._average = AveragedWeights(classifier, None) if averaged else None
+
+    def state(self) -> dict[str, object]:
+        """See `Method.state`."""
+        average = {"average": self._average} if self._average else {}
+        return {"classifier": self.classifier, "optimizer": self.optimizer, **average}
+
+    def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Method.augment_batch`; then objects may get other backgrounds."""
+        batch = super().augment_batch(batch, seed)
+        if self._background_mixing:
+            seed = tf.random.fold_in(seed, 1)
+            images = mix_backgrounds(batch["image"], batch["mask"], seed, self._background_mixing)
+            batch = {**batch, "image": images}
+        return batch
+
+    def step_at(self, step: int) -> Step:
+        """See `Method.step_at`: near the end weights are averaged, if they are."""
+        averages = self._average is not None and step >= self._first_averaged
+        return self._averaged_step if averages else self.train_step
+
+    def next_event(self, step: int) -> int | None:
+        """See `Method.next_event`."""
+        begins_later = self._average is not None and step < self._first_averaged
+        return self._first_averaged if begins_later else None
+
+    def finish(self) -> None:
+        """Give the classifier its averaged weights, where they are averaged."""
+        if self._average:
+            self._average.take_over()
+
+    def _averaged_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        metrics = self.train_step(batch, seed)
+        self._average.update()
+        return metrics
+
+
+class ClassifierTraining(ClassifierMethod):
+    """Cross-entropy on augmented images, or what the techniques make of it.
+
+    Args:
+        classifier: images to logits; it is trained in place.
+        settings: learning rate, augmentation and techniques.
+        steps: length of the training.
+
+    Raises:
+        ValueError: see `Objective`.
     """
 
     name = "classifier"
 
-    def __init__(self, classifier: keras.Model, settings: ClassifierTrainingSettings):
-        super().__init__(settings)
-        self.classifier = classifier
-        self.optimizer = keras.optimizers.Adam(learning_rate_of(settings, classifier))
-        self.optimizer.build(classifier.trainable_variables)
-        self.augmentation = Augmentation(flip=settings.flip)
+    def __init__(self, classifier: keras.Model, settings: ClassifierTrainingSettings, steps: int):
+        optimizer = keras.optimizers.Adam(learning_rate_of(settings, classifier))
+        super().__init__(classifier, settings, steps, optimizer)
 
     @property
     def models(self) -> list[keras.Model]:
         """See `Method.models`."""
         return [self.classifier]
 
-    def state(self) -> dict[str, object]:
-        """See `Method.state`."""
-        return {"classifier": self.classifier, "optimizer": self.optimizer}
-
     def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Method.train_step`."""
-        del seed
         with tf.GradientTape() as tape:
-            logits = self.classifier(batch["image"], training=True)
-            loss = cross_entropy(batch["label"], logits)
+            loss = self.objective.loss(batch["image"], batch["label"], seed)
         self.descend(tape, loss, [(self.optimizer, self.classifier)])
         return {"loss": loss}
 

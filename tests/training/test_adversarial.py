@@ -96,7 +96,9 @@ def test_the_generators_step_raises_the_loss_that_the_classifiers_lowers(batch):
         def cross_entropy() -> float:
             backgrounds = method.draw_backgrounds(8, SEED)
             return float(
-                method.losses(colour["image"], batch["label"], batch["mask"], backgrounds)["loss"]
+                method.losses(colour["image"], batch["label"], batch["mask"], backgrounds, SEED)[
+                    "loss"
+                ]
             )
 
         before = cross_entropy()
@@ -115,7 +117,7 @@ def test_each_generator_sees_the_mean_over_its_own_composites(batch):
         drawn = method.draw_backgrounds(6, SEED)
         # at one half at most, so that no generator pays the brightness penalty
         drawn = [tf.minimum(background, 0.5) for background in drawn]
-        losses = method.losses(batch["image"], batch["label"], batch["mask"], drawn)
+        losses = method.losses(batch["image"], batch["label"], batch["mask"], drawn, SEED)
         own = slice(4, 6)  # after two clean images and the two of the first generator
         logits = method.classifier(
             batch["image"][own] * batch["mask"][own] + drawn[1] * (1 - batch["mask"][own])
@@ -135,10 +137,10 @@ def test_each_generator_sees_the_mean_over_its_own_composites(batch):
 def test_the_first_images_of_a_batch_stay_clean(batch, back, tiles):
     method = make(clean_fraction=0.25, back=back, tiles=tiles, noise="uniform")
     seen = []
-    method.classifier = lambda images, training: seen.append(images) or tf.zeros([8, 2])
+    method.objective.classifier = lambda images, training: seen.append(images) or tf.zeros([8, 2])
     batch = {**batch, "background": tf.random.stateless_uniform([8, *SHAPE], SEED)}
     backgrounds = method._backgrounds(batch, SEED)
-    method.losses(batch["image"], batch["label"], tf.zeros([8, 16, 16, 1]), backgrounds)
+    method.losses(batch["image"], batch["label"], tf.zeros([8, 16, 16, 1]), backgrounds, SEED)
     np.testing.assert_array_equal(seen[0][:2], batch["image"][:2])
     np.testing.assert_array_equal(seen[0][2:], tf.concat(backgrounds, 0))
 
@@ -146,7 +148,7 @@ def test_the_first_images_of_a_batch_stay_clean(batch, back, tiles):
 def test_a_batch_may_stay_clean_as_a_whole(batch):
     method = make(clean_fraction=1.0, back="noise")
     assert method._backgrounds(batch, SEED) == []
-    losses = method.losses(batch["image"], batch["label"], batch["mask"] * 0, [])
+    losses = method.losses(batch["image"], batch["label"], batch["mask"] * 0, [], SEED)
     expected = method.classifier(batch["image"])
     assert float(losses["loss"]) == pytest.approx(
         float(
@@ -177,6 +179,7 @@ def test_colour_images_pay_no_brightness_penalty():
         tf.zeros([2], tf.int32),
         tf.zeros([2, 16, 16, 1]),
         [tf.ones([2, 16, 16, 3])],
+        SEED,
     )
     assert "brightness_penalty" not in losses
 
@@ -264,7 +267,7 @@ def test_training_on_backgrounds_makes_a_classifier_ignore_them(squares):
     test = ArraySource(noisy.astype(np.uint8), squares.train.labels)
     classifier = build_classifier(SHAPE, 2, 3)
     phase1 = resolve(ClassifierSettings, {"dataset": "squares", "steps": 40}, "tuned")
-    train(ClassifierTraining(classifier, phase1), squares.train, phase1)
+    train(ClassifierTraining(classifier, phase1, 10), squares.train, phase1)
     (before,) = count_correct(classifier, [test])
     phase3 = settings("tuned", back="noise", steps=60, batchsize=32, average=0.9)
     train(AdversarialTraining(classifier, SHAPE, phase3, 60), squares.train, phase3)
@@ -288,6 +291,7 @@ def test_parity_of_the_step_with_the_paper(golden, golden_dir):
             tf.constant(golden["y"]),
             tf.constant(golden["binarize/otsu"]),
             [background],
+            SEED,
         )
     np.testing.assert_allclose(background, golden["generator/background"], atol=1e-4)
     assert float(losses["cross_entropy"]) == pytest.approx(

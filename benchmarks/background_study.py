@@ -1,0 +1,231 @@
+"""What makes a classifier of `shapes` look at the object: techniques and phase 3 side by side.
+
+In training the texture goes with the class in 90 % of the images. Every row trains on nine tenths
+of the training images. The last tenth tells the temperature of each classifier and, on backgrounds
+that its images exchange, which technique is the best; tests are looked at once, for the figures.
+
+Results are added to the JSON file and models to the folder; what is there is not made again.
+"""
+
+import argparse
+import functools
+import json
+import pathlib
+import statistics
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from absl import logging
+
+from bginv.commands.localization import split_validation
+from bginv.commands.three_phases import new_classifier
+from bginv.config import resolve
+from bginv.data.catalog import load_data
+from bginv.data.sources import ArraySource, Dataset, Source
+from bginv.data.variations import background_of, choose_partners
+from bginv.evaluation.accuracy import count_correct
+from bginv.evaluation.background_challenge import Challenge, predictor
+from bginv.evaluation.calibration import (
+    collect_logits,
+    fit_temperature,
+    negative_log_likelihood,
+    reliability,
+)
+from bginv.interop.model_files import save_model
+from bginv.models.mask_unet import build_mask_unet
+from bginv.recipes import PHASES
+from bginv.training.adversarial import AdversarialTraining
+from bginv.training.classifier import ClassifierTraining
+from bginv.training.loop import train
+from bginv.training.masks import MaskTraining, with_generated_masks
+
+TECHNIQUES = {
+    "mixup (0.2)": {"mixup": 0.2},
+    "CutMix (1)": {"cutmix": 1.0},
+    "background mixing (0.5), true masks": {"background_mixing": 0.5},
+    "label smoothing (0.1)": {"label_smoothing": 0.1},
+    "focal loss (2)": {"focal": 2.0},
+    "weight averaging (0.25)": {"swa": 0.25},
+    "MIMO (3)": {"ensemble": "mimo", "members": 3},
+    "BatchEnsemble (4)": {"ensemble": "batch-ensemble", "members": 4},
+}
+PLAIN, LEARNED, TRUE = "plain", "phase 3, learned masks", "phase 3, true masks"
+UNET, BINARIZE = "mask generator", "0.5"
+PHASE_3 = {"clean_fraction": 0.0, "mask_growth": 0}
+COLUMNS = ("original", "mixed_same", "mixed_rand", "bg_gap", "challenge")
+ERRORS = ("ece", "ece_after", "ece_mixed", "ece_mixed_after")
+
+
+def main() -> None:
+    """Train and measure what is not there yet, and print a table of means over seeds."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--batchsize", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=1200, help="of phase 1")
+    parser.add_argument("--learning-rate", type=float, default=2e-3, help="of phase 1")
+    parser.add_argument("--mask-steps", type=int, default=400)
+    parser.add_argument("--adversarial-steps", type=int, default=1200)
+    parser.add_argument("--challenge-images", type=int, default=200)
+    parser.add_argument("--folder", type=pathlib.Path, default="background_study")
+    options = parser.parse_args()
+    logging.set_verbosity(logging.WARNING)
+    results_file = options.folder / "results.json"
+    results = json.loads(results_file.read_text()) if results_file.exists() else {}
+    data = load_data("shapes", image_size=options.image_size)
+    training, held_out = split_validation(data)
+    for seed in options.seeds:
+        study = Study(options, data, training, seed)
+
+        def complete(rows: dict[str, Callable[[], keras.Model]], seed=seed, study=study) -> None:
+            for name, build in rows.items():
+                own = results.setdefault(name, {})
+                if str(seed) in own:
+                    continue
+                own[str(seed)] = measure(study.kept(name, build), data, held_out, options)
+                results_file.write_text(json.dumps(results, indent=2))
+                print(name, seed, own[str(seed)], flush=True)
+
+        complete(study.rows())
+        complete(study.rows_with(best_technique(results, seed)))
+    print(table(results))
+
+
+class Study:
+    """Every training of one seed; models stay in the folder.
+
+    Args:
+        options: of the command line.
+        data: `shapes`.
+        training: what is trained on.
+        seed: of everything.
+    """
+
+    def __init__(self, options: argparse.Namespace, data: Dataset, training: Source, seed: int):
+        self.options, self.data, self.training, self.seed = options, data, training, seed
+
+    def rows(self) -> dict[str, Callable[[], keras.Model]]:
+        """What trains each row, but the last one."""
+        return {
+            PLAIN: self.phase_1,
+            **{name: functools.partial(self.phase_1, **own) for name, own in TECHNIQUES.items()},
+            LEARNED: functools.partial(self.phase_3, learned=True),
+            TRUE: functools.partial(self.phase_3, learned=False),
+        }
+
+    def rows_with(self, technique: str) -> dict[str, Callable[[], keras.Model]]:
+        """What trains phase 3 with a technique."""
+        own = TECHNIQUES[technique]
+        return {
+            f"{name}, with the best technique": functools.partial(self.phase_3, learned, **own)
+            for name, learned in ((LEARNED, True), (TRUE, False))
+        }
+
+    def kept(self, name: str, build: Callable[[], keras.Model]) -> keras.Model:
+        """A model from the folder, or trained now."""
+        letters = "".join(letter if letter.isalnum() else "_" for letter in name)
+        path = self.options.folder / f"{letters}-{self.seed}.keras"
+        if not path.exists():
+            save_model(build(), path)
+        return keras.models.load_model(path, compile=False)
+
+    def phase_1(self, **technique) -> keras.Model:
+        """A classifier."""
+        settings = self._settings("classifier", self.options.steps, **technique)
+        classifier = new_classifier(settings, self.data)
+        source = self.training if settings.background_mixing else self.training.without_masks()
+        train(ClassifierTraining(classifier, settings, settings.steps), source, settings)
+        return classifier
+
+    def phase_3(self, learned: bool, **technique) -> keras.Model:
+        """The plain classifier, or the ensemble of the technique, against backgrounds."""
+        begun = technique if "ensemble" in technique else {}
+        name = next((name for name, own in TECHNIQUES.items() if own == begun), PLAIN)
+        classifier = self.kept(name, functools.partial(self.phase_1, **begun))
+        own = {key: value for key, value in technique.items() if key not in begun}
+        settings = self._settings(
+            "adversarial", self.options.adversarial_steps, **PHASE_3, binarize=BINARIZE, **own
+        )
+        source = self.training
+        if learned:
+            unet = self.kept(UNET, self.phase_2)
+            source = with_generated_masks(source.without_masks(), unet, BINARIZE, settings.area)
+        method = AdversarialTraining(classifier, self.data.image_shape, settings, settings.steps)
+        train(method, source, settings)
+        return classifier
+
+    def phase_2(self) -> keras.Model:
+        """A mask generator for the plain classifier."""
+        settings = self._settings("masks", self.options.mask_steps)
+        unet = build_mask_unet(self.data.image_shape, self.seed)
+        classifier = self.kept(PLAIN, self.phase_1)
+        train(MaskTraining(unet, classifier, settings), self.training.without_masks(), settings)
+        return unet
+
+    def _settings(self, phase: str, steps: int, **given):
+        common = {"dataset": "shapes", "model": "", "unet_model": "", "seed": self.seed}
+        own = {"batchsize": self.options.batchsize, "steps": steps}
+        if phase == "classifier":
+            own["learning_rate"] = self.options.learning_rate
+        return resolve(PHASES[phase], {**common, **own, **given}, "tuned")
+
+
+def on_other_backgrounds(source: ArraySource) -> ArraySource:
+    """Images on the backgrounds of others, of any class."""
+    partners = choose_partners(source.labels, source.labels.max() + 1, seed=0)["mixed_rand"]
+    masks = source.masks[..., 0] > 0
+    behind = [background_of(source.images[row], masks[row], "tile") for row in partners]
+    images = np.where(masks[..., None], source.images, np.stack(behind))
+    return ArraySource(images, source.labels, source.masks)
+
+
+def measure(
+    model: keras.Model, data: Dataset, held_out: ArraySource, options: argparse.Namespace
+) -> dict[str, float]:
+    """Every figure of a classifier; in [0, 1], but the temperature."""
+    tests = {
+        "original": data.tests["clean"],
+        "mixed_same": data.tests["mixed_same"],
+        "mixed_rand": data.tests["mixed_random"],
+        "held_out": held_out,
+        "exchanged": on_other_backgrounds(held_out),
+    }
+    correct = count_correct(model, tests.values())
+    found = {name: count / len(tests[name]) for name, count in zip(tests, correct, strict=True)}
+    found["bg_gap"] = found["mixed_same"] - found["mixed_rand"]
+    foregrounds = data.tests["clean"].first(options.challenge_images)
+    backgrounds = data.tests["background_only"].first(options.challenge_images).images
+    predict = predictor(lambda images: model(images, training=False), None)
+    verdicts = Challenge(predict, foregrounds, backgrounds).run()
+    found["challenge"] = verdicts.challenge_accuracy
+    found["temperature"] = fit_temperature(*collect_logits(model, held_out))
+    for name, test in (("", "original"), ("_mixed", "mixed_rand")):
+        logits, labels = collect_logits(model, tests[test])
+        for after, temperature in (("", 1.0), ("_after", found["temperature"])):
+            found[f"ece{name}{after}"] = reliability(logits, labels, temperature).error
+            found[f"nll{name}{after}"] = negative_log_likelihood(logits, labels, temperature)
+    return found
+
+
+def best_technique(results: dict, seed: int) -> str:
+    """That of the highest accuracy on held-out images with exchanged backgrounds."""
+    return max(TECHNIQUES, key=lambda name: results[name][str(seed)]["exchanged"])
+
+
+def table(results: dict) -> str:
+    """Means and deviations over seeds, in %."""
+    names = (*COLUMNS, *ERRORS)
+    lines = [f"| | seeds | {' | '.join(names)} |", "|---|---|" + "---:|" * len(names)]
+    for row, by_seed in results.items():
+        cells = []
+        for name in names:
+            values = [100 * own[name] for own in by_seed.values()]
+            spread = f" +- {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.fmean(values):.1f}{spread}")
+        lines.append(f"| {row} | {len(by_seed)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
