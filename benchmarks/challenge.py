@@ -24,10 +24,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", help="classifiers of shapes, .keras")
     parser.add_argument("--images", type=int, default=200, help="foregrounds, and backgrounds")
+    parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--batchsize", type=int, default=256)
     parser.add_argument("--turns", type=int, default=2)
     options = parser.parse_args()
-    tests = load_data("shapes").tests
+    tests = load_data("shapes", image_size=options.image_size).tests
     foregrounds = tests["clean"].first(options.images)
     backgrounds = tests["background_only"].first(options.images).images
     results = {}

@@ -70,7 +70,8 @@ def differences(kept: Mapping[str, Any], configs: Mapping[str, Any]) -> list[str
     for name, config in configs.items():
         if name not in kept:
             return [f"it has no settings for {name}, so it is one of another command"]
-        now, before = json.loads(json.dumps(dataclasses.asdict(config))), kept[name]
+        now = json.loads(json.dumps(dataclasses.asdict(config)))
+        before = {**_defaults(config), **kept[name]}
         changeable = {
             field.name for field in dataclasses.fields(config) if field.metadata.get("may_change")
         }
@@ -108,6 +109,16 @@ def from_plain(settings: type, kept: Mapping[str, Any], name: str) -> Any:
     except TypeError as error:
         raise ValueError(f"the settings kept for {name} cannot be used: {error}") from error
     return config
+
+
+def _defaults(config: Any) -> dict[str, Any]:
+    """What a run did whose settings are older than some of the fields."""
+    found = {
+        field.name: field.default
+        for field in dataclasses.fields(config)
+        if field.default is not dataclasses.MISSING
+    }
+    return json.loads(json.dumps(found))
 
 
 def _plain(configs: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,15 +39,35 @@ WRONG = {
     ),
     "mixing in a run without masks": (
         (None, "run", "digits", "--classifier-background-mixing", "0.5"),
-        "--background-mixing needs masks, and the training images of digits have none",
+        "mix in phase 3 alone (train3.py, or bginv run --adversarial-background-mixing)",
     ),
     "an ensemble of another network": (
         ("train1", "digits", "--ensemble", "mimo", "--architecture", "resnet50"),
         "--ensemble mimo is made of the classifier for small images",
     ),
     "members that cannot share a batch": (
-        ("train1", "digits", "--ensemble", "batch-ensemble"),
+        ("train1", "digits", "--ensemble", "batch-ensemble", "--members", "3"),
         "--batchsize gives 8 images a device, which 3 members of a BatchEnsemble cannot share",
+    ),
+    "members of no ensemble": (
+        ("train1", "digits", "--members", "3"),
+        "--members is for --ensemble mimo or batch-ensemble",
+    ),
+    "shares that are all one half": (
+        ("train1", "digits", "--mixup", "0.01"),
+        "--mixup must be 0 (off) or at least 0.1; received 0.01",
+    ),
+    "mixup with XLA": (
+        ("train1", "digits", "--mixup", "0.2", "--xla", "on"),
+        "--xla on cannot draw what --mixup needs; leave it out",
+    ),
+    "nothing to mix with": (
+        ("train1", "digits", "--cutmix", "1", "--batchsize", "1"),
+        "--batchsize 1 gives 1 image a device, and mixing needs 2; raise it",
+    ),
+    "backgrounds that are replaced anyway": (
+        ("train3", "digits", "m1.keras", "heuristic", "otsu", "adv", "--background-mixing", "0.5"),
+        "--background-mixing changes the images that --clean-fraction leaves as they are",
     ),
     "an ensemble as .h5": (
         ("train1", "digits", "--ensemble", "mimo", "--output", "m.h5"),

@@ -78,3 +78,14 @@ def test_resuming_takes_what_is_kept_and_what_may_change(configs):
 def test_resuming_refuses_what_must_not_change(configs, given, message):
     with pytest.raises(ValueError, match=message):
         resume(KINDS, json.loads(to_json(**configs)), given)
+
+
+def test_settings_that_a_run_is_too_old_to_know_have_their_defaults(configs):
+    kept = json.loads(to_json(**configs))
+    del kept["classifier"]["mixup"], kept["adversarial"]["tiles"]
+    assert differences(kept, configs) == ["adversarial.tiles: 1,4, was 2"]
+    changed = dataclasses.replace(configs["classifier"], mixup=0.2)
+    assert differences(kept, {**configs, "classifier": changed}) == [
+        "classifier.mixup: 0.2, was 0.0",
+        "adversarial.tiles: 1,4, was 2",
+    ]

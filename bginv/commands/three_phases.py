@@ -45,6 +45,7 @@ from bginv.training.loop import total_steps
 from bginv.training.masks import MaskTraining, with_generated_masks
 
 HEURISTIC, GIVEN = "heuristic", "given"
+MEMBERS = {"mimo": 3, "batch-ensemble": 4}
 LONGEST_PREFIX = 200
 
 
@@ -123,9 +124,12 @@ def new_classifier(settings: ClassifierSettings, dataset: Dataset) -> keras.Mode
     """The classifier that phase 1 trains, or an ensemble.
 
     Raises:
-        ValueError: an ensemble of another architecture than that for small images.
+        ValueError: an ensemble of another architecture than that for small images, or members of
+            none.
     """
     if settings.ensemble == "none":
+        if settings.members:
+            raise ValueError(f"--members is for --ensemble {' or '.join(MEMBERS)}")
         return make_classifier(settings, dataset)
     small = settings.architecture == SMALL or dataset.image_shape[0] < VGG19_SIDE
     if settings.architecture not in (AUTO, SMALL) or not small:
@@ -135,7 +139,8 @@ def new_classifier(settings: ClassifierSettings, dataset: Dataset) -> keras.Mode
         )
     kind = settings.ensemble.replace("-", "_")
     shape, num_classes = dataset.image_shape, dataset.num_classes
-    return build_ensemble(kind, shape, num_classes, settings.members, settings.seed)
+    members = settings.members or MEMBERS[settings.ensemble]
+    return build_ensemble(kind, shape, num_classes, members, settings.seed)
 
 
 def check_mixing(settings: ClassifierSettings, dataset: Dataset) -> None:
@@ -147,8 +152,8 @@ def check_mixing(settings: ClassifierSettings, dataset: Dataset) -> None:
     if settings.background_mixing and not dataset.train.has_masks:
         raise ValueError(
             f"--background-mixing needs masks, and the training images of {dataset.name} have none "
-            "of their own: put masks into PATH/train/masks of a folder, or mix in phase 3, which "
-            "learns them"
+            "of their own: put masks into PATH/train/masks of a folder, or mix in phase 3 alone "
+            "(train3.py, or bginv run --adversarial-background-mixing), which learns them"
         )
 
 

@@ -119,11 +119,11 @@ def _batch_ensemble(
     """The layers of `build_classifier`, each between the members' factors."""
     initializers = glorot_uniform(seed)
 
-    def scaled(layer: Callable[..., layers.Layer], *arguments, x, **keywords):
-        x = MemberScale(members)(x)
-        kernel = next(initializers)
-        x = layer(*arguments, use_bias=False, kernel_initializer=kernel, **keywords)(x)
-        return MemberScale(members, use_bias=True)(x)
+    def scaled(layer: Callable[..., layers.Layer], *arguments, x, name=None, **keywords):
+        x = MemberScale(members, name=name and f"{name}_input")(x)
+        keywords |= {"use_bias": False, "kernel_initializer": next(initializers), "name": name}
+        x = layer(*arguments, **keywords)(x)
+        return MemberScale(members, use_bias=True, name=name and f"{name}_output")(x)
 
     images = layers.Input((members, *image_shape), name="images")
     x = keras.ops.reshape(images, (-1, *image_shape))
@@ -131,7 +131,7 @@ def _batch_ensemble(
         x = layers.ReLU()(scaled(layers.Conv2D, 2 ** (level + 5), 3, padding="same", x=x))
         x = layers.MaxPooling2D()(x)
     x = layers.ReLU()(scaled(layers.Dense, 128, x=layers.Flatten()(x)))
-    x = scaled(layers.Dense, num_classes, x=x)
+    x = scaled(layers.Dense, num_classes, x=x, name="logits")
     logits = keras.ops.reshape(x, (-1, members, num_classes))
     joint = keras.Model(images, logits, name=BATCH_ENSEMBLE)
     # factors of either sign make members differ from the start (section 3.1)

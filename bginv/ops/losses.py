@@ -44,15 +44,13 @@ def soft_cross_entropy(
     Returns:
         Scalar float32.
     """
-    logits = tf.cast(logits, tf.float32)
-    common = {"from_logits": True, "label_smoothing": smoothing}
+    log_shares = tf.nn.log_softmax(tf.cast(logits, tf.float32))
+    targets = (1 - smoothing) * targets + smoothing / logits.shape[-1]
+    terms = targets * log_shares
     if gamma:
-        losses = keras.losses.categorical_focal_crossentropy(
-            targets, logits, alpha=1.0, gamma=gamma, **common
-        )
-    else:
-        losses = keras.losses.categorical_crossentropy(targets, logits, **common)
-    return tf.reduce_mean(losses)
+        # above 0, as powers below 1 have no derivative there
+        terms *= tf.maximum(1 - tf.exp(log_shares), keras.config.epsilon()) ** gamma
+    return -tf.reduce_mean(tf.reduce_sum(terms, -1))
 
 
 def binary_cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,11 @@ MIRRORS = ((2,), (1,), (1, 2))
 """Axes: left-right, up-down, both."""
 
 
+def random_order(count: int, seed: tf.Tensor) -> tf.Tensor:
+    """The numbers below `count` in random order, int32 [count]; XLA has no kernel for shuffling."""
+    return tf.argsort(tf.random.stateless_uniform([count], seed))
+
+
 def without_objects(images: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
     """Images whose objects are hidden behind more of their background.
 
@@ -41,11 +46,11 @@ def mix_backgrounds(
 ) -> tf.Tensor:
     """Put objects on the backgrounds of other images of the batch.
 
-    What Mixed-Rand is to evaluation (Xiao et al. 2021) this is to training. Each replica
-    mixes its own share of the batch.
+    What Mixed-Rand is to evaluation (Xiao et al. 2021) this is to training. Nobody
+    keeps a background by chance; each replica mixes its own share of the batch.
 
     Args:
-        images: float32 [B, H, W, C] in [0, 1], B static.
+        images: float32 [B, H, W, C] in [0, 1], B static, at least 2.
         masks: float32 [B, H, W, 1] in [0, 1].
         seed: int32 [2].
         share: probability that an image gets another background.
@@ -55,7 +60,9 @@ def mix_backgrounds(
     """
     order_seed, choice_seed = tf.unstack(tf.random.split(seed, 2))
     count = images.shape[0]
-    order = tf.random.experimental.stateless_shuffle(tf.range(count), order_seed)
-    mixed = composite(images, masks, tf.gather(without_objects(images, masks), order))
+    # in a random circle everybody takes the next one's
+    circle = random_order(count, order_seed)
+    partners = tf.gather(tf.roll(circle, -1, 0), tf.argsort(circle))
+    mixed = composite(images, masks, tf.gather(without_objects(images, masks), partners))
     chosen = own_rows(lambda n: tf.random.stateless_uniform([n, 1, 1, 1], choice_seed), count)
     return tf.where(chosen < share, mixed, images)

@@ -16,7 +16,9 @@ class ClassifierSettings(NewClassifierSettings, TechniqueSettings):
     ensemble: str = setting(
         "none", choices=ENSEMBLES, help="several classifiers in one network, for small images"
     )
-    members: int = setting(3, minimum=2, help="classifiers of an ensemble")
+    members: int | None = setting(
+        None, minimum=2, help="classifiers of an ensemble (default: 3 of mimo, 4 of batch-ensemble)"
+    )
     steps: int | None = setting(
         None, tuned=1500, minimum=1, instead_of="epochs", help="number of batches"
     )

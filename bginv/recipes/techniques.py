@@ -13,13 +13,18 @@ class TechniqueSettings(ClassifierTrainingSettings):
     """What both phases take that train the classifier."""
 
     mixup: float = setting(
-        0.0, minimum=0, help="mix pairs of images and labels, shares from Beta(X, X); 0: off"
+        0.0,
+        minimum=0,
+        help="mix pairs of images and labels, shares from Beta(X, X), X >= 0.1; 0: off",
     )
     cutmix: float = setting(
         0.0, minimum=0, maximum=1, help="paste boxes of other images, areas from Beta(X, X); 0: off"
     )
     background_mixing: float = setting(
-        0.0, minimum=0, maximum=1, help="share of images that get another image's background"
+        0.0,
+        minimum=0,
+        maximum=1,
+        help="share of images that get another one's background (phase 3: of those left clean)",
     )
     label_smoothing: float = setting(
         0.0, minimum=0, maximum=1, help="share of a label that goes to all classes alike"

@@ -49,11 +49,11 @@ class Adversary:
 
 
 class AdversarialTraining(ClassifierMethod):
-    """The classifier descends the cross-entropy of composites, the generators ascend it.
+    """The classifier descends its objective on composites, the generators ascend it.
 
-    The first share `clean_fraction` of a batch stays as it is; the rest is divided equally among
-    the generators. Batches hold `image`, `label`, `mask` and, for `back` = "real",
-    `background` [B, H, W, C] in [0, 1].
+    The first share `clean_fraction` of a batch keeps its background, or that of another image where
+    backgrounds are mixed; the rest is divided equally among the generators. Batches hold `image`,
+    `label`, `mask` and, for `back` = "real", `background` [B, H, W, C] in [0, 1].
 
     Args:
         classifier: images to logits; it is trained in place.
@@ -86,6 +86,11 @@ class AdversarialTraining(ClassifierMethod):
         ]
         if len(set(settings.tiles)) < len(settings.tiles):
             raise ValueError(f"--tiles names a count twice: {','.join(map(str, settings.tiles))}")
+        if settings.background_mixing and not (settings.clean_fraction and settings.align_masks):
+            raise ValueError(
+                "--background-mixing changes the images that --clean-fraction leaves as they are, "
+                "in step with their masks: give that, and --align-masks"
+            )
         share = settings.batchsize // self.strategy.num_replicas_in_sync
         injected = self._num_injected(share)
         if injected < len(self.adversaries):
@@ -128,8 +133,9 @@ class AdversarialTraining(ClassifierMethod):
         """Loss of both players at once.
 
         Its gradient is the classifier's own for the classifier's weights; for a generator's, the
-        gradient of minus the cross-entropy of that generator's composites, plus that of the
-        brightness penalty where images are grey.
+        gradient of minus the objective of that generator's composites, plus that of the brightness
+        penalty where images are grey. Where images are mixed, a generator answers for its pixels in
+        the mixtures.
 
         Returns "loss", and its terms where there are two.
 
@@ -158,11 +164,12 @@ class AdversarialTraining(ClassifierMethod):
         if not (self.adversaries and self.image_shape[-1] == 1):
             return {"loss": loss}
         penalty = tf.add_n([brightness_penalty(background) for background in backgrounds])
-        return {"loss": loss + penalty, "cross_entropy": loss, "brightness_penalty": penalty}
+        return {"loss": loss + penalty, "objective": loss, "brightness_penalty": penalty}
 
     def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Method.train_step`."""
-        techniques_seed = tf.random.fold_in(seed, 0)
+        # the generators take the numbers below
+        techniques_seed = tf.random.fold_in(seed, len(self.adversaries))
         with tf.GradientTape() as tape:
             backgrounds = self._backgrounds(batch, seed)
             losses = self.losses(

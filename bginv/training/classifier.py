@@ -11,6 +11,8 @@ from bginv.training.averaged_weights import AveragedWeights
 from bginv.training.method import Method, Step
 from bginv.training.objective import Objective
 
+SMALLEST_MIXED = 2
+
 
 class ClassifierMethod(Method):
     """What the phases share that train the classifier: its objective, and the techniques.
@@ -22,7 +24,7 @@ class ClassifierMethod(Method):
         optimizer: of the classifier.
 
     Raises:
-        ValueError: see `Objective`.
+        ValueError: see `Objective`; or images too few to be mixed.
     """
 
     def __init__(
@@ -41,7 +43,12 @@ class ClassifierMethod(Method):
         self.static_shapes = self.objective.static_shapes
         techniques = settings if isinstance(settings, TechniqueSettings) else None
         self._background_mixing = techniques.background_mixing if techniques else 0.0
-        averaged = round(steps * techniques.swa) if techniques else 0
+        if share < SMALLEST_MIXED and (self._background_mixing or not self.static_shapes):
+            raise ValueError(
+                f"--batchsize {settings.batchsize} gives {share} image a device, and mixing needs "
+                f"{SMALLEST_MIXED}; raise it"
+            )
+        averaged = max(1, round(steps * techniques.swa)) if techniques and techniques.swa else 0
         self._first_averaged = steps - averaged
         self._average = AveragedWeights(classifier, None) if averaged else None
 

@@ -5,7 +5,11 @@ import tensorflow as tf
 
 from bginv.models.ensembles import BATCH_ENSEMBLE, members_of
 from bginv.ops.losses import cross_entropy, soft_cross_entropy
+from bginv.ops.mixing import random_order
 from bginv.recipes import ClassifierTrainingSettings, TechniqueSettings
+
+SMALLEST_ALPHA = 0.1
+"""Of the Beta distribution: below, Keras' draws turn to one half, in place of 0 and 1."""
 
 
 class Objective:
@@ -38,7 +42,7 @@ class Objective:
             if batch_size % count:
                 raise ValueError(
                     f"--batchsize gives {batch_size} images a device, which {count} members of a "
-                    f"BatchEnsemble cannot share; give a multiple of {count}"
+                    f"BatchEnsemble cannot share; give a multiple of {count}, or other --members"
                 )
 
     @property
@@ -78,12 +82,10 @@ class Objective:
     def _order(self, batch_size: int, seed: tf.Tensor) -> tf.Tensor:
         """Which image each member gets, int32 [N, M]."""
         count = self._members.input_shape[1]
-        rows = tf.range(batch_size)
         if self._members.name == BATCH_ENSEMBLE:
-            return tf.reshape(rows, [-1, count])
-        shuffle = tf.random.experimental.stateless_shuffle
-        orders = [shuffle(rows, tf.random.fold_in(seed, member)) for member in range(count)]
-        return tf.stack(orders, axis=1)
+            return tf.reshape(tf.range(batch_size), [-1, count])
+        seeds = [tf.random.fold_in(seed, member) for member in range(count)]
+        return tf.stack([random_order(batch_size, own) for own in seeds], axis=1)
 
 
 class _StepSeed(keras.random.SeedGenerator):
@@ -107,6 +109,13 @@ class _StepSeed(keras.random.SeedGenerator):
 def _mixing_layer(settings: TechniqueSettings) -> keras.layers.Layer | None:
     if settings.mixup and settings.cutmix:
         raise ValueError("--mixup and --cutmix exclude each other; give one")
+    for name, alpha in (("mixup", settings.mixup), ("cutmix", settings.cutmix)):
+        if 0 < alpha < SMALLEST_ALPHA:
+            raise ValueError(
+                f"--{name} must be 0 (off) or at least {SMALLEST_ALPHA}; received {alpha}"
+            )
+        if alpha and settings.xla == "on":
+            raise ValueError(f"--xla on cannot draw what --{name} needs; leave it out")
     if settings.mixup:
         return keras.layers.MixUp(settings.mixup)
     return keras.layers.CutMix((settings.cutmix, settings.cutmix)) if settings.cutmix else None

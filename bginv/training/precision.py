@@ -16,7 +16,8 @@ STEPS_BETWEEN_GROWTHS = 2000
 def computing_in(precision: str, models: Iterable[keras.Model]) -> Iterator[None]:
     """Let layers compute in 16 bits while a function is traced; weights stay float32.
 
-    The layers that give a model's outputs stay in float32, and so does what is saved.
+    The layers that give a model's outputs stay in float32, those named after logits too, and so
+    does what is saved.
 
     Args:
         precision: "float32", "bfloat16" or "float16".
@@ -41,6 +42,8 @@ def _hidden_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _hidden_layers(layer)
+        elif layer.name.startswith("logits"):
+            continue
         elif id(layer) not in last and not isinstance(layer, keras.layers.InputLayer):
             if layer.dtype_policy.name == "float32":
                 yield layer

@@ -7,6 +7,7 @@ from bginv.interop.model_files import load_logits, save_model
 from bginv.models.backbones import holds_backbone
 from bginv.models.classifier import build_classifier
 from bginv.models.ensembles import MemberScale, build_ensemble, members_of
+from bginv.training.precision import computing_in
 
 KINDS = ("mimo", "batch_ensemble")
 SHAPE = (16, 16, 3)
@@ -78,6 +79,16 @@ def test_ensembles_are_exported_like_any_other(kind, tmp_path, images):
     exported = load_logits(str(tmp_path / "saved"))
     assert exported.num_classes == 5
     np.testing.assert_allclose(exported.call(images), model(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_stay_in_32_bits(kind, images):
+    model = build_ensemble(kind, SHAPE, 5, 3, seed=1)
+    exact = model(images)
+    with computing_in("bfloat16", [model]):
+        found = model(images)
+        assert members_of(model)(tf.stack([images] * 3, 1)).dtype == found.dtype == tf.float32
+    assert 0 < np.abs(found - exact).max() < 0.1
 
 
 def test_an_unknown_kind_is_named():

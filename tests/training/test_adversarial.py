@@ -8,6 +8,7 @@ from bginv.evaluation.accuracy import count_correct
 from bginv.interop.paper_h5 import load_background_generator_h5, load_classifier_h5
 from bginv.models.background_generator import backgrounds_from_noise
 from bginv.models.classifier import build_classifier
+from bginv.models.ensembles import build_ensemble
 from bginv.models.mask_unet import build_mask_unet
 from bginv.recipes import AdversarialSettings, ClassifierSettings
 from bginv.training import masks
@@ -259,6 +260,82 @@ def test_the_learning_rate_falls_to_zero_at_the_last_step(batch):
     assert rates[10] == pytest.approx(0, abs=1e-9)
 
 
+def test_restarts_and_the_first_averaged_step_are_events_of_their_own(monkeypatch):
+    method, restarted = make("tuned", restart_every=6, tiles=(1, 2), swa=0.5), []
+    monkeypatch.setattr(
+        Adversary, "restart", lambda self, step: restarted.append((self.tiles, step))
+    )
+    events, step = [], 0
+    while step < 9:
+        events.append(step := method.next_event(step))
+        method.before_step(step)
+    assert events == [3, 5, 6, 9]
+    assert restarted == [(2, 3), (1, 6), (2, 9)]
+    assert method.step_at(4) != method.step_at(5) == method.step_at(9)
+
+
+def test_stochastic_weight_averaging_replaces_the_moving_average(squares):
+    def weights_after(steps: int, **given) -> list[np.ndarray]:
+        own = settings("tuned", batchsize=8, steps=steps, back="noise", decay="none", **given)
+        method = AdversarialTraining(build_classifier(SHAPE, 2, 3), SHAPE, own, steps)
+        train(method, squares.train, own)
+        return method.classifier.get_weights()
+
+    ends = [weights_after(steps, average=0.0) for steps in (4, 5, 6)]
+    averaged = weights_after(6, average=0.9, swa=0.5)
+    for mean, *parts in zip(averaged, *ends, strict=True):
+        np.testing.assert_allclose(mean, np.mean(parts, 0), atol=1e-6)
+
+
+def test_an_interrupted_training_with_techniques_ends_with_the_same_weights(squares, tmp_path):
+    own = settings(
+        "tuned", batchsize=8, steps=9, swa=0.5, cutmix=1.0, background_mixing=1.0,
+        clean_fraction=0.5, tiles=(1, 2), checkpoint_steps=1,
+    )  # fmt: skip
+
+    def run(folder: str, on_epoch_end=lambda epoch: None) -> list[np.ndarray]:
+        method = AdversarialTraining(build_ensemble("mimo", SHAPE, 2, 2, 3), SHAPE, own, 9)
+        train(method, squares.train, own, None, on_epoch_end, tmp_path / folder)
+        return method.classifier.get_weights()
+
+    def fail(epoch: int) -> None:
+        if epoch == 2:  # after six steps, the last of which was averaged
+            raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        run("a", fail)
+    for array, same in zip(run("a"), run("b"), strict=True):
+        np.testing.assert_array_equal(array, same)
+
+
+def test_clean_images_get_the_backgrounds_of_others(batch):
+    given = {"batchsize": 8, "clean_fraction": 0.5, "back": "noise", "mask_growth": 0}
+    bright = {**batch, "image": batch["image"] + 0.02 * tf.range(8.0)[:, None, None, None]}
+    seen = {}
+    for share in (0.0, 1.0):
+        method = make("tuned", background_mixing=share, **given)
+        network, seen[share] = method.classifier, []
+
+        def record(images, training, network=network, into=seen[share]):
+            into.append(images)
+            return network(images, training=training)
+
+        method.objective.classifier = record
+        method.train_step(method.augment_batch(bright, SEED), SEED)
+    (plain,), (mixed,) = seen[0.0], seen[1.0]
+    # soft borders of an object show a little of what was behind it
+    behind = method.augment_batch(bright, SEED)["mask"] == 0
+    different = tf.reduce_any(behind & (plain != mixed), [1, 2, 3]).numpy()
+    assert different.tolist() == [True] * 4 + [False] * 4
+
+
+def test_mixing_of_backgrounds_needs_clean_images_in_step_with_their_masks():
+    with pytest.raises(ValueError, match="give that, and --align-masks"):
+        make("tuned", background_mixing=0.5, clean_fraction=0.0)
+    with pytest.raises(ValueError, match="give that, and --align-masks"):
+        make("tuned", background_mixing=0.5, align_masks=False)
+
+
 def test_training_on_backgrounds_makes_a_classifier_ignore_them(squares):
     rng = np.random.default_rng(0)
     noisy = np.where(
@@ -294,10 +371,10 @@ def test_parity_of_the_step_with_the_paper(golden, golden_dir):
             SEED,
         )
     np.testing.assert_allclose(background, golden["generator/background"], atol=1e-4)
-    assert float(losses["cross_entropy"]) == pytest.approx(
+    assert float(losses["objective"]) == pytest.approx(
         float(golden["adversarial_step/loss"]), rel=1e-5
     )
-    adversary_loss = losses["brightness_penalty"] - losses["cross_entropy"]
+    adversary_loss = losses["brightness_penalty"] - losses["objective"]
     assert float(adversary_loss) == pytest.approx(
         float(golden["adversarial_step/adversary_loss"]), rel=1e-5
     )

@@ -20,7 +20,7 @@ TECHNIQUES = [
     {"label_smoothing": 0.1},
     {"focal": 2.0},
     {"swa": 0.25},
-    {"ensemble": "mimo"},
+    {"ensemble": "mimo", "members": 2},
     {"ensemble": "batch-ensemble", "members": 2},
 ]
 

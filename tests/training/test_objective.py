@@ -5,7 +5,7 @@ import tensorflow as tf
 from bginv.config import resolve
 from bginv.models.classifier import build_classifier
 from bginv.models.ensembles import build_ensemble, members_of
-from bginv.ops.losses import cross_entropy
+from bginv.ops.losses import cross_entropy, soft_cross_entropy
 from bginv.recipes import AttentionSettings, ClassifierSettings
 from bginv.training.objective import Objective
 
@@ -60,6 +60,35 @@ def test_label_smoothing_and_the_focal_loss_by_hand(batch):
     right = shares[np.arange(8), labels]
     expected = -((1 - right) ** 2 * np.log(right)).mean()
     assert float(own.loss(images, labels, SEED)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_focal_loss_moves_images_that_are_wrong_with_certainty():
+    logits = tf.Variable([[0.0, 40.0], [40.0, 0.0]])
+    with tf.GradientTape() as tape:
+        loss = soft_cross_entropy(tf.constant([[1.0, 0.0], [1.0, 0.0]]), logits, gamma=2.0)
+    assert float(loss) == pytest.approx(20)
+    np.testing.assert_allclose(tape.gradient(loss, logits), [[-0.5, 0.5], [0.0, 0.0]], atol=1e-6)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_gradients_of_sure_images_are_finite(gamma):
+    logits = tf.Variable([[200.0, 0.0, 0.0]])
+    with tf.GradientTape() as tape:
+        loss = soft_cross_entropy(tf.constant([[1.0, 0.0, 0.0]]), logits, 0.1, gamma)
+    assert np.isfinite(tape.gradient(loss, logits)).all()
+
+
+@pytest.mark.parametrize(
+    # XLA draws other orders
+    ("kind", "tolerance"),
+    [("mimo", 0.1), ("batch_ensemble", 1e-4)],
+)
+def test_an_ensembles_loss_compiles_with_xla_and_is_the_same(batch, kind, tolerance):
+    own = objective(build_ensemble(kind, SHAPE, 3, 4, seed=1), label_smoothing=0.1, focal=2.0)
+    plain, compiled = (
+        tf.function(own.loss, jit_compile=xla)(*batch, SEED) for xla in (False, True)
+    )
+    assert float(compiled) == pytest.approx(float(plain), rel=tolerance)
 
 
 def test_mixup_gives_shares_of_two_images(batch):
