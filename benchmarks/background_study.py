@@ -2,7 +2,7 @@
 
 In training the texture goes with the class in 90 % of the images. Every row trains on nine tenths
 of the training images. The last tenth tells the temperature of each classifier and, on backgrounds
-that its images exchange, which technique is the best; tests are looked at once, for the figures.
+that its images exchange, which technique is the best; tests give the figures alone.
 
 Learned masks take two rounds of phases 2 and 3. A large weight on total variation makes the first
 masks a part of the object with little else; the second mask generator learns from a classifier that

@@ -131,8 +131,9 @@ def new_classifier(settings: ClassifierSettings, dataset: Dataset) -> keras.Mode
         if settings.members:
             raise ValueError(f"--members is for --ensemble {' or '.join(MEMBERS)}")
         return make_classifier(settings, dataset)
-    small = settings.architecture == SMALL or dataset.image_shape[0] < VGG19_SIDE
-    if settings.architecture not in (AUTO, SMALL) or not small:
+    architecture = settings.architecture.lower()
+    gets_small = architecture == AUTO and dataset.image_shape[0] < VGG19_SIDE
+    if architecture != SMALL and not gets_small:
         raise ValueError(
             f"--ensemble {settings.ensemble} is made of the classifier for small images: give "
             "--architecture small"
