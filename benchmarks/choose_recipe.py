@@ -21,7 +21,7 @@ from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
 from bginv.recipes import PHASES
-from bginv.report.tables import json_results, markdown_table
+from bginv.report.tables import json_results, accuracy_table
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import train
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--json", type=pathlib.Path, help="file to write")
     arguments = parser.parse_args()
     rows = compare(arguments)
-    print(markdown_table(rows))
+    print(accuracy_table(rows))
     if arguments.json:
         arguments.json.write_text(json_results(rows, setting=arguments.setting), encoding="utf-8")
 

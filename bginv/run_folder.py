@@ -3,7 +3,9 @@
 import contextlib
 import dataclasses
 import pathlib
+import shlex
 import shutil
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -15,11 +17,14 @@ _ARTEFACTS = (
     "config.json",
     "metrics.jsonl",
     "results.*",
+    "report.html",
     "classifier.keras",
     "mask_unet.keras",
     "robust_classifier.keras",
     "background_generator_*.keras",
     "pictures/*.png",
+    "pictures/strips/*.png",
+    "tensorboard/*/events.out.*",
 )
 _NEEDED_TO_GO_ON = (
     "trained",
@@ -57,6 +62,15 @@ def kept_settings(run_dir: str | None, output: str | None) -> dict[str, Any]:
     if not (state / "config.json").is_file():
         raise ValueError(f"--resume: {state} holds no run that could go on; leave --resume out")
     return read_settings(state / "config.json")
+
+
+def command_line() -> str:
+    """The command of this process, as a shell takes it."""
+    program = pathlib.Path(sys.argv[0]).name
+    if program == "__main__.py":
+        program = "bginv"
+    words = [program, *sys.argv[1:]]
+    return shlex.join(["python", *words] if program.endswith(".py") else words)
 
 
 class RunFolder:
@@ -151,7 +165,9 @@ class RunFolder:
                 raise BlockingIOError(f"another process was at work in {self._state}: try again")
             if not self.goes_on:
                 self._remove_artefacts()
-                write_text(self._config, to_json(**self._settings, inputs=self._inputs))
+                command = {"line": command_line()}
+                kept = to_json(**self._settings, inputs=self._inputs, command=command)
+                write_text(self._config, kept)
             if self.metrics_file:
                 self.metrics_file.touch()
             yield
@@ -188,6 +204,11 @@ class RunFolder:
     def pictures(self) -> pathlib.Path | None:
         """Folder of the pictures, or None."""
         return self.path and self.path / "pictures"
+
+    @property
+    def strips(self) -> pathlib.Path:
+        """Folder of the strips of a run that has pictures."""
+        return self.path / "pictures" / "strips"
 
     @property
     def _config(self) -> pathlib.Path:

@@ -17,7 +17,7 @@ ALLOWED = {
     "training": {"ops", "data", "models"},
     "evaluation": {"ops", "data", "models"},
     "interop": {"ops", "data", "models", "training", "evaluation"},
-    "report": {"ops", "data", "models", "training", "evaluation"},
+    "report": {"ops", "data", "models", "training", "evaluation", "interop"},
     "recipes": set(),
 }
 TOP = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}

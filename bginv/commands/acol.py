@@ -19,7 +19,7 @@ from bginv.commands.localization import (
     with_dataset,
     write_maps,
 )
-from bginv.commands.phases import train_phase
+from bginv.runs.phases import train_phase
 from bginv.data.catalog import FOLDER
 from bginv.evaluation.accuracy import evaluate_accuracy
 from bginv.interop.model_files import check_ending_for

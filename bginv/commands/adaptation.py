@@ -13,7 +13,7 @@ from absl import logging
 from bginv.artefacts import check_writable, check_writable_folder, content_number, refuse_existing
 from bginv.commands.jobs import Job, command_line, of_worker, open_folder, training_job
 from bginv.commands.localization import every
-from bginv.commands.phases import train_phase
+from bginv.runs.phases import train_phase
 from bginv.config import option_name
 from bginv.data.domains import Domain, DomainPlace, load_domain
 from bginv.data.labelled import WithTarget

@@ -17,7 +17,7 @@ from bginv.commands.jobs import (
     print_accuracies,
     training_job,
 )
-from bginv.commands.phases import (
+from bginv.runs.phases import (
     evaluate_and_log,
     evaluation_of_epochs,
     take_in_memory,

@@ -17,7 +17,7 @@ from bginv.commands.localization import (
     with_dataset,
     write_maps,
 )
-from bginv.commands.phases import train_phase
+from bginv.runs.phases import train_phase
 from bginv.interop.model_files import check_ending_for, load_mask_model
 from bginv.models.backbones import NO_WEIGHTS
 from bginv.models.localizer import build_localizer, has_linear_head

@@ -9,7 +9,7 @@ from absl import logging
 
 from bginv.artefacts import check_writable_folder, refuse_existing
 from bginv.commands.jobs import load
-from bginv.commands.phases import evaluate_and_log, take_in_memory
+from bginv.runs.phases import evaluate_and_log, take_in_memory
 from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, SEGMENTATION, TFDS
 from bginv.data.sources import Dataset
 from bginv.evaluation.label_maps import evaluate_label_maps

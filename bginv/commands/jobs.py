@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.artefacts import check_writable, content_number, refuse_existing
-from bginv.commands.phases import evaluate_and_log
+from bginv.runs.phases import evaluate_and_log
 from bginv.data.catalog import load_data
 from bginv.data.photographs import Photographs
 from bginv.data.sources import Dataset

@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.commands.jobs import load, print_accuracies
-from bginv.commands.phases import take_in_memory
+from bginv.runs.phases import take_in_memory
 from bginv.config import option_name
 from bginv.data.catalog import takes_any_size
 from bginv.data.sources import Dataset, Source

@@ -3,35 +3,23 @@
 import dataclasses
 from collections.abc import Mapping
 
-import keras
 import tensorflow as tf
 from absl import logging
 
-import bginv
-from bginv.artefacts import write_text
 from bginv.commands.jobs import inputs, load, of_worker
-from bginv.commands.phases import run_adversarial_phase, run_classifier_phase, run_mask_phase
 from bginv.commands.three_phases import (
-    GIVEN,
     check_masks,
     check_mixing,
     load_photographs,
-    masked_source,
     new_classifier,
 )
 from bginv.data.catalog import proof_name
-from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
-from bginv.interop.model_files import save_model
-from bginv.models.mask_unet import build_mask_unet
 from bginv.recipes import PhaseSettings, RunSettings
 from bginv.report.pictures import write_learning_curves
-from bginv.report.tables import json_results, markdown_table, published_rows
 from bginv.run_folder import RunFolder, default_run_dir
-from bginv.training.adversarial import AdversarialTraining
-from bginv.training.classifier import ClassifierTraining
+from bginv.runs.results import Results
+from bginv.runs.three_phases import GIVEN, Start, ThreePhases
 from bginv.training.distribution import check_same_command, send_from_chief
-from bginv.training.loop import total_steps
-from bginv.training.masks import MaskTraining
 from bginv.training.progress import training_seconds
 
 
@@ -59,32 +47,21 @@ class Pipeline:
         run_dir = settings.run_dir or default_run_dir(settings.dataset)
         self._strategy = strategy
         self.settings = of_worker(dataclasses.replace(settings, run_dir=run_dir), strategy)
-        self.phases = {name: of_worker(phase, strategy) for name, phase in phases.items()}
+        own_phases = {name: of_worker(phase, strategy) for name, phase in phases.items()}
         self.folder = RunFolder(
             self.settings.run_dir, None, settings.overwrite, {"run": settings, **phases}
         )
-        self.dataset = load(dataclasses.replace(settings, dataset=proof_name(settings.dataset)))
-        self.photographs = load_photographs(phases["adversarial"], self.dataset)
-        check_masks(settings.masks, self.dataset)
-        check_mixing(phases["classifier"], self.dataset)
+        dataset = load(dataclasses.replace(settings, dataset=proof_name(settings.dataset)))
+        photographs = load_photographs(phases["adversarial"], dataset)
+        check_masks(settings.masks, dataset)
+        check_mixing(phases["classifier"], dataset)
         given = settings.masks == GIVEN or phases["classifier"].background_mixing > 0
-        self.folder.check_inputs(inputs(self.dataset, photographs=self.photographs, masks=given))
-        shape, seed = self.dataset.image_shape, settings.seed
-        steps = total_steps(phases["adversarial"], len(self.dataset.train))
+        self.folder.check_inputs(inputs(dataset, photographs=photographs, masks=given))
         with strategy.scope():
-            self.classifier = new_classifier(phases["classifier"], self.dataset)
-            self._phase1 = ClassifierTraining(
-                self.classifier,
-                self.phases["classifier"],
-                total_steps(phases["classifier"], len(self.dataset.train)),
-            )
-            self.unet, self._phase2 = None, None
-            if settings.masks == "learned":
-                self.unet = build_mask_unet(shape, seed)
-                self._phase2 = MaskTraining(self.unet, self.classifier, self.phases["masks"])
-            self._phase3 = AdversarialTraining(
-                self.classifier, shape, self.phases["adversarial"], steps
-            )
+            classifier = new_classifier(phases["classifier"], dataset)
+            start = Start(dataset, classifier, settings.masks, photographs=photographs)
+            self._three = ThreePhases(start, own_phases, self.folder)
+        self._results = Results(dataset, self.folder)
 
     def run(self) -> None:
         """Train, save, evaluate, and print the table."""
@@ -101,57 +78,14 @@ class Pipeline:
                 print(results.read_text(encoding="utf-8"), end="")
 
     def _train(self) -> None:
-        dataset, phases, folder, rows = self.dataset, self.phases, self.folder, {}
-        run_classifier_phase(self._phase1, dataset, phases["classifier"], folder)
-        if folder.path:
-            save_model(self.classifier, folder.path / "classifier.keras")
-            rows["Traditional"] = evaluate_accuracy(self.classifier, dataset)
-        if self._phase2:
-            run_mask_phase(self._phase2, dataset, phases["masks"], folder, "masks")
-            if folder.path:
-                save_model(self.unet, folder.path / "mask_unet.keras")
-        source = masked_source(
-            dataset,
-            self.settings.masks,
-            self.unet,
-            phases["adversarial"],
-            self.photographs,
-            folder,
-        )
-        run_adversarial_phase(
-            self._phase3,
-            self.unet,
-            source,
-            dataset,
-            phases["adversarial"],
-            folder,
-            self.settings.masks == GIVEN,
-        )
-        if folder.path:
-            save_model(self.classifier, folder.path / "robust_classifier.keras")
-            for adversary in self._phase3.adversaries:
-                name = adversary.generator.name
-                save_model(adversary.generator, folder.path / f"{name}.keras")
-            rows["Proposal"] = evaluate_accuracy(self.classifier, dataset)
-            self._write_results({**rows, **published_rows(dataset.name)})
-            folder.finished()
-
-    def _write_results(self, rows: Mapping[str, Accuracies]) -> None:
-        path, table = self.folder.path, markdown_table(rows)
-        versions = {
-            "bginv": bginv.__version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-        }
-        seconds = training_seconds(self.folder.metrics_file)
-        results = json_results(
-            rows, dataset=self.dataset.name, training_seconds=seconds, versions=versions
-        )
-        write_text(path / "results.json", results)
-        write_learning_curves(
-            self.folder.pictures / "learning_curves.png", self.folder.metrics_file
-        )
-        write_text(path / "results.md", table)  # the last one: with it the run is finished
+        self._three.run(self._results)
+        folder = self.folder
+        if not folder.path:
+            return
+        write_learning_curves(folder.pictures / "learning_curves.png", folder.metrics_file)
+        self._results.write()
+        folder.finished()
+        seconds = training_seconds(folder.metrics_file)
         times = ", ".join(f"{name} {taken:.0f} s" for name, taken in seconds.items())
         logging.info("training took %.0f s: %s", sum(seconds.values()), times)
-        logging.info("wrote models, results and pictures to %s", path)
+        logging.info("wrote models, results, pictures and report.html to %s", folder.path)

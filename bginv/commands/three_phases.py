@@ -18,13 +18,13 @@ from bginv.commands.jobs import (
     print_accuracies,
     training_job,
 )
-from bginv.commands.phases import (
+from bginv.runs.phases import (
     run_adversarial_phase,
     run_classifier_phase,
     run_mask_phase,
 )
-from bginv.data.photographs import Photographs, WithBackgrounds
-from bginv.data.sources import Dataset, Source
+from bginv.data.photographs import Photographs
+from bginv.data.sources import Dataset
 from bginv.interop.model_files import (
     check_ending_for,
     load_classifier,
@@ -38,13 +38,12 @@ from bginv.recipes import (
     ClassifierSettings,
     MaskSettings,
 )
-from bginv.run_folder import RunFolder
+from bginv.runs.three_phases import GIVEN, HEURISTIC, masked_source
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import total_steps
-from bginv.training.masks import MaskTraining, with_generated_masks
+from bginv.training.masks import MaskTraining
 
-HEURISTIC, GIVEN = "heuristic", "given"
 MEMBERS = {"mimo": 3, "batch-ensemble": 4}
 LONGEST_PREFIX = 200
 
@@ -97,7 +96,8 @@ def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strate
     refuse_existing(generator_files, folder.may_replace)
     dataset = load(settings)
     check_masks(settings.unet_model, dataset)
-    learned = settings.unet_model not in (HEURISTIC, GIVEN)
+    given = settings.unet_model == GIVEN
+    learned = not given and settings.unet_model != HEURISTIC
     steps = total_steps(settings, len(dataset.train))
     with strategy.scope():
         classifier = load_classifier(settings.model, dataset)
@@ -107,12 +107,11 @@ def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strate
     photographs = load_photographs(settings, dataset)
     models = (settings.model, settings.unet_model) if learned else (settings.model,)
     folder.check_inputs(
-        inputs(dataset, *models, photographs=photographs, masks=settings.unet_model == GIVEN)
+        inputs(dataset, *models, photographs=photographs, masks=given)
     )
 
     def train() -> dict[str, keras.Model]:
-        source = masked_source(dataset, settings.unet_model, unet, settings, photographs, folder)
-        given = settings.unet_model == GIVEN
+        source = masked_source(dataset, given, unet, settings, photographs, folder)
         run_adversarial_phase(method, unet, source, dataset, settings, folder, given)
         generators = [adversary.generator for adversary in method.adversaries]
         return {**dict(zip(generator_files, generators, strict=False)), settings.output: classifier}
@@ -185,23 +184,6 @@ def load_photographs(settings: AdversarialSettings, dataset: Dataset) -> Photogr
     if folder is None:
         raise ValueError("back = real needs --backgrounds with a folder of photographs")
     return Photographs(folder, dataset.image_shape, settings.crops, settings.skip_bad_files)
-
-
-def masked_source(
-    dataset: Dataset,
-    masks: str,
-    unet: keras.Model | None,
-    settings: AdversarialSettings,
-    photographs: Photographs | None,
-    folder: RunFolder,
-) -> Source:
-    """Training images with masks, their own or computed once, and photographs if they are used."""
-    source = dataset.train
-    if masks != GIVEN:
-        source = with_generated_masks(
-            source.without_masks(), unet, settings.binarize, settings.area, folder.masks
-        )
-    return WithBackgrounds(source, photographs) if photographs else source
 
 
 def _generator_files(settings: AdversarialSettings) -> list[pathlib.Path]:

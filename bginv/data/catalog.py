@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bginv.data.digits import load_digits
 from bginv.data.entries import Entry, Place
@@ -25,12 +25,13 @@ from bginv.data.signs import (
     load_gtsrb,
     load_synsigns,
 )
-from bginv.data.sources import Dataset
+from bginv.data.sources import Dataset, Source
 from bginv.data.tfds import load_tfds
 
 FOLDER, TFDS, MULTILABEL, SEGMENTATION = "folder:", "tfds:", "multilabel:", "segmentation:"
 PREFIXES = {FOLDER: "PATH", TFDS: "NAME", MULTILABEL: "PATH", SEGMENTATION: "PATH"}
 IMAGE_SIZE, SMALLEST_IMAGE_SIZE = 64, 8
+NOISY_IMAGES = 1000
 SHOWN_FILES = 4
 
 
@@ -265,6 +266,14 @@ def _load_entry(
             "--data-dir"
         )
     return entry.load(place)
+
+
+def noise_tests(dataset: Dataset) -> Mapping[str, Source]:
+    """Some images of a grey data set's clean test at 20 rates of salt and pepper; else nothing."""
+    if dataset.name.removesuffix("_backgrounds") not in GREY:
+        return {}
+    clean = {"clean": dataset.tests["clean"].first(NOISY_IMAGES)}
+    return with_noises(dataclasses.replace(dataset, tests=clean)).tests
 
 
 def proof_name(name: str) -> str:

@@ -17,7 +17,8 @@ class Source(abc.ABC):
     """A split of a data set: a length, and records by index.
 
     Attributes:
-        labels: int32 [N], class numbers; or [N, K], 1 for each class that an image shows.
+        labels: int32 [N], class numbers; or [N, K], 1 for each class that an image shows; or
+            float32 [N, D], numbers that a regressor is to tell.
         image_shape: (H, W, C).
         has_label_maps: whether records hold `label_map` int32 [B, H, W]: 0 for background, k + 1
             for class k, 255 where nothing is known.
@@ -50,8 +51,8 @@ class Source(abc.ABC):
             indices: int64 [B].
 
         Returns:
-            `image` float32 [B, H, W, C] in [0, 1], `label` int32 [B] or [B, K], `index` int64 [B],
-            and, where the source has them, `mask` float32 [B, H, W, 1] in [0, 1].
+            `image` float32 [B, H, W, C] in [0, 1], `label` as in `labels`, `index` int64 [B], and,
+            where the source has them, `mask` float32 [B, H, W, 1] in [0, 1].
         """
 
     @abc.abstractmethod
@@ -148,7 +149,7 @@ class ArraySource(Source):
 
     Args:
         images: uint8 [N, H, W, C].
-        labels: int [N].
+        labels: int [N]; or float [N, D], numbers that a regressor is to tell.
         masks: uint8 [N, H, W, 1] or None; 255 is foreground.
 
     Raises:
@@ -167,7 +168,8 @@ class ArraySource(Source):
                 f"images, labels and masks need one length above 0; received {sorted(lengths)}"
             )
         self.images, self.image_shape = images, images.shape[1:]
-        self.labels = np.asarray(labels, np.int32)
+        labels = np.asarray(labels)
+        self.labels = labels.astype(np.float32 if labels.dtype.kind == "f" else np.int32)
         self.masks = masks
         # Tensors made here are captured by the graphs that gather; an array would be copied
         # into each graph as a constant.
@@ -265,6 +267,8 @@ class Dataset:
     backgrounds: str | None = None
 
     def __post_init__(self):
+        if self.regression:
+            return
         for name, split in {"train": self.train, **self.tests}.items():
             wrong = np.flatnonzero((split.labels < 0) | (split.labels >= self.num_classes))
             if len(wrong):
@@ -276,7 +280,12 @@ class Dataset:
     @property
     def multi_label(self) -> bool:
         """Whether an image may show several classes, or none."""
-        return self.train.labels.ndim == 2
+        return self.train.labels.ndim == 2 and not self.regression
+
+    @property
+    def regression(self) -> bool:
+        """Whether labels are numbers to tell, not classes."""
+        return self.train.labels.dtype.kind == "f"
 
     @property
     def num_classes(self) -> int:

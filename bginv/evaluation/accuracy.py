@@ -1,10 +1,11 @@
-"""Accuracy of a classifier on a data set: counts first, ratios second."""
+"""How well a model does on every test of a data set: counts first, ratios second."""
 
 import dataclasses
 import statistics
 from collections.abc import Iterable, Mapping
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from bginv.data.sources import Dataset, Source
@@ -12,6 +13,8 @@ from bginv.evaluation.auroc import mean_auroc
 
 NOT_IN_MEAN = ("clean", "background_only")
 """Without objects, a classifier that looks at objects can only guess."""
+
+ACCURACY, AUROC, ERROR = "accuracy", "mean AUROC", "mean absolute error"
 
 
 def count_correct(classifier: keras.Model, sources: Iterable[Source]) -> list[int]:
@@ -33,17 +36,35 @@ def count_correct(classifier: keras.Model, sources: Iterable[Source]) -> list[in
     ]
 
 
+def mean_absolute_errors(model: keras.Model, sources: Iterable[Source]) -> list[float]:
+    """Mean distance of a model's outputs from the numbers that each source has for labels."""
+
+    @tf.function(reduce_retracing=True)
+    def predict(images: tf.Tensor) -> tf.Tensor:
+        return model(images, training=False)
+
+    means = []
+    for source in sources:
+        batches = source.without_masks().batches(source.pass_batch)
+        found = np.concatenate([predict(batch["image"]) for batch in batches])
+        means.append(float(np.abs(found.reshape(source.labels.shape) - source.labels).mean()))
+    return means
+
+
 @dataclasses.dataclass(frozen=True)
 class Accuracies:
-    """Accuracies in [0, 1]; of images with several classes, means of their AUROC.
+    """Accuracies in [0, 1], or what else tells how well a model does.
 
     Attributes:
         tests: by the test's name, in the data set's order.
         train: on the training split, without augmentation; None if it was not looked at.
+        measure: "accuracy"; of images with several classes "mean AUROC"; of a regressor "mean
+            absolute error".
     """
 
     tests: Mapping[str, float]
     train: float | None = None
+    measure: str = ACCURACY
 
     @property
     def mean_background(self) -> float | None:
@@ -59,20 +80,24 @@ class Accuracies:
 def evaluate_accuracy(
     classifier: keras.Model, dataset: Dataset, with_train: bool = True
 ) -> Accuracies:
-    """Accuracy on every test and, if asked for, on the training split.
+    """How well a model does on every test and, if asked for, on the training split.
 
     Args:
-        classifier: images to logits.
+        classifier: images to logits, or to the numbers that are labels.
         dataset: its splits.
         with_train: look at the training split too.
     """
     splits = [*dataset.tests.values(), *([dataset.train] if with_train else [])]
+    measure = ACCURACY
     if dataset.multi_label:
-        ratios = mean_auroc(classifier, splits)
+        measure, ratios = AUROC, mean_auroc(classifier, splits)
+    elif dataset.regression:
+        measure, ratios = ERROR, mean_absolute_errors(classifier, splits)
     else:
         counts = count_correct(classifier, splits)
         ratios = [count / len(split) for count, split in zip(counts, splits, strict=True)]
     return Accuracies(
         tests=dict(zip(dataset.tests, ratios, strict=False)),
         train=ratios[-1] if with_train else None,
+        measure=measure,
     )

@@ -1,6 +1,7 @@
 """Load and save models: `.keras` in Keras' safe mode, `.h5` by weights alone."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from bginv.artefacts import write_file
 from bginv.data.sources import Dataset
+from bginv.interop.keras2_h5 import save_h5
 from bginv.interop.paper_h5 import is_paper_classifier, load_classifier_h5, load_mask_unet_h5
 from bginv.models import (  # noqa: F401 - they register layers
     acol,
@@ -204,8 +206,12 @@ def check_ending_for(classifier: keras.Model, path: str | None) -> None:
 
 
 def save_model(model: keras.Model, path: pathlib.Path) -> None:
-    """Save for `load_model` in safe mode, with nothing of this package imported."""
-    write_file(path, model.save)
+    """Save for `load_model` in safe mode, with nothing of this package imported.
+
+    `.h5` files are for the paper's code, and so in the form of Keras 2.
+    """
+    save = functools.partial(save_h5, model) if path.suffix == ".h5" else model.save
+    write_file(path, save)
 
 
 def _load(path: str, load_h5) -> keras.Model:

@@ -48,6 +48,16 @@ def load_mask_unet_h5(path: pathlib.Path) -> keras.Model:
     return _lend(path, build_mask_unet(_input_shape(path, rank=3)))
 
 
+def load_h5(path: pathlib.Path) -> keras.Model:
+    """A classifier or a mask generator, whichever the file holds.
+
+    Raises:
+        ValueError: neither of them in the file.
+    """
+    last_kernel = _weights(path)[-2:][0]
+    return load_classifier_h5(path) if len(last_kernel) == 2 else load_mask_unet_h5(path)
+
+
 def load_background_generator_h5(
     path: pathlib.Path, image_shape: tuple[int, int, int]
 ) -> keras.Model:

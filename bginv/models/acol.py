@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 from bginv.models.initializers import lecun_uniform
-from bginv.ops.cams import normalize_maps
+from bginv.ops.cams import for_each_class, normalize_maps
 
 HEADS = ("linear", "conv")
 HEAD_FILTERS = 1024
@@ -124,7 +124,7 @@ class ComplementaryHead(layers.Layer):
             _, cams = classify_in_turn(self.classifiers, features, labels, self.deltas)
             return tf.reduce_max(tf.stack(cams), 0)
 
-        maps = tf.map_fn(fused, tf.range(num_classes), fn_output_signature=tf.float32)
+        maps = for_each_class(fused, num_classes)
         maps = tf.ensure_shape(maps, [num_classes, None, *scores.shape[1:3]])
         return {"logits": tf.reduce_mean(scores, [1, 2]), "maps": tf.transpose(maps, [1, 2, 3, 0])}
 

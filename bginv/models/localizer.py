@@ -7,7 +7,7 @@ from keras import layers
 from bginv.models.feature_extractors import INCEPTION, build_features
 from bginv.models.initializers import lecun_uniform
 from bginv.models.vgg import VGGS
-from bginv.ops.cams import class_activation_maps, grad_cams
+from bginv.ops.cams import class_activation_maps, for_each_class, grad_cams
 
 ATTENTIONS = ("gcam", "cam")
 DROPOUT = 0.5
@@ -103,7 +103,7 @@ class AttentionHead(layers.Layer):
             labels = tf.fill([tf.shape(features)[0]], label)
             return attention_maps(self.head, features, labels, self.attention)
 
-        maps = tf.map_fn(of_class, tf.range(num_classes), fn_output_signature=tf.float32)
+        maps = for_each_class(of_class, num_classes)
         maps = tf.ensure_shape(maps, [num_classes, None, *features.shape[1:3]])
         return {"logits": logits, "maps": tf.transpose(maps, [1, 2, 3, 0])}
 

@@ -2,6 +2,7 @@
 component with its box; batched, in graph.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,8 @@ from bginv.ops.binarize import otsu_level
 
 BYTE, RESIZE_LEVELS = 255.0, 2048
 BACKGROUND_LEVEL = 1e-5
+MOST_CONNECTED = 16 * 16
+MOST_UNROLLED = 64
 
 
 def normalize_maps(maps: tf.Tensor) -> tf.Tensor:
@@ -162,8 +165,32 @@ def largest_component(masks: tf.Tensor) -> tf.Tensor:
         bool [B, h, w].
     """
     height, width = masks.shape[1:]
+    if height * width <= MOST_CONNECTED:
+        return _largest_of_few_pixels(masks)
+    return _largest_by_names(masks)
+
+
+def _largest_of_few_pixels(masks: tf.Tensor) -> tf.Tensor:
+    """Squares the matrix of neighbours until it tells which pixels are connected.
+
+    Without a loop, which models in 8 bits cannot have.
+    """
+    height, width = masks.shape[1:]
     size = height * width
-    # every pixel learns the lowest index of its component from its neighbours
+    row, column = np.divmod(np.arange(size), width)
+    near = np.maximum(*(abs(place[:, None] - place) for place in (row, column))) <= 1
+    inside = tf.cast(tf.reshape(masks, [-1, size]), tf.float32)
+    connected = near.astype(np.float32) * inside[:, :, None] * inside[:, None]
+    for _ in range(math.ceil(math.log2(size))):
+        connected = tf.minimum(tf.matmul(connected, connected), 1.0)
+    largest = tf.argmax(tf.reduce_sum(connected, 2), 1, tf.int32)
+    return tf.reshape(tf.gather(connected, largest, batch_dims=1) > 0, tf.shape(masks))
+
+
+def _largest_by_names(masks: tf.Tensor) -> tf.Tensor:
+    """Lets every pixel learn the lowest index of its component from its neighbours."""
+    height, width = masks.shape[1:]
+    size = height * width
     index = tf.cast(tf.reshape(tf.range(size), [1, height, width, 1]), tf.float32)
     inside = tf.cast(masks, tf.float32)[..., None]
     start = inside * (size - index)
@@ -183,6 +210,21 @@ def largest_component(masks: tf.Tensor) -> tf.Tensor:
     return masks & tf.reshape(first == largest[:, None], tf.shape(masks))
 
 
+def for_each_class(of_class: Callable[[tf.Tensor], tf.Tensor], num_classes: int) -> tf.Tensor:
+    """What a function gives for each class number, stacked in front.
+
+    Args:
+        of_class: class number int32 [] to a float32 tensor, always of one shape.
+        num_classes: K.
+
+    Returns:
+        float32 [K, ...].
+    """
+    if num_classes <= MOST_UNROLLED:  # LiteRT has no loops over tensors
+        return tf.stack([of_class(tf.constant(label)) for label in range(num_classes)])
+    return tf.map_fn(of_class, tf.range(num_classes), fn_output_signature=tf.float32)
+
+
 def boxes_of(masks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The smallest box around each mask's foreground; the whole image where there is none.
 
@@ -195,7 +237,7 @@ def boxes_of(masks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """
     edges = []
     for axis in (1, 2):
-        taken = tf.reduce_any(masks, 3 - axis)
+        taken = tf.cast(tf.reduce_any(masks, 3 - axis), tf.int32)
         length = masks.shape[axis]
         first = tf.argmax(taken, 1, tf.int32)
         last = length - tf.argmax(tf.reverse(taken, [1]), 1, tf.int32)

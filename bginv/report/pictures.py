@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from bginv.artefacts import write_file
 from bginv.evaluation.calibration import Reliability
-from bginv.training.progress import read_metrics
+from bginv.training.progress import training_records
 
 INCHES_PER_IMAGE = 1.1
 NOT_LOSSES = {"phase", "step", "epoch", "images_per_second", "seconds"}
@@ -96,7 +96,7 @@ def write_learning_curves(path: pathlib.Path, metrics_file: pathlib.Path) -> Non
         path: PNG to write.
         metrics_file: JSON lines of a run.
     """
-    records = read_metrics(metrics_file)
+    records = training_records(metrics_file)
     phases = list(dict.fromkeys(record["phase"] for record in records))
     figure = Figure((4.5 * len(phases), 3.4), layout="constrained")
     axes = figure.subplots(1, len(phases), squeeze=False)[0]

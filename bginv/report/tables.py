@@ -2,17 +2,19 @@
 
 import dataclasses
 import json
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bginv.data.sources import Dataset, pixel_range
-from bginv.evaluation.accuracy import Accuracies
+from bginv.evaluation.accuracy import ERROR, Accuracies
 from bginv.evaluation.confusion import Confusion
 from bginv.evaluation.label_maps import ClassCounts
 from bginv.evaluation.segmentation import Agreement
+from bginv.interop.export import Exported
+from bginv.report.table import PERCENT, Table, aligned, percent
 
+MEAN = "mean of backgrounds"
 PUBLISHED = {
     "mnist_backgrounds": {
         "Traditional (published)": (0.380, 0.243, 0.614, 0.329, 0.197, 0.112),
@@ -42,19 +44,23 @@ def published_rows(dataset_name: str) -> dict[str, Accuracies]:
     }
 
 
-def markdown_table(rows: Mapping[str, Accuracies]) -> str:
-    """Accuracies in %, with the mean over backgrounds last.
+def accuracy_table(rows: Mapping[str, Accuracies]) -> Table:
+    """Accuracies (or see `Accuracies.measure`), with the mean over backgrounds last.
 
     Args:
         rows: by the row's name; the first row decides the columns.
     """
-    tests = list(next(iter(rows.values())).tests)
-    header = ["accuracy in %", *(test.replace("_", " ") for test in tests), "mean of backgrounds"]
-    body = [
-        [name, *(_percent(row.tests.get(test)) for test in tests), _percent(row.mean_background)]
+    tests = {test: test.replace("_", " ") for test in next(iter(rows.values())).tests}
+    cells = {
+        name: {
+            **{shown: row.tests.get(test) for test, shown in tests.items()},
+            MEAN: row.mean_background,
+        }
         for name, row in rows.items()
-    ]
-    return _aligned(header, body)
+    }
+    measure = next(iter(rows.values())).measure
+    title, form = (measure, ".4f") if measure == ERROR else (f"{measure} in %", PERCENT)
+    return Table(title, dict.fromkeys([*tests.values(), MEAN], form), cells)
 
 
 def agreement_table(rows: Mapping[str, Agreement], title: str) -> str:
@@ -66,8 +72,8 @@ def agreement_table(rows: Mapping[str, Agreement], title: str) -> str:
     """
     names = [field.name for field in dataclasses.fields(Agreement)]
     header = [title, *("IoU" if name == "iou" else name for name in names)]
-    body = [[row, *(_percent(getattr(own, name)) for name in names)] for row, own in rows.items()]
-    return _aligned(header, body)
+    body = [[row, *(percent(getattr(own, name)) for name in names)] for row, own in rows.items()]
+    return aligned(header, body)
 
 
 def label_maps_table(counts: ClassCounts, class_names: Sequence[str], title: str) -> str:
@@ -83,11 +89,11 @@ def label_maps_table(counts: ClassCounts, class_names: Sequence[str], title: str
     """
     columns = {"IoU": counts.iou, "precision": counts.precision, "recall": counts.recall}
     body = [
-        [name, *(_percent(values[place]) for values in columns.values())]
+        [name, *(percent(values[place]) for values in columns.values())]
         for place, name in enumerate(["background", *class_names])
     ]
     means = [counts.iou.mean(), counts.precision[1:].mean(), counts.recall[1:].mean()]
-    return _aligned([title, *columns], [*body, ["mean", *map(_percent, means)]])
+    return aligned([title, *columns], [*body, ["mean", *map(percent, means)]])
 
 
 def class_iou_table(rows: Mapping[str, Confusion], class_names: Sequence[str], title: str) -> str:
@@ -99,9 +105,9 @@ def class_iou_table(rows: Mapping[str, Confusion], class_names: Sequence[str], t
         title: of the first column.
     """
     body = [
-        [name, *map(_percent, (*own.iou, own.mean_iou, own.accuracy))] for name, own in rows.items()
+        [name, *map(percent, (*own.iou, own.mean_iou, own.accuracy))] for name, own in rows.items()
     ]
-    return _aligned([title, *class_names, "mean", "pixels"], body)
+    return aligned([title, *class_names, "mean", "pixels"], body)
 
 
 def auroc_table(
@@ -118,8 +124,8 @@ def auroc_table(
     for name, values in rows.items():
         known = [value for value in values if value is not None]
         mean = statistics.fmean(known) if known else None
-        body.append([name, *map(_percent, values), _percent(mean)])
-    return _aligned([title, *class_names, "mean"], body)
+        body.append([name, *map(percent, values), percent(mean)])
+    return aligned([title, *class_names, "mean"], body)
 
 
 def variations_table(found: Mapping[str, Any], model: str, comparable: bool) -> str:
@@ -134,26 +140,26 @@ def variations_table(found: Mapping[str, Any], model: str, comparable: bool) -> 
     accuracy, intervals = dict(found["accuracy"]), dict(found["interval"])
     if "bg_gap" in found:
         accuracy["BG-Gap"], intervals["BG-Gap"] = found["bg_gap"], found["bg_gap_interval"]
-    low_high = [f"{_percent(low)} to {_percent(high)}" for low, high in intervals.values()]
+    low_high = [f"{percent(low)} to {percent(high)}" for low, high in intervals.values()]
     names = ("original", "mixed_same", "mixed_rand", "BG-Gap")
     rows = PUBLISHED_VARIATIONS if comparable else {}
     published = [
-        [row, *(_percent(dict(zip(names, values, strict=False)).get(name)) for name in accuracy)]
+        [row, *(percent(dict(zip(names, values, strict=False)).get(name)) for name in accuracy)]
         for row, values in rows.items()
     ]
-    body = [[model, *map(_percent, accuracy.values())], ["95 % interval", *low_high], *published]
+    body = [[model, *map(percent, accuracy.values())], ["95 % interval", *low_high], *published]
     header = ["accuracy in %", *(name.replace("_", " ") for name in accuracy)]
-    table = _aligned(header, body)
+    table = aligned(header, body)
     if "challenge" not in found:
         return table
     own = found["challenge"]
-    share = _percent(own["challenge_accuracy"])
+    share = percent(own["challenge_accuracy"])
     body = [[model, f"{own['vulnerable']} of {own['foregrounds']}", share]]
     body += [
-        [row, "-", _percent(values[-1])] for row, values in rows.items() if values[-1] is not None
+        [row, "-", percent(values[-1])] for row, values in rows.items() if values[-1] is not None
     ]
     header = ["challenge", "vulnerable", "challenge accuracy in % (100 - vulnerable)"]
-    return f"{table}\n{_aligned(header, body)}"
+    return f"{table}\n{aligned(header, body)}"
 
 
 def calibration_table(rows: Mapping[str, Sequence[float]], title: str) -> str:
@@ -166,16 +172,33 @@ def calibration_table(rows: Mapping[str, Sequence[float]], title: str) -> str:
     """
     header = [title, "ECE in %", "after", "NLL in nats", "after"]
     body = [
-        [name, _percent(own[0]), _percent(own[1]), f"{own[2]:.3f}", f"{own[3]:.3f}"]
+        [name, percent(own[0]), percent(own[1]), f"{own[2]:.3f}", f"{own[3]:.3f}"]
         for name, own in rows.items()
     ]
-    return _aligned(header, body)
+    return aligned(header, body)
+
+
+def exports_table(found: Mapping[str, Exported]) -> Table:
+    """Files of an exported model beside the model itself."""
+    formats = {"MB": ".2f", "largest difference": ".1e", "same class in %": PERCENT}
+    formats |= {"ms an image": ".2f", "file": ""}
+    rows = {
+        name: {
+            "MB": None if own.size is None else own.size / 1e6,
+            "largest difference": own.difference,
+            "same class in %": own.agreement,
+            "ms an image": own.milliseconds,
+            "file": own.problem or str(own.path),
+        }
+        for name, own in found.items()
+    }
+    return Table("format", formats, rows)
 
 
 def catalog_table(rows: Sequence[Sequence[str]]) -> str:
     """Every data set: name, what it shows, size, where its data comes from, whether it is there."""
     header = ["name", "what", "images", "data", "present"]
-    return _aligned(header, [list(row) for row in rows], left=len(header))
+    return aligned(header, [list(row) for row in rows], left=len(header))
 
 
 def splits_table(dataset: Dataset) -> str:
@@ -189,7 +212,7 @@ def splits_table(dataset: Dataset) -> str:
         masks = "yes" if source.has_masks else "no"
         body.append([name, str(len(source)), size, f"{low:.2f} to {high:.2f}", masks])
         body[-1] += map(str, counts)
-    return _aligned(header, body)
+    return aligned(header, body)
 
 
 def json_results(rows: Mapping[str, Accuracies], **more: Any) -> str:
@@ -203,26 +226,3 @@ def json_results(rows: Mapping[str, Accuracies], **more: Any) -> str:
         for name, row in rows.items()
     }
     return json.dumps({**more, "accuracy": content}, indent=2) + "\n"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"
-
-
-def _aligned(header: list[str], body: list[list[str]], left: int = 1) -> str:
-    """A Markdown table, the first `left` columns to the left and the others to the right."""
-    header, *body = ([cell.replace("|", "\\|") for cell in row] for row in (header, *body))
-    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
-    aligned = [
-        [
-            *map(str.ljust, cells[:left], widths[:left]),
-            *map(str.rjust, cells[left:], widths[left:]),
-        ]
-        for cells in (header, *body)
-    ]
-    rule = [
-        *("-" * width for width in widths[:left]),
-        *("-" * (width - 1) + ":" for width in widths[left:]),
-    ]
-    lines = (aligned[0], rule, *aligned[1:])
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

@@ -7,10 +7,11 @@ import tensorflow as tf
 from bginv.models.background_generator import build_background_generator, generate_backgrounds
 from bginv.ops.augment import grow_masks
 from bginv.ops.compositing import composite
-from bginv.ops.losses import brightness_penalty, reverse_gradient
+from bginv.ops.losses import brightness_penalty, cross_entropy, reverse_gradient
 from bginv.ops.replicas import own_rows
 from bginv.recipes import AdversarialSettings
 from bginv.training.classifier import ClassifierMethod, decaying, learning_rate_of
+from bginv.training.objective import Loss
 
 
 class Adversary:
@@ -60,6 +61,7 @@ class AdversarialTraining(ClassifierMethod):
         image_shape: (H, W, C).
         settings: see `AdversarialSettings`.
         steps: length of the training, for the decay of the learning rate.
+        loss: see `Objective`.
 
     Raises:
         ValueError: tiles that do not fit the image or stand there twice, or fewer images than
@@ -74,10 +76,11 @@ class AdversarialTraining(ClassifierMethod):
         image_shape: tuple[int, int, int],
         settings: AdversarialSettings,
         steps: int,
+        loss: Loss = cross_entropy,
     ):
         rate = learning_rate_of(settings, classifier)
         optimizer = _classifier_optimizer(settings, rate, steps)
-        super().__init__(classifier, settings, steps, optimizer)
+        super().__init__(classifier, settings, steps, optimizer, loss)
         self.image_shape = image_shape
         self.align_masks = settings.align_masks
         self.adversaries = [

@@ -5,11 +5,12 @@ import tensorflow as tf
 
 from bginv.models.backbones import VGG19_SIDE, holds_backbone
 from bginv.ops.augment import Augmentation
+from bginv.ops.losses import cross_entropy
 from bginv.ops.mixing import mix_backgrounds
 from bginv.recipes import ClassifierTrainingSettings, TechniqueSettings
 from bginv.training.averaged_weights import AveragedWeights
 from bginv.training.method import Method, Step
-from bginv.training.objective import Objective
+from bginv.training.objective import Loss, Objective
 
 SMALLEST_MIXED = 2
 
@@ -22,6 +23,7 @@ class ClassifierMethod(Method):
         settings: augmentation and, if they are `TechniqueSettings`, techniques.
         steps: length of the training.
         optimizer: of the classifier.
+        loss: see `Objective`.
 
     Raises:
         ValueError: see `Objective`; or images too few to be mixed.
@@ -33,13 +35,14 @@ class ClassifierMethod(Method):
         settings: ClassifierTrainingSettings,
         steps: int,
         optimizer: keras.Optimizer,
+        loss: Loss = cross_entropy,
     ):
         super().__init__(settings)
         self.classifier, self.optimizer = classifier, optimizer
         self.optimizer.build(classifier.trainable_variables)
         self.augmentation = Augmentation(flip=settings.flip)
         share = settings.batchsize // self.strategy.num_replicas_in_sync
-        self.objective = Objective(classifier, settings, share)
+        self.objective = Objective(classifier, settings, share, loss)
         self.static_shapes = self.objective.static_shapes
         techniques = settings if isinstance(settings, TechniqueSettings) else None
         self._background_mixing = techniques.background_mixing if techniques else 0.0
@@ -88,12 +91,13 @@ class ClassifierMethod(Method):
 
 
 class ClassifierTraining(ClassifierMethod):
-    """Cross-entropy on augmented images, or what the techniques make of it.
+    """Cross-entropy on augmented images, or what the techniques make of it, or another loss.
 
     Args:
-        classifier: images to logits; it is trained in place.
+        classifier: images to logits, or to what the loss takes; it is trained in place.
         settings: learning rate, augmentation and techniques.
         steps: length of the training.
+        loss: see `Objective`.
 
     Raises:
         ValueError: see `Objective`.
@@ -101,9 +105,15 @@ class ClassifierTraining(ClassifierMethod):
 
     name = "classifier"
 
-    def __init__(self, classifier: keras.Model, settings: ClassifierTrainingSettings, steps: int):
+    def __init__(
+        self,
+        classifier: keras.Model,
+        settings: ClassifierTrainingSettings,
+        steps: int,
+        loss: Loss = cross_entropy,
+    ):
         optimizer = keras.optimizers.Adam(learning_rate_of(settings, classifier))
-        super().__init__(classifier, settings, steps, optimizer)
+        super().__init__(classifier, settings, steps, optimizer, loss)
 
     @property
     def models(self) -> list[keras.Model]:

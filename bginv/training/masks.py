@@ -19,6 +19,7 @@ from bginv.ops.binarize import binarize
 from bginv.ops.losses import area_loss, cross_entropy, total_variation
 from bginv.recipes import MaskSettings
 from bginv.training.method import Method
+from bginv.training.objective import Loss
 
 
 class MaskTraining(Method):
@@ -28,13 +29,21 @@ class MaskTraining(Method):
         unet: images to masks; it is trained in place.
         classifier: images to logits; it stays as it is.
         settings: weights of the loss terms, learning rate, augmentation.
+        loss: what the classifier was trained for, see `Objective`.
     """
 
     name = "masks"
 
-    def __init__(self, unet: keras.Model, classifier: keras.Model, settings: MaskSettings):
+    def __init__(
+        self,
+        unet: keras.Model,
+        classifier: keras.Model,
+        settings: MaskSettings,
+        loss: Loss = cross_entropy,
+    ):
         super().__init__(settings)
-        self.unet, self.classifier = unet, classifier
+        self.unet, self.classifier, self._loss = unet, classifier, loss
+        self._term = "cross_entropy" if loss is cross_entropy else "classifier_loss"
         self.optimizer = keras.optimizers.Adam(settings.learning_rate)
         self.optimizer.build(unet.trainable_variables)
         self.augmentation = Augmentation(flip=settings.flip)
@@ -56,14 +65,14 @@ class MaskTraining(Method):
             labels: int [B].
         """
         masks = self.unet(images, training=True)
-        logits = self.classifier(images * masks, training=False)
+        outputs = self.classifier(images * masks, training=False)
         terms = {
-            "cross_entropy": cross_entropy(labels, logits),
+            self._term: self._loss(labels, outputs),
             "area": area_loss(masks, self.settings.area, self.settings.loss),
             "total_variation": total_variation(masks),
         }
         weighted_variation = self.settings.total_variation * terms["total_variation"]
-        return {"loss": terms["cross_entropy"] + terms["area"] + weighted_variation, **terms}
+        return {"loss": terms[self._term] + terms["area"] + weighted_variation, **terms}
 
     def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Method.train_step`."""

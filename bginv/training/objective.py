@@ -1,5 +1,7 @@
 """What a classifier is trained for, with the techniques that change it."""
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
@@ -8,6 +10,7 @@ from bginv.ops.losses import cross_entropy, soft_cross_entropy
 from bginv.ops.mixing import random_order
 from bginv.recipes import ClassifierTrainingSettings, TechniqueSettings
 
+Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 SMALLEST_ALPHA = 0.1
 """Of the Beta distribution: below, Keras' draws turn to one half, in place of 0 and 1."""
 
@@ -21,22 +24,33 @@ class Objective:
 
     Args:
         classifier: images to logits.
-        settings: where they are `TechniqueSettings`, the techniques; else cross-entropy alone.
+        settings: where they are `TechniqueSettings`, the techniques; else the loss alone.
         batch_size: images a replica.
+        loss: labels and the classifier's outputs to a scalar, the mean over the batch.
 
     Raises:
         ValueError: techniques that exclude each other, or a batch that cannot be shared.
     """
 
     def __init__(
-        self, classifier: keras.Model, settings: ClassifierTrainingSettings, batch_size: int
+        self,
+        classifier: keras.Model,
+        settings: ClassifierTrainingSettings,
+        batch_size: int,
+        loss: Loss = cross_entropy,
     ):
-        self.classifier, self._members = classifier, members_of(classifier)
+        self.classifier, self._members, self._loss = classifier, members_of(classifier), loss
         self._smoothing = self._gamma = 0.0
         self._mixing = None
         if isinstance(settings, TechniqueSettings):
             self._smoothing, self._gamma = settings.label_smoothing, settings.focal
             self._mixing = _mixing_layer(settings)
+        self._plain = not (self._members or self._mixing or self._smoothing or self._gamma)
+        if not self._plain and loss is not cross_entropy:
+            raise ValueError(
+                "mixup, CutMix, label smoothing, focal loss and ensembles are for cross-entropy; "
+                "leave them out, or the loss"
+            )
         if self._members is not None and self._members.name == BATCH_ENSEMBLE:
             count = self._members.input_shape[1]
             if batch_size % count:
@@ -55,12 +69,12 @@ class Objective:
 
         Args:
             images: float32 [B, H, W, C] in [0, 1].
-            labels: int [B].
+            labels: int [B], or what else the loss takes.
             seed: int32 [2].
         """
         mixing_seed, order_seed = tf.unstack(tf.random.split(seed, 2))
-        if self._members is None and self._mixing is None and not self._smoothing + self._gamma:
-            return cross_entropy(labels, self.classifier(images, training=True))
+        if self._plain:
+            return self._loss(labels, self.classifier(images, training=True))
         targets = tf.one_hot(labels, self.classifier.output_shape[-1])
         if self._mixing is not None:
             images, targets = self._mix(images, targets, mixing_seed)

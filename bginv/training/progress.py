@@ -4,6 +4,8 @@ import json
 import pathlib
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import tqdm
 from absl import logging
@@ -103,10 +105,21 @@ def read_metrics(metrics_file: pathlib.Path) -> list[dict]:
     return records
 
 
+def append_metrics(metrics_file: pathlib.Path, record: Mapping[str, Any]) -> None:
+    """Add the results of an evaluation, a record without steps, to a metrics file."""
+    with metrics_file.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def training_records(metrics_file: pathlib.Path) -> list[dict]:
+    """Records of steps alone, not those of evaluations."""
+    return [record for record in read_metrics(metrics_file) if "step" in record]
+
+
 def training_seconds(metrics_file: pathlib.Path) -> dict[str, float]:
     """How long the steps of each phase took, over all commands that took part."""
     seconds: dict[str, float] = {}
-    for record in read_metrics(metrics_file):
+    for record in training_records(metrics_file):
         seconds[record["phase"]] = seconds.get(record["phase"], 0.0) + record["seconds"]
     return {phase: round(taken, 1) for phase, taken in seconds.items()}
 
@@ -116,6 +129,6 @@ def _remove_beyond(metrics_file: pathlib.Path, phase: str, done: int) -> None:
     kept = [
         record
         for record in read_metrics(metrics_file)
-        if record["phase"] != phase or record["step"] <= done
+        if record.get("phase") != phase or record["step"] <= done
     ]
     write_text(metrics_file, "".join(json.dumps(record) + "\n" for record in kept))

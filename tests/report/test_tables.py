@@ -11,7 +11,7 @@ from bginv.report.tables import (
     auroc_table,
     catalog_table,
     json_results,
-    markdown_table,
+    accuracy_table,
     published_rows,
     splits_table,
 )
@@ -23,7 +23,7 @@ ROWS = {
 
 
 def test_markdown_has_a_row_a_model_and_the_mean_without_clean():
-    header, rule, traditional, published = markdown_table(ROWS).splitlines()
+    header, rule, traditional, published = str(accuracy_table(ROWS)).splitlines()
     cells = [cell.strip() for cell in header.strip("|").split("|")]
     assert cells == ["accuracy in %", "clean", "stripes", "salt pepper", "mean of backgrounds"]
     assert set(rule) <= set("|-: ")

@@ -1,5 +1,6 @@
-"""The three phases as commands run them: train, evaluate between epochs, draw."""
+"""The three phases: train, evaluate between epochs, draw."""
 
+import math
 import pathlib
 from collections.abc import Callable
 
@@ -20,16 +21,18 @@ from bginv.recipes import (
     PhaseSettings,
 )
 from bginv.report.pictures import write_image, write_sheet
+from bginv.report.strips import write_strip
 from bginv.run_folder import RunFolder
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.distribution import is_chief
-from bginv.training.loop import train
+from bginv.training.loop import steps_per_epoch, total_steps, train
 from bginv.training.masks import MaskTraining, soft_and_binary_masks
 from bginv.training.method import Method
 
 NUM_DEBUG_IMAGES = 6
 NUM_SAVED_IMAGES = 12
+NUM_STRIP_IMAGES, NUM_STRIPS = 8, 6
 
 
 def run_classifier_phase(
@@ -62,6 +65,10 @@ def run_mask_phase(
         _write_mask_sheet(
             folder.pictures / "masks.png", method.unet, source, settings, "masks of training images"
         )
+        kinds = ("image", "soft", "binary")
+        found = _images_and_masks(method.unet, source, settings)
+        for kind, images in zip(kinds, found, strict=True):
+            write_strip(folder.strips / f"masks_{kind}.png", images)
 
 
 def run_adversarial_phase(
@@ -91,20 +98,23 @@ def run_adversarial_phase(
     else:
         shown_test = tests[-1].without_masks()
     tested = take_in_memory(shown_test, np.arange(NUM_SAVED_IMAGES))
+    epochs_shown = _epochs_to_show(settings, len(source)) if folder.pictures else ()
 
     def after_epoch(epoch: int) -> None:
         if evaluate:
             evaluate(epoch)
+        if epoch in epochs_shown:
+            path = folder.strips / f"composites_epoch_{epoch:05}.png"
+            write_strip(path, _training_composites(method, source, NUM_STRIP_IMAGES)["composite"])
         if settings.imsave:
             backgrounds = _example_backgrounds(method, source, len(tested), epoch)
             directory = folder.pictures or pathlib.Path()
             _write_composites(directory, unet, tested, backgrounds, settings, epoch)
 
-    train_phase(
-        method, source, settings, folder, after_epoch if evaluate or settings.imsave else None
-    )
+    wanted = evaluate or settings.imsave or epochs_shown
+    train_phase(method, source, settings, folder, after_epoch if wanted else None)
     if folder.pictures:
-        _write_adversarial_sheets(folder.pictures, method, source)
+        _write_adversarial_pictures(folder, method, source)
 
 
 def train_phase(
@@ -144,7 +154,7 @@ def evaluate_and_log(classifier: keras.Model, dataset: Dataset, part: str = "") 
     """Evaluate a classifier, or a part of one with a name, on everything, and tell it."""
     accuracies = evaluate_accuracy(classifier, dataset)
     tests = ", ".join(f"{name} {value:.4f}" for name, value in accuracies.tests.items())
-    measure = "Mean AUROC" if dataset.multi_label else "Accuracy"
+    measure = accuracies.measure[0].upper() + accuracies.measure[1:]
     name = f"{measure} of the {part}" if part else measure
     logging.info("%s - train: %.4f, test: %s", name, accuracies.train, tests)
     return accuracies
@@ -232,10 +242,19 @@ def _example_backgrounds(
     return tf.concat(method.draw_backgrounds(count, tf.constant([seed, number])), 0)
 
 
-def _write_adversarial_sheets(
-    pictures: pathlib.Path, method: AdversarialTraining, source: Source
-) -> None:
-    records = source.gather(tf.range(min(NUM_SAVED_IMAGES, len(source)), dtype=tf.int64))
+def _epochs_to_show(settings: AdversarialSettings, num_records: int) -> set[int]:
+    """A few epochs, the first and the last among them, after which composites are drawn."""
+    epoch_steps = steps_per_epoch(num_records, settings.batchsize)
+    last = math.ceil(total_steps(settings, num_records) / epoch_steps)
+    # near each other at first, as the adversary learns fast there
+    return {int(epoch) for epoch in np.round(np.geomspace(1, last, NUM_STRIPS))}
+
+
+def _training_composites(
+    method: AdversarialTraining, source: Source, count: int
+) -> dict[str, np.ndarray]:
+    """The first training images on new backgrounds, and what they are made of."""
+    records = source.gather(tf.range(min(count, len(source)), dtype=tf.int64))
     backgrounds = _example_backgrounds(method, source, len(records["label"]), 0)
     images, masks = records["image"], records["mask"]
     rows = {
@@ -244,8 +263,14 @@ def _write_adversarial_sheets(
         "background": backgrounds,
         "composite": composite(images, masks, backgrounds),
     }
-    arrays = {name: np.asarray(row) for name, row in rows.items()}
-    write_sheet(pictures / "composites.png", arrays, "training images on new backgrounds")
+    return {name: np.asarray(row) for name, row in rows.items()}
+
+
+def _write_adversarial_pictures(
+    folder: RunFolder, method: AdversarialTraining, source: Source
+) -> None:
+    rows = _training_composites(method, source, NUM_SAVED_IMAGES)
+    write_sheet(folder.pictures / "composites.png", rows, "training images on new backgrounds")
     if method.adversaries:
         drawn = {
             f"{adversary.tiles}x{adversary.tiles} tiles": adversary.draw(
@@ -253,4 +278,8 @@ def _write_adversarial_sheets(
             ).numpy()
             for adversary in method.adversaries
         }
-        write_sheet(pictures / "backgrounds.png", drawn, "what the background generators draw")
+        title = "what the background generators draw"
+        write_sheet(folder.pictures / "backgrounds.png", drawn, title)
+        for name, images in drawn.items():
+            path = folder.strips / f"backgrounds_{name.replace(' ', '_')}.png"
+            write_strip(path, images[:NUM_STRIP_IMAGES])

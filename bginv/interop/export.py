@@ -1,0 +1,176 @@
+"""Export a model: every file is run again by its own runtime and compared with the model."""
+
+import dataclasses
+import pathlib
+import shutil
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+from absl import logging
+
+from bginv.artefacts import check_writable_folder, refuse_existing
+from bginv.interop.formats import FORMATS, Predict, named, run_keras
+
+DEFAULT_FORMATS = tuple(name for name in FORMATS if name != "h5")
+BATCH, TIMED_CALLS, WARM_UP_CALLS = 64, 30, 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """One file, as its runtime gave it back.
+
+    Attributes:
+        path: the file, or the folder of a SavedModel; None where there is none.
+        size: in bytes.
+        difference: the largest one between its outputs and the model's.
+        agreement: share in [0, 1] of images (of pixels, for masks and label maps) that get the same
+            class; of masks, that lie on the same side of one half.
+        milliseconds: for one image, the median of 30 calls.
+        problem: why there is no file.
+    """
+
+    path: pathlib.Path | None = None
+    size: int | None = None
+    difference: float | None = None
+    agreement: float | None = None
+    milliseconds: float | None = None
+    problem: str | None = None
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise if a format is not known, or a package that it needs is not there.
+
+    Raises:
+        ValueError: it names the formats, or what to install.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise ValueError(f"formats are {', '.join(FORMATS)}; received {name!r}")
+    missing = {name: FORMATS[name].missing() for name in formats}
+    if any(missing.values()):
+        packages = dict.fromkeys(package for own in missing.values() for package in own)
+        wanting = ", ".join(name for name, own in missing.items() if own)
+        raise ValueError(
+            f"{wanting} needs packages that are not there: pip install {' '.join(packages)}, or "
+            "leave the format out"
+        )
+
+
+def export_files(folder: pathlib.Path, stem: str, formats: Sequence[str]) -> dict[str, pathlib.Path]:
+    """Where each format goes: `model.onnx`, `model.tflite`, ...; a SavedModel is a folder."""
+    return {name: folder / f"{stem}{FORMATS[name].ending}" for name in formats}
+
+
+def export_model(
+    model: keras.Model,
+    files: Mapping[str, pathlib.Path],
+    images: np.ndarray,
+    calibration: np.ndarray,
+    class_names: Sequence[str] = (),
+    overwrite: bool = False,
+) -> dict[str, Exported]:
+    """Write a model in each format, run it there, and compare.
+
+    Args:
+        model: images float32 [B, H, W, C] in [0, 1] to a tensor or a dict of tensors.
+        files: place of each format, see `export_files`.
+        images: float32 [N, H, W, C] in [0, 1], to compare on.
+        calibration: float32 [M, H, W, C] in [0, 1], for 8 bits.
+        class_names: written into the files, where there are some.
+        overwrite: replace files that are there.
+
+    Returns:
+        What became of each format. One that cannot hold the model says so in `problem`.
+
+    Raises:
+        ValueError: see `check_formats`; or a file exists.
+    """
+    check_formats(list(files))
+    for path in files.values():
+        check_writable_folder(path.parent)
+    refuse_existing(files.values(), overwrite)
+    with_names = named(model, images.shape[1:])
+    expected = _in_batches(run_keras(with_names), images)
+    found = {}
+    for name, path in files.items():
+        logging.info("writing %s", path)
+        chosen = with_names if FORMATS[name].named else model
+        try:
+            _write(name, chosen, path, calibration, class_names)
+        except Exception as error:  # the converters have no error of their own
+            found[name] = Exported(problem=_first_line(error))
+        else:
+            found[name] = _compare(path, FORMATS[name].load(path), images, expected)
+    return found
+
+
+def _write(
+    name: str,
+    model: keras.Model,
+    path: pathlib.Path,
+    calibration: np.ndarray,
+    class_names: Sequence[str],
+) -> None:
+    """A file in its place, once it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".unfinished-{path.name}")
+    try:
+        FORMATS[name].write(model, unfinished, calibration)
+        if class_names:
+            FORMATS[name].put_names(unfinished, class_names)
+        _remove(path)
+        unfinished.rename(path)
+    finally:
+        _remove(unfinished)
+
+
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _compare(
+    path: pathlib.Path, predict: Predict, images: np.ndarray, expected: Mapping[str, np.ndarray]
+) -> Exported:
+    found = _in_batches(predict, images)
+    if len(found) == 1:  # some formats have no names for outputs
+        found = dict(zip(expected, found.values(), strict=True))
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    main = "logits" if "logits" in expected else next(iter(expected))
+    same = _classes(found[main]) == _classes(expected[main])
+    return Exported(
+        path=path,
+        size=sum(file.stat().st_size for file in files),
+        difference=max(float(abs(found[name] - own).max()) for name, own in expected.items()),
+        agreement=float(same.mean()),
+        milliseconds=_milliseconds(predict, images[:1]),
+    )
+
+
+def _in_batches(predict: Predict, images: np.ndarray) -> dict[str, np.ndarray]:
+    parts = [predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _classes(outputs: np.ndarray) -> np.ndarray:
+    """The largest of the last axis, or what lies above one half where there is one value."""
+    return outputs >= 0.5 if outputs.shape[-1] == 1 else outputs.argmax(-1)
+
+
+def _milliseconds(predict: Predict, image: np.ndarray) -> float:
+    seconds = []
+    for call in range(WARM_UP_CALLS + TIMED_CALLS):
+        began = time.perf_counter()
+        predict(image)
+        if call >= WARM_UP_CALLS:
+            seconds.append(time.perf_counter() - began)
+    return 1000 * statistics.median(seconds)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
