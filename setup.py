@@ -16,11 +16,13 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["bginv", "bginv.*"]),
+    package_data={"bginv": ["py.typed"], "bginv.report": ["*.j2"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "absl-py>=2.1",
         "h5py>=3.11",
         "importlib_resources>=6",  # TFDS imports it without asking for it
+        "jinja2>=3.1",
         "keras>=3.12",
         "matplotlib>=3.8",
         "numpy>=1.26",

@@ -21,7 +21,7 @@ from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
 from bginv.recipes import PHASES
-from bginv.report.tables import json_results, accuracy_table
+from bginv.report.tables import accuracy_table, json_results
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import train

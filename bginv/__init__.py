@@ -1,13 +1,33 @@
-"""Image classifiers that ignore the background, by adversarial learning."""
+"""Image classifiers that ignore the background, by adversarial learning.
+
+>>> import bginv
+>>> bginv.load_data("digits").num_classes
+10
+"""
+
+import importlib
 
 __version__ = "0.1.0"
-__all__ = ["load_data"]
+
+_PLACES = {
+    "BackgroundAugmentation": "bginv.models.background_augmentation",
+    "adversarial_training": "bginv.library.methods",
+    "classifier_training": "bginv.library.methods",
+    "evaluate": "bginv.library.evaluation",
+    "export": "bginv.library.evaluation",
+    "load_data": "bginv.data.catalog",
+    "mask_training": "bginv.library.methods",
+    "robustify": "bginv.library.robustify",
+}
+__all__ = sorted(_PLACES)
 
 
 def __getattr__(name: str):
     # TensorFlow takes seconds to import, and `bginv --help` does without it
-    if name == "load_data":
-        from bginv.data.catalog import load_data
-
-        return load_data
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'bginv' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_PLACES]

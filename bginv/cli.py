@@ -47,12 +47,18 @@ def parse(arguments: list[str], script: str | None = None) -> argparse.Namespace
         parser = _Parser(description=COMMANDS[script].help)
         _add(parser, script)
     else:
-        parser = _Parser(prog="bginv", description="Image classifiers that ignore the background.")
-        parser.add_argument("--version", action="version", version=f"bginv {bginv.__version__}")
-        subparsers = parser.add_subparsers(metavar="command", required=True)
-        for name, command in COMMANDS.items():
-            _add(subparsers.add_parser(name, help=command.help, description=command.help), name)
+        parser = _whole_parser()
     return parser.parse_args([_with_hyphens(argument) for argument in arguments])
+
+
+def _whole_parser() -> argparse.ArgumentParser:
+    """The parser of `bginv` with every subcommand."""
+    parser = _Parser(prog="bginv", description="Image classifiers that ignore the background.")
+    parser.add_argument("--version", action="version", version=f"bginv {bginv.__version__}")
+    subparsers = parser.add_subparsers(metavar="command", required=True)
+    for name, command in COMMANDS.items():
+        _add(subparsers.add_parser(name, help=command.help, description=command.help), name)
+    return parser
 
 
 def _with_hyphens(argument: str) -> str:
@@ -86,9 +92,20 @@ def run(namespace: argparse.Namespace) -> int:
         signal.signal(signal.SIGTERM, handler)
 
 
+def _print_completion(shell: str) -> None:
+    try:
+        import shtab
+    except ModuleNotFoundError as error:
+        raise ValueError("completion needs shtab: pip install shtab") from error
+    print(shtab.complete(_whole_parser(), shell))
+
+
 def _run(namespace: argparse.Namespace) -> int:
     logging.set_verbosity(logging.WARNING)  # libraries tell what they load
     try:
+        if namespace.command == "completion":
+            _print_completion(namespace.shell)
+            return 0
         job = _prepare(vars(namespace))
     except (ValueError, OSError) as error:
         return _fail(error, BAD_ARGUMENT)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 RECIPES = ("paper", "tuned")
+OWN_HEADING = "options of this command"
 _UNSET = object()
 
 
@@ -77,17 +78,37 @@ def add_flags(parser: argparse.ArgumentParser, settings: type, recipe: str) -> N
         settings: a dataclass made of `setting` and `positional`.
         recipe: the default of `--recipe`, for the help texts.
     """
-    for field in dataclasses.fields(settings):
+    own = [
+        field for field in dataclasses.fields(settings) if _declaring(settings, field) is settings
+    ]
+    for field in [*own, *(field for field in fields if field not in own)]:
         if field.metadata.get("positional"):
-            optional = field.default is None
+            several = kind_of(settings, field) is tuple
+            optional = {"nargs": "?", "default": argparse.SUPPRESS} if field.default is None else {}
             parser.add_argument(
                 field.name,
                 choices=field.metadata["choices"],
                 help=field.metadata["help"],
-                **({"nargs": "?", "default": argparse.SUPPRESS} if optional else {}),
+                **({"nargs": "+"} if several else optional),
             )
         else:
             add_option(parser, settings, field, option_name(field.name), recipe)
+
+
+def _declaring(settings: type, field: dataclasses.Field) -> type:
+    """The class that a setting comes from first."""
+    return next(
+        own
+        for own in reversed(settings.__mro__)
+        if field.name in own.__dict__.get("__annotations__", {})
+    )
+
+
+def _group(parser: argparse.ArgumentParser, settings: type, field: dataclasses.Field):
+    """The part of the help that lists a setting, under the heading of its class."""
+    title = getattr(_declaring(settings, field), "HEADING", OWN_HEADING)
+    groups = {group.title: group for group in parser._action_groups}
+    return groups.get(title) or parser.add_argument_group(title)
 
 
 def add_option(
@@ -106,10 +127,11 @@ def add_option(
         "help": help or _help(field, recipe),
     }
     options = [option, *map(option_name, field.metadata.get("also", ()))]
+    group = _group(parser, settings, field)
     if kind is bool:
-        parser.add_argument(*options, action=argparse.BooleanOptionalAction, **keywords)
+        group.add_argument(*options, action=argparse.BooleanOptionalAction, **keywords)
         return
-    parser.add_argument(
+    group.add_argument(
         *options,
         type=_numbers_of(settings, field) if kind is tuple else kind,
         choices=field.metadata.get("choices"),
@@ -145,7 +167,9 @@ def resolve(settings: type, given: Mapping[str, Any], recipe: str) -> Any:
         ValueError: a value outside its range or choices, or two that exclude each other.
     """
     recipe = given.get("recipe", recipe)
-    values = dict(given)
+    values = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+    }
     for field in dataclasses.fields(settings):
         other = field.metadata.get("instead_of")
         if other and field.name in given and other in given:

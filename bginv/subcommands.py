@@ -9,6 +9,8 @@ from bginv.recipes import (
     AttentionSettings,
     CalibrateSettings,
     ClassifierSettings,
+    CompareSettings,
+    CompletionSettings,
     ConvertSettings,
     DatasetsSettings,
     ErasingSettings,
@@ -16,6 +18,7 @@ from bginv.recipes import (
     EvaluateDomainSettings,
     EvaluateSegmentationSettings,
     EvaluateSettings,
+    ExportSettings,
     MakeVariationsSettings,
     MaskSettings,
     RunSettings,
@@ -85,6 +88,13 @@ COMMANDS = {
     "convert-weights": Command(
         ConvertSettings, "a checkpoint of PyTorch to a Keras model", module="conversions"
     ),
+    "export": Command(
+        ExportSettings,
+        "a model for other runtimes: SavedModel, ONNX, LiteRT; each compared with the model",
+        module="exports",
+    ),
+    "compare": Command(CompareSettings, "runs side by side, as one page", module="comparisons"),
+    "completion": Command(CompletionSettings, "print what lets a shell complete command lines"),
     "datasets": Command(
         DatasetsSettings, "every data set, or what one of them holds", module="evaluations"
     ),

@@ -290,7 +290,7 @@ WRONG = {
     ),
     "no folder": (("train1", "folder:nowhere"), "nowhere does not exist"),
     "no train folder": (("train1", "folder:photographs"), "photographs holds no folder train"),
-    "folder without its prefix": (("train1", "photographs"), "did you mean 'folder:photographs'?"),
+    "folder of another layout": (("train1", "photographs"), "photographs holds no folder train"),
     "resume without a place": (("train1", "digits", "--resume"), "--resume needs the --run-dir or"),
     "resume and overwrite": (
         ("train1", "digits", "--output", "m.h5", "--resume", "--overwrite"),

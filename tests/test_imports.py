@@ -19,6 +19,8 @@ ALLOWED = {
     "interop": {"ops", "data", "models", "training", "evaluation"},
     "report": {"ops", "data", "models", "training", "evaluation", "interop"},
     "recipes": set(),
+    "runs": {"ops", "data", "models", "training", "evaluation", "interop", "report"},
+    "library": {"ops", "data", "models", "training", "evaluation", "interop", "report", "runs"},
 }
 TOP = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
 TOP |= {"commands", "recipes"}
@@ -27,6 +29,8 @@ TOP_ALLOWED = {
     "training": {"artefacts", "recipes"},
     "interop": {"artefacts"},
     "report": {"artefacts"},
+    "runs": {"artefacts", "recipes", "run_folder"},
+    "library": {"artefacts", "config", "recipes", "run_folder"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -26,7 +26,10 @@ def finished(tmp_path_factory):
 
 def test_a_run_leaves_models_results_and_pictures(finished):
     folder, _ = finished
-    assert {str(path.relative_to(folder)) for path in folder.rglob("*.*")} == {
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*.*")}
+    strips = {name for name in found if name.startswith("pictures/strips/")}
+    assert len(strips) == 3 + 1 + 3 + 7  # masks, composites, backgrounds, mistakes
+    assert found - strips == {
         "config.json",
         "metrics.jsonl",
         "classifier.keras",
@@ -37,19 +40,20 @@ def test_a_run_leaves_models_results_and_pictures(finished):
         "background_generator_4x4.keras",
         "results.json",
         "results.md",
+        "report.html",
         "pictures/masks.png",
         "pictures/composites.png",
         "pictures/backgrounds.png",
         "pictures/learning_curves.png",
     }
-    for picture in (folder / "pictures").iterdir():
+    for picture in (folder / "pictures").glob("*.png"):
         assert cv2.imread(str(picture)).std() > 5
 
 
 def test_the_configuration_holds_every_phase(finished):
     folder, _ = finished
     kept = json.loads((folder / "config.json").read_text())
-    assert list(kept) == ["run", *PHASES, "inputs"]
+    assert list(kept) == ["run", *PHASES, "inputs", "command"]
     assert from_plain(PHASES["adversarial"], kept, "adversarial").steps == 2
 
 
@@ -117,7 +121,7 @@ def break_off(monkeypatch, phase: str) -> None:
     def end(*arguments):
         raise OSError(f"no {phase} today")
 
-    monkeypatch.setattr(f"bginv.commands.pipeline.run_{phase}_phase", end)
+    monkeypatch.setattr(f"bginv.runs.three_phases.run_{phase}_phase", end)
 
 
 @pytest.mark.parametrize("resume", [(), ("--resume",)])
@@ -136,8 +140,10 @@ def test_phases_that_are_done_are_not_done_again(command, monkeypatch, caplog, r
     assert "masks: all 2 steps are done" in caplog.text
     after = keras.models.load_model("runs/digits/classifier.keras").get_weights()
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
-    phases = [json.loads(line)["phase"] for line in open("runs/digits/metrics.jsonl")]
+    records = [json.loads(line) for line in open("runs/digits/metrics.jsonl")]
+    phases = [record["phase"] for record in records if "phase" in record]
     assert phases == ["classifier", "masks", "adversarial"]
+    assert [own["row"] for own in records if "row" in own] == ["Traditional", "Proposal"]
     caplog.clear()
     assert command(None, "run", *again)[:2] == (0, out)
     assert "runs/digits is finished: nothing is done again" in caplog.text

@@ -19,13 +19,13 @@ from bginv.commands.localization import (
     with_dataset,
     write_maps,
 )
-from bginv.runs.phases import train_phase
 from bginv.data.catalog import FOLDER
 from bginv.evaluation.accuracy import evaluate_accuracy
 from bginv.interop.model_files import check_ending_for
 from bginv.models.acol import build_acol, build_classifiers
 from bginv.models.attention import logits_alone
 from bginv.recipes import AcolSettings
+from bginv.runs.phases import train_phase
 from bginv.training.acol import AcolTraining
 
 IMAGE_SIDE = 197

@@ -13,7 +13,6 @@ from absl import logging
 from bginv.artefacts import check_writable, check_writable_folder, content_number, refuse_existing
 from bginv.commands.jobs import Job, command_line, of_worker, open_folder, training_job
 from bginv.commands.localization import every
-from bginv.runs.phases import train_phase
 from bginv.config import option_name
 from bginv.data.domains import Domain, DomainPlace, load_domain
 from bginv.data.labelled import WithTarget
@@ -24,6 +23,7 @@ from bginv.models.deeplab import BRANCHES, build_deeplab, build_segmenter, with_
 from bginv.recipes import AdaptationSettings, EvaluateDomainSettings
 from bginv.report.pictures import colour_label_maps, write_sheet
 from bginv.report.tables import class_iou_table
+from bginv.runs.phases import train_phase
 from bginv.training.adaptation import AdaptationTraining
 from bginv.training.loop import total_steps
 

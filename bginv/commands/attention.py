@@ -17,12 +17,6 @@ from bginv.commands.jobs import (
     print_accuracies,
     training_job,
 )
-from bginv.runs.phases import (
-    evaluate_and_log,
-    evaluation_of_epochs,
-    take_in_memory,
-    train_phase,
-)
 from bginv.data.sources import Dataset
 from bginv.evaluation.attention import crop_statistics
 from bginv.evaluation.auroc import evaluate_auroc
@@ -38,6 +32,12 @@ from bginv.recipes import AttentionSettings
 from bginv.report.pictures import draw_boxes, write_sheet
 from bginv.report.tables import auroc_table
 from bginv.run_folder import RunFolder
+from bginv.runs.phases import (
+    evaluate_and_log,
+    evaluation_of_epochs,
+    take_in_memory,
+    train_phase,
+)
 from bginv.training.attention import AgCnnTraining, AttentionTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import total_steps
@@ -74,7 +74,7 @@ def prepare_train_att(settings: AttentionSettings, strategy: tf.distribute.Strat
         _report_crops(model, dataset, folder)
         if settings.fusion == "paper":
             _report_auroc(model, dataset)
-        print_accuracies(saved, dataset)
+        print_accuracies(saved, dataset, folder)
 
     return training_job(train, folder, strategy, report)
 

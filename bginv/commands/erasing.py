@@ -17,11 +17,11 @@ from bginv.commands.localization import (
     with_dataset,
     write_maps,
 )
-from bginv.runs.phases import train_phase
 from bginv.interop.model_files import check_ending_for, load_mask_model
 from bginv.models.backbones import NO_WEIGHTS
 from bginv.models.localizer import build_localizer, has_linear_head
 from bginv.recipes import ErasingSettings
+from bginv.runs.phases import train_phase
 from bginv.training.erasing import ErasingTraining
 
 IMAGE_SIDE, VOC = 448, "voc2012"

@@ -9,7 +9,6 @@ from absl import logging
 
 from bginv.artefacts import check_writable_folder, refuse_existing
 from bginv.commands.jobs import load
-from bginv.runs.phases import evaluate_and_log, take_in_memory
 from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, SEGMENTATION, TFDS
 from bginv.data.sources import Dataset
 from bginv.evaluation.label_maps import evaluate_label_maps
@@ -23,6 +22,7 @@ from bginv.report.tables import (
     label_maps_table,
     splits_table,
 )
+from bginv.runs.phases import evaluate_and_log, take_in_memory
 
 IMAGES_PER_CLASS = 8
 MASK_FILES = "seg-[0-9]*.png"

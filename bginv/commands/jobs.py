@@ -14,7 +14,6 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.artefacts import check_writable, content_number, refuse_existing
-from bginv.runs.phases import evaluate_and_log
 from bginv.data.catalog import load_data
 from bginv.data.photographs import Photographs
 from bginv.data.sources import Dataset
@@ -30,7 +29,10 @@ from bginv.recipes import (
     PhaseSettings,
 )
 from bginv.report.pictures import write_learning_curves
+from bginv.report.tensorboard import check_tensorboard
 from bginv.run_folder import RunFolder
+from bginv.runs.phases import evaluate_and_log, log_accuracies
+from bginv.runs.results import Results, write_page
 from bginv.training.distribution import check_replicas, check_same_command, is_chief
 
 Job = Callable[[], None]
@@ -40,8 +42,10 @@ def of_worker(settings: CommonSettings, strategy: tf.distribute.Strategy) -> Com
     """The settings, if the replicas can follow them; all workers but the chief write nothing.
 
     Raises:
-        ValueError: a batch that cannot be shared, or XLA on several devices.
+        ValueError: a batch that cannot be shared, XLA on several devices, or no TensorBoard.
     """
+    if settings.tensorboard:
+        check_tensorboard()
     if isinstance(settings, PhaseSettings):
         check_replicas(settings, strategy)
     if is_chief(strategy):
@@ -57,6 +61,8 @@ def open_folder(settings: PhaseSettings, phase: str) -> RunFolder:
     Raises:
         ValueError: see `RunFolder` and `check_output`.
     """
+    if settings.tensorboard and not settings.run_dir:
+        raise ValueError("--tensorboard writes into the run's folder; name one with --run-dir")
     folder = RunFolder(settings.run_dir, settings.output, settings.overwrite, {phase: settings})
     check_output(settings, folder)
     return folder
@@ -110,9 +116,19 @@ def check_output(settings: PhaseSettings, folder: RunFolder) -> None:
         check_writable(path)
 
 
-def print_accuracies(classifier: keras.Model, dataset: Dataset) -> None:
-    """The last line of the paper's training commands: the command line, then accuracies."""
-    print(f"{command_line()},{evaluate_and_log(classifier, dataset).line()}")
+def print_accuracies(classifier: keras.Model, dataset: Dataset, folder: RunFolder | None) -> None:
+    """The last line of the paper's training commands: the command line, then accuracies.
+
+    They are results of the run too, if it has a folder.
+    """
+    if folder and folder.path:
+        results = Results(dataset, folder)
+        accuracies = results.add_row(classifier.name, classifier)
+        log_accuracies(accuracies)
+        results.write()
+    else:
+        accuracies = evaluate_and_log(classifier, dataset)
+    print(f"{command_line()},{accuracies.line()}")
 
 
 def command_line() -> str:
@@ -154,6 +170,8 @@ def training_job(
             if is_chief(strategy):
                 _write(models, folder)
                 report()
+                if folder.path:
+                    write_page(folder.path)
                 if any(models):
                     folder.finished()
 

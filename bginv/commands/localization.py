@@ -9,7 +9,6 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.commands.jobs import load, print_accuracies
-from bginv.runs.phases import take_in_memory
 from bginv.config import option_name
 from bginv.data.catalog import takes_any_size
 from bginv.data.sources import Dataset, Source
@@ -25,6 +24,7 @@ from bginv.recipes.comparisons import WeakLocalizationSettings
 from bginv.report.pictures import overlay, write_sheet
 from bginv.report.tables import agreement_table, label_maps_table
 from bginv.run_folder import RunFolder
+from bginv.runs.phases import take_in_memory
 
 LARGER = 224 / 197
 """Images to crop from over those that the network sees, as in the port of ACoL."""
@@ -155,7 +155,7 @@ def report_localizer(
     folder: RunFolder | None,
 ) -> None:
     """Accuracies; and agreement of the maps with the truth, on the first test that has one."""
-    print_accuracies(logits_alone(model), dataset)
+    print_accuracies(logits_alone(model), dataset, folder)
     threshold = getattr(settings, "segmentation_map_threshold", 0.5)
     with_truth = (
         (name, test)

@@ -18,11 +18,6 @@ from bginv.commands.jobs import (
     print_accuracies,
     training_job,
 )
-from bginv.runs.phases import (
-    run_adversarial_phase,
-    run_classifier_phase,
-    run_mask_phase,
-)
 from bginv.data.photographs import Photographs
 from bginv.data.sources import Dataset
 from bginv.interop.model_files import (
@@ -37,6 +32,11 @@ from bginv.recipes import (
     AdversarialSettings,
     ClassifierSettings,
     MaskSettings,
+)
+from bginv.runs.phases import (
+    run_adversarial_phase,
+    run_classifier_phase,
+    run_mask_phase,
 )
 from bginv.runs.three_phases import GIVEN, HEURISTIC, masked_source
 from bginv.training.adversarial import AdversarialTraining
@@ -65,7 +65,9 @@ def prepare_train1(settings: ClassifierSettings, strategy: tf.distribute.Strateg
         run_classifier_phase(method, dataset, settings, folder)
         return {settings.output: classifier}
 
-    return training_job(train, folder, strategy, lambda: print_accuracies(classifier, dataset))
+    return training_job(
+        train, folder, strategy, lambda: print_accuracies(classifier, dataset, folder)
+    )
 
 
 def prepare_train2(settings: MaskSettings, strategy: tf.distribute.Strategy) -> Job:
@@ -85,7 +87,9 @@ def prepare_train2(settings: MaskSettings, strategy: tf.distribute.Strategy) -> 
         run_mask_phase(method, dataset, settings, folder, debug_prefix)
         return {settings.output: unet}
 
-    return training_job(train, folder, strategy, lambda: print_accuracies(classifier, dataset))
+    return training_job(
+        train, folder, strategy, lambda: print_accuracies(classifier, dataset, folder)
+    )
 
 
 def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strategy) -> Job:
@@ -106,9 +110,7 @@ def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strate
     check_ending_for(classifier, settings.output)
     photographs = load_photographs(settings, dataset)
     models = (settings.model, settings.unet_model) if learned else (settings.model,)
-    folder.check_inputs(
-        inputs(dataset, *models, photographs=photographs, masks=given)
-    )
+    folder.check_inputs(inputs(dataset, *models, photographs=photographs, masks=given))
 
     def train() -> dict[str, keras.Model]:
         source = masked_source(dataset, given, unet, settings, photographs, folder)
@@ -116,7 +118,9 @@ def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strate
         generators = [adversary.generator for adversary in method.adversaries]
         return {**dict(zip(generator_files, generators, strict=False)), settings.output: classifier}
 
-    return training_job(train, folder, strategy, lambda: print_accuracies(classifier, dataset))
+    return training_job(
+        train, folder, strategy, lambda: print_accuracies(classifier, dataset, folder)
+    )
 
 
 def new_classifier(settings: ClassifierSettings, dataset: Dataset) -> keras.Model:

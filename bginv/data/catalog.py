@@ -184,8 +184,6 @@ def check_name(name: str) -> None:
     if name in CATALOG or name.startswith(tuple(PREFIXES)):
         return
     near = difflib.get_close_matches(name, CATALOG, 1)
-    if os.path.isdir(os.path.expanduser(name)):
-        near = [FOLDER + name]
     hint = f"; did you mean {near[0]!r}?" if near else "."
     known = ", ".join([*sorted(CATALOG), *map("".join, PREFIXES.items())])
     raise ValueError(f"unknown dataset {name!r}{hint} Known: {known}")
@@ -197,7 +195,7 @@ def takes_any_size(name: str) -> bool:
 
 
 def load_data(
-    name: str,
+    name: str | os.PathLike,
     data_dir: str | None = None,
     limit: int | None = None,
     image_size: int | None = None,
@@ -206,8 +204,9 @@ def load_data(
     """Load a data set by name.
 
     Args:
-        name: a key of `CATALOG`, such as "digits" or "mnist_backgrounds"; "folder:PATH" for the
-            user's own photographs, see `bginv.data.folder`; "multilabel:PATH" for such with
+        name: a key of `CATALOG`, such as "digits" or "mnist_backgrounds"; the path of a folder, or
+            "folder:PATH", for the user's own photographs, see `bginv.data.folder`;
+            "multilabel:PATH" for such with
             several classes each, see `bginv.data.multilabel`; "segmentation:PATH" for such with
             label maps, see `bginv.data.segmentation`; "tfds:NAME" for any set of TFDS with one
             label an image.
@@ -223,6 +222,9 @@ def load_data(
             has its own, or files that cannot be used.
         FileNotFoundError: the data is not there and cannot be downloaded.
     """
+    name = os.fspath(name)
+    if name not in CATALOG and os.path.isdir(os.path.expanduser(name)):
+        name = FOLDER + name
     check_name(name)
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1; received {limit}")

@@ -4,14 +4,37 @@ import os
 import zlib
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
-from bginv.data.images import ENDINGS, readable_rows, scan, shown
+from bginv.data.images import ENDINGS, ImageFiles, readable_rows, scan, shown
 from bginv.data.sources import Source, rows_of
 from bginv.data.wrapped import PairedSource
 
 CROPS = ("native", "any")
 CROPS_PER_PHOTOGRAPH = 8
+
+
+class HeldImages:
+    """Images in memory, as `ImageFiles` gives them.
+
+    Args:
+        images: uint8 [N, h, w, 1 or 3].
+    """
+
+    def __init__(self, images: np.ndarray):
+        colours = np.repeat(images, 3, -1) if images.shape[-1] == 1 else images
+        with tf.device("CPU"):
+            self._images = tf.constant(colours)
+            numbers = [zlib.crc32(np.ascontiguousarray(image)) for image in colours]
+            self.fingerprints = tf.constant(numbers, tf.int64)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def read(self, row: tf.Tensor) -> tf.Tensor:
+        """See `ImageFiles.read`."""
+        return self._images[row]
 
 
 class Photographs:
@@ -39,9 +62,19 @@ class Photographs:
             raise ValueError(f"crops must be one of {', '.join(CROPS)}; received {crops!r}")
         self.image_shape, self.crops = image_shape, crops
         files = scan(_find_photographs(folder))
-        self.files = files.take(readable_rows(files, skip_bad_files))
+        self.files: ImageFiles | HeldImages = files.take(readable_rows(files, skip_bad_files))
         if not len(self.files):
             raise ValueError(f"--backgrounds {shown(folder)} holds no photograph that can be read")
+
+    @classmethod
+    def held(
+        cls, images: np.ndarray, image_shape: tuple[int, int, int], crops: str
+    ) -> "Photographs":
+        """Photographs in memory, uint8 [N, h, w, 1 or 3]; the rest as for a folder."""
+        photographs = cls.__new__(cls)
+        photographs.image_shape, photographs.crops = image_shape, crops
+        photographs.files = HeldImages(images)
+        return photographs
 
     def digest(self) -> int:
         """A 32-bit number that tells other photographs, or another order, from these."""

@@ -169,7 +169,8 @@ class ArraySource(Source):
             )
         self.images, self.image_shape = images, images.shape[1:]
         labels = np.asarray(labels)
-        self.labels = labels.astype(np.float32 if labels.dtype.kind == "f" else np.int32)
+        numbers = labels.ndim == 2 and labels.dtype.kind == "f"
+        self.labels = labels.astype(np.float32 if numbers else np.int32)
         self.masks = masks
         # Tensors made here are captured by the graphs that gather; an array would be copied
         # into each graph as a constant.

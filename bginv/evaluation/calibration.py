@@ -1,6 +1,7 @@
 """Whether a classifier's probabilities are the shares with which it is right (Guo et al. 2017)."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
@@ -37,13 +38,22 @@ class Reliability:
 
 def collect_logits(classifier: keras.Model, source: Source) -> tuple[np.ndarray, np.ndarray]:
     """Logits float64 [N, K] and labels int [N] of a source, in its order."""
+    ((logits, labels),) = collect_all_logits(classifier, [source])
+    return logits, labels
+
+
+def collect_all_logits(
+    classifier: keras.Model, sources: Iterable[Source]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The same for one source after the other."""
 
     @tf.function(reduce_retracing=True)
     def predict(images: tf.Tensor) -> tf.Tensor:
         return classifier(images, training=False)
 
-    parts = [predict(batch["image"]) for batch in source.batches(source.pass_batch)]
-    return np.concatenate(parts).astype(np.float64), source.labels
+    for source in sources:
+        parts = [predict(batch["image"]) for batch in source.batches(source.pass_batch)]
+        yield np.concatenate(parts).astype(np.float64), source.labels
 
 
 def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:

@@ -1,12 +1,13 @@
 """What a classifier says of each image of a source."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import keras
 import numpy as np
 
 from bginv.data.sources import Source
-from bginv.evaluation.calibration import collect_logits, probabilities
+from bginv.evaluation.calibration import collect_all_logits, probabilities
 from bginv.evaluation.confusion import Confusion, count_confusion
 
 
@@ -42,13 +43,17 @@ class Predictions:
         return wrong[np.argsort(-self.confidence[wrong], kind="stable")][:count]
 
 
-def predict(classifier: keras.Model, source: Source) -> Predictions:
-    """Predictions of a classifier.
+def predict(classifier: keras.Model, sources: Iterable[Source]) -> list[Predictions]:
+    """Predictions of a classifier on each source.
 
     Args:
         classifier: images to logits.
-        source: labelled images.
+        sources: labelled images.
     """
-    logits, labels = collect_logits(classifier, source.without_masks())
-    shares = probabilities(logits)
-    return Predictions(labels, shares.argmax(-1), shares.max(-1), shares.shape[-1])
+    found = []
+    for logits, labels in collect_all_logits(classifier, (own.without_masks() for own in sources)):
+        shares = probabilities(logits)
+        found.append(
+            Predictions(labels, shares.argmax(-1), shares.max(-1), num_classes=shares.shape[-1])
+        )
+    return found

@@ -12,10 +12,12 @@ import numpy as np
 from absl import logging
 
 from bginv.artefacts import check_writable_folder, refuse_existing
+from bginv.data.sources import Dataset
 from bginv.interop.formats import FORMATS, Predict, named, run_keras
 
 DEFAULT_FORMATS = tuple(name for name in FORMATS if name != "h5")
 BATCH, TIMED_CALLS, WARM_UP_CALLS = 64, 30, 3
+NUM_CALIBRATION, NOISE_SIDE = 200, 224
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,45 @@ def check_formats(formats: Sequence[str]) -> None:
         )
 
 
-def export_files(folder: pathlib.Path, stem: str, formats: Sequence[str]) -> dict[str, pathlib.Path]:
+def available_formats() -> list[str]:
+    """The default formats whose packages are there."""
+    return [name for name in DEFAULT_FORMATS if not FORMATS[name].missing()]
+
+
+def comparison_images(
+    model: keras.Model, dataset: Dataset | None, count: int
+) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+    """Images to compare on, those to calibrate 8 bits with, and names for the model's classes.
+
+    Args:
+        model: tells the size of the images where there is no data set, and how many classes.
+        dataset: its first test and its training images; None takes noise for both.
+        count: of images to compare on.
+    """
+    if dataset is None:
+        shape = [side or NOISE_SIDE for side in model.input_shape[1:3]]
+        noise = np.random.default_rng(0).random((count, *shape, model.input_shape[3]), np.float32)
+        return noise, noise[:NUM_CALIBRATION], ()
+    shown, calibration = (
+        source.first(number).without_masks()
+        for source, number in (
+            (next(iter(dataset.tests.values())), count),
+            (dataset.train, NUM_CALIBRATION),
+        )
+    )
+    images, calibrated = (
+        np.concatenate([batch["image"] for batch in own.batches(BATCH)])
+        for own in (shown, calibration)
+    )
+    outputs = getattr(model, "output", None)
+    scores = outputs.get("logits") if isinstance(outputs, dict) else outputs
+    is_classifier = getattr(scores, "shape", ())[1:] == (dataset.num_classes,)
+    return images, calibrated, dataset.class_names if is_classifier else ()
+
+
+def export_files(
+    folder: pathlib.Path, stem: str, formats: Sequence[str]
+) -> dict[str, pathlib.Path]:
     """Where each format goes: `model.onnx`, `model.tflite`, ...; a SavedModel is a folder."""
     return {name: folder / f"{stem}{FORMATS[name].ending}" for name in formats}
 
@@ -117,6 +157,8 @@ def _write(
     """A file in its place, once it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".unfinished-{path.name}")
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)  # TensorFlow tells how long it took
     try:
         FORMATS[name].write(model, unfinished, calibration)
         if class_names:
@@ -124,6 +166,7 @@ def _write(
         _remove(path)
         unfinished.rename(path)
     finally:
+        logging.set_verbosity(verbosity)
         _remove(unfinished)
 
 

@@ -140,9 +140,7 @@ def _load_onnx(path: pathlib.Path) -> Predict:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     (image,) = session.get_inputs()
-    return lambda images: dict(
-        zip(names, session.run(names, {image.name: images}), strict=True)
-    )
+    return lambda images: dict(zip(names, session.run(names, {image.name: images}), strict=True))
 
 
 def _put_names_into_onnx(path: pathlib.Path, class_names: Sequence[str]) -> None:

@@ -50,7 +50,10 @@ def _layer(layer: dict[str, Any], networks: set[str]) -> dict[str, Any]:
         raise ValueError(f"Keras 2 has no layer {kind} ({layer['name']}): save as .keras")
     # a network inside another had been called once, when it was made
     inputs = [
-        [[name, node + (name in networks), output] for name, node, output in _histories(own["args"])]
+        [
+            [name, node + (name in networks), output]
+            for name, node, output in _histories(own["args"])
+        ]
         for own in layer["inbound_nodes"]
     ]
     if kind == "Flip":

@@ -11,7 +11,12 @@ import tensorflow as tf
 from bginv.artefacts import write_file
 from bginv.data.sources import Dataset
 from bginv.interop.keras2_h5 import save_h5
-from bginv.interop.paper_h5 import is_paper_classifier, load_classifier_h5, load_mask_unet_h5
+from bginv.interop.paper_h5 import (
+    is_paper_classifier,
+    load_classifier_h5,
+    load_h5,
+    load_mask_unet_h5,
+)
 from bginv.models import (  # noqa: F401 - they register layers
     acol,
     attention,
@@ -37,7 +42,7 @@ def load_classifier(path: str, dataset: Dataset) -> keras.Model:
         ValueError: not a model, or one for other images or fewer classes.
     """
     model = _load(path, load_classifier_h5)
-    _check_input(model, path, dataset)
+    check_input(model, path, dataset)
     if is_localizer(model):
         model = logits_alone(model)
     if len(_output_shape(model, path)) != 2:
@@ -67,7 +72,7 @@ def load_mask_model(path: str, dataset: Dataset) -> keras.Model:
     model = _load(path, load_mask_unet_h5)
     if not is_localizer(model):
         return _checked_mask_unet(model, path, dataset)
-    _check_input(model, path, dataset)
+    check_input(model, path, dataset)
     num_classes = model.output["maps"].shape[-1]
     if num_classes < dataset.num_classes:
         raise ValueError(
@@ -80,6 +85,21 @@ def load_mask_model(path: str, dataset: Dataset) -> keras.Model:
 def load_mask_unet(path: str, dataset: Dataset) -> keras.Model:
     """A mask generator that fits the data set; see `load_classifier`."""
     return _checked_mask_unet(_load(path, load_mask_unet_h5), path, dataset)
+
+
+def load_any(path: str) -> keras.Model:
+    """A model of images, whatever it gives.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a model, or one of something else than images.
+    """
+    model = _load(path, load_h5)
+    if len(model.inputs) != 1 or len(model.input_shape) != 4:
+        raise ValueError(
+            f"{path} takes inputs of shape {model.input_shape}: name a model of images"
+        )
+    return model
 
 
 def load_segmenter(path: str, num_classes: int) -> keras.Model:
@@ -168,7 +188,7 @@ def _check_classifier(path: str, given: tuple, taken: tuple) -> None:
 
 
 def _checked_mask_unet(model: keras.Model, path: str, dataset: Dataset) -> keras.Model:
-    _check_input(model, path, dataset)
+    check_input(model, path, dataset)
     shape, expected = _output_shape(model, path), (*dataset.image_shape[:2], 1)
     if len(shape) != 4 or not _fits(shape[1:], expected):
         raise ValueError(
@@ -247,7 +267,12 @@ def _output_shape(model: keras.Model, path: str) -> tuple[int | None, ...]:
     return model.output_shape
 
 
-def _check_input(model: keras.Model, path: str, dataset: Dataset) -> None:
+def check_input(model: keras.Model, path: str, dataset: Dataset) -> None:
+    """Raise if a model does not take the images of a data set.
+
+    Raises:
+        ValueError: it names both sizes.
+    """
     if len(model.inputs) != 1:
         raise ValueError(f"{path} has {len(model.inputs)} inputs; a model with one is needed")
     taken, given = tuple(model.input_shape[1:]), dataset.image_shape

@@ -7,11 +7,14 @@ from bginv.recipes.adaptation import AdaptationSettings, EvaluateDomainSettings
 from bginv.recipes.comparisons import AcolSettings, AttentionSettings, ErasingSettings
 from bginv.recipes.evaluations import (
     CalibrateSettings,
+    CompareSettings,
+    CompletionSettings,
     ConvertSettings,
     DatasetsSettings,
     EvaluateBackgroundsSettings,
     EvaluateSegmentationSettings,
     EvaluateSettings,
+    ExportSettings,
     MakeVariationsSettings,
 )
 from bginv.recipes.phases import (
@@ -20,7 +23,12 @@ from bginv.recipes.phases import (
     ClassifierSettings,
     MaskSettings,
 )
-from bginv.recipes.pipeline import RunSettings, add_run_flags, resolve_phases
+from bginv.recipes.pipeline import (
+    RunSettings,
+    add_run_flags,
+    phase_setting_names,
+    resolve_phases,
+)
 from bginv.recipes.techniques import TechniqueSettings
 from bginv.recipes.training import (
     ClassifierTrainingSettings,
@@ -40,6 +48,8 @@ __all__ = [
     "ClassifierSettings",
     "ClassifierTrainingSettings",
     "CommonSettings",
+    "CompareSettings",
+    "CompletionSettings",
     "ConvertSettings",
     "DataSettings",
     "DatasetsSettings",
@@ -48,6 +58,7 @@ __all__ = [
     "EvaluateDomainSettings",
     "EvaluateSegmentationSettings",
     "EvaluateSettings",
+    "ExportSettings",
     "MakeVariationsSettings",
     "MaskSettings",
     "NewClassifierSettings",
@@ -55,5 +66,6 @@ __all__ = [
     "RunSettings",
     "TechniqueSettings",
     "add_run_flags",
+    "phase_setting_names",
     "resolve_phases",
 ]

@@ -83,6 +83,41 @@ class MakeVariationsSettings(DataSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportSettings(DataSettings):
+    """A model in the formats of other runtimes."""
+
+    model: str = positional(
+        help="classifier, mask generator, localizer or segmenter, .keras or .h5"
+    )
+    dataset: str | None = setting(
+        None, help="data set whose images the files are compared on (default: noise)"
+    )
+    output: str = setting("exported", help="folder of the files")
+    formats: tuple[str, ...] | None = setting(
+        None,
+        help="of keras,saved_model,onnx,litert,litert_float16,litert_int8,h5 (default: those "
+        "whose packages are there, but h5)",
+    )
+    images: int = setting(500, minimum=1, help="test images to compare on")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareSettings:
+    """Runs side by side."""
+
+    runs: tuple[str, ...] = positional(help="folders of runs")
+    output: str = setting("compare.html", help="page to write")
+    overwrite: bool = setting(False, help="replace that page")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompletionSettings:
+    """Completion of command lines."""
+
+    shell: str = positional(choices=("bash", "zsh", "tcsh"), help="what completes them")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertSettings:
     """A checkpoint of PyTorch as a Keras model."""
 

@@ -1,6 +1,7 @@
 """The three phases."""
 
 import dataclasses
+from typing import ClassVar
 
 from bginv.config import positional, setting
 from bginv.recipes.techniques import ENSEMBLES, TechniqueSettings
@@ -12,6 +13,8 @@ BINARIZATIONS = ("otsu", "0.5", "quantile", "none")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassifierSettings(NewClassifierSettings, TechniqueSettings):
     """Phase 1."""
+
+    HEADING: ClassVar[str] = "phase 1"
 
     ensemble: str = setting(
         "none", choices=ENSEMBLES, help="several classifiers in one network, for small images"
@@ -27,6 +30,8 @@ class ClassifierSettings(NewClassifierSettings, TechniqueSettings):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MaskSettings(PhaseSettings):
     """Phase 2."""
+
+    HEADING: ClassVar[str] = "phase 2"
 
     model: str = positional(help="classifier that phase 1 wrote")
     binarize: str = positional(default="otsu", choices=BINARIZATIONS, help="threshold of the masks")
@@ -45,6 +50,8 @@ class MaskSettings(PhaseSettings):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdversarialSettings(TechniqueSettings):
     """Phase 3."""
+
+    HEADING: ClassVar[str] = "phase 3"
 
     model: str = positional(help="classifier that phase 1 wrote")
     unet_model: str = positional(

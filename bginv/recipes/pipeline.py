@@ -47,9 +47,9 @@ def add_run_flags(parser: argparse.ArgumentParser, recipe: str) -> None:
         if len(phases) == 1:
             add_option(parser, PHASES[phase], field, option_name(name), recipe)
             continue
-        defaults = ", ".join(
-            f"{phase} {show_default(field, recipe)}" for phase, field in phases.items()
-        )
+        values = {phase: show_default(field, recipe) for phase, field in phases.items()}
+        same = len(set(values.values())) == 1
+        defaults = next(iter(values.values())) if same else ", ".join(map(" ".join, values.items()))
         shared_help = f"{field.metadata['help']} (default: {defaults})"
         add_option(parser, PHASES[phase], field, option_name(name), recipe, shared_help)
         for phase, field in phases.items():
@@ -82,6 +82,13 @@ def resolve_phases(given: Mapping[str, Any], recipe: str) -> dict[str, PhaseSett
         except ValueError as error:
             raise ValueError(f"{phase}: {error}") from None
     return resolved
+
+
+def phase_setting_names() -> set[str]:
+    """Every name that `resolve_phases` takes: shared ones, and those with a phase in front."""
+    names = _run_names()
+    own = (f"{phase}_{name}" for name, phases in names.items() for phase in phases)
+    return {*names, *own}
 
 
 def _run_names() -> dict[str, dict[str, dataclasses.Field]]:

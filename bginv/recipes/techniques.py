@@ -1,6 +1,7 @@
 """Techniques against overfitting and overconfidence, for what trains the classifier."""
 
 import dataclasses
+from typing import ClassVar
 
 from bginv.config import setting
 from bginv.recipes.training import ClassifierTrainingSettings
@@ -11,6 +12,8 @@ ENSEMBLES = ("none", "mimo", "batch-ensemble")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TechniqueSettings(ClassifierTrainingSettings):
     """What both phases take that train the classifier."""
+
+    HEADING: ClassVar[str] = "techniques"
 
     mixup: float = setting(
         0.0,

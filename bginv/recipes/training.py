@@ -1,6 +1,7 @@
 """What every command takes, and every one that trains."""
 
 import dataclasses
+from typing import ClassVar
 
 from bginv.config import RECIPES, positional, setting
 
@@ -8,6 +9,8 @@ from bginv.config import RECIPES, positional, setting
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataSettings:
     """What every command takes."""
+
+    HEADING: ClassVar[str] = "data"
 
     dataset: str = positional(help="name of a data set, such as digits, or folder:PATH")
     data_dir: str | None = setting(None, may_change=True, help="folder with the data set's files")
@@ -29,6 +32,8 @@ class DataSettings:
 class CommonSettings(DataSettings):
     """What every command that trains takes."""
 
+    HEADING: ClassVar[str] = "the run"
+
     recipe: str = setting("paper", choices=RECIPES, help="values of unset options")
     seed: int = setting(
         0, minimum=0, maximum=2**31 - 1, help="of initial weights, order, augmentation and noise"
@@ -41,6 +46,11 @@ class CommonSettings(DataSettings):
         may_change=True,
         help="go on with an unfinished run, with the settings it was made with",
     )
+    tensorboard: bool = setting(
+        False,
+        may_change=True,
+        help="write losses and pictures for TensorBoard into the run's folder too",
+    )
     distribute: str = setting(
         "none",
         may_change=True,
@@ -52,6 +62,8 @@ class CommonSettings(DataSettings):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PhaseSettings(CommonSettings):
     """What every phase takes."""
+
+    HEADING: ClassVar[str] = "training"
 
     output: str | None = setting(
         None, may_change=True, help="file for the trained model, .keras or .h5"
@@ -86,6 +98,8 @@ class PhaseSettings(CommonSettings):
 class ClassifierTrainingSettings(PhaseSettings):
     """What the phases take that train the classifier."""
 
+    HEADING: ClassVar[str] = "training of a classifier"
+
     learning_rate: float | None = setting(
         None,
         minimum=0,
@@ -103,6 +117,8 @@ class ClassifierTrainingSettings(PhaseSettings):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NewClassifierSettings(ClassifierTrainingSettings):
     """What the commands take that make a classifier."""
+
+    HEADING: ClassVar[str] = "the classifier"
 
     architecture: str = setting(
         "auto", help="auto (VGG19 from 128 rows on), small, or a name of keras.applications"

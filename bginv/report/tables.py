@@ -60,7 +60,10 @@ def accuracy_table(rows: Mapping[str, Accuracies]) -> Table:
     }
     measure = next(iter(rows.values())).measure
     title, form = (measure, ".4f") if measure == ERROR else (f"{measure} in %", PERCENT)
-    return Table(title, dict.fromkeys([*tests.values(), MEAN], form), cells)
+    columns = list(tests.values())
+    if any(row.mean_background is not None for row in rows.values()):
+        columns.append(MEAN)
+    return Table(title, dict.fromkeys(columns, form), cells)
 
 
 def agreement_table(rows: Mapping[str, Agreement], title: str) -> str:

@@ -153,11 +153,16 @@ def evaluation_of_epochs(
 def evaluate_and_log(classifier: keras.Model, dataset: Dataset, part: str = "") -> Accuracies:
     """Evaluate a classifier, or a part of one with a name, on everything, and tell it."""
     accuracies = evaluate_accuracy(classifier, dataset)
+    log_accuracies(accuracies, part)
+    return accuracies
+
+
+def log_accuracies(accuracies: Accuracies, part: str = "") -> None:
+    """Tell the accuracies of a classifier, or of a part of one with a name."""
     tests = ", ".join(f"{name} {value:.4f}" for name, value in accuracies.tests.items())
     measure = accuracies.measure[0].upper() + accuracies.measure[1:]
     name = f"{measure} of the {part}" if part else measure
     logging.info("%s - train: %.4f, test: %s", name, accuracies.train, tests)
-    return accuracies
 
 
 def take_in_memory(source: Source, indices: np.ndarray) -> ArraySource:

@@ -18,7 +18,7 @@ from bginv.training.distribution import is_chief, num_workers, send_from_chief
 from bginv.training.interrupts import Interrupted, StopRequest
 from bginv.training.method import Method, Step
 from bginv.training.precision import computing_in
-from bginv.training.progress import Progress
+from bginv.training.progress import EVENTS, Progress
 
 
 def steps_per_epoch(num_records: int, batch_size: int) -> int:
@@ -91,7 +91,9 @@ class _Training:
         batches = _distributed_batches(self.method, self.source, self.settings, self.step)
         compiled: dict[Step, Callable] = {}  # one for each turn that players take
         batch_size, name = self.settings.batchsize, self.method.name
-        progress = Progress(name, self.step, self.steps, batch_size, metrics_file)
+        wanted = self.settings.tensorboard and metrics_file
+        events = metrics_file.parent / EVENTS if wanted else None
+        progress = Progress(name, self.step, self.steps, batch_size, metrics_file, events)
         with progress, self.stop_request:
             self._end_epoch(progress, on_epoch_end)
             while self.step < self.steps:

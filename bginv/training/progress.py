@@ -4,15 +4,17 @@ import json
 import pathlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import tensorflow as tf
 import tqdm
 from absl import logging
 
 from bginv.artefacts import write_text
 
 SECONDS_BETWEEN_LINES = 10.0
+EVENTS = "tensorboard"
 
 
 class Progress:
@@ -24,6 +26,7 @@ class Progress:
         steps: how many it will take in all.
         batch_size: images a step, for the speed.
         metrics_file: JSON lines are appended to it; None writes none.
+        tensorboard: folder of event files for TensorBoard; None writes none.
     """
 
     def __init__(
@@ -33,7 +36,9 @@ class Progress:
         steps: int,
         batch_size: int,
         metrics_file: pathlib.Path | None = None,
+        tensorboard: pathlib.Path | None = None,
     ):
+        self._events = tensorboard and tf.summary.create_file_writer(str(tensorboard / phase))
         self._phase, self._steps, self._batch_size = phase, steps, batch_size
         if metrics_file and metrics_file.exists():
             _remove_beyond(metrics_file, phase, done)
@@ -57,6 +62,8 @@ class Progress:
 
     def __exit__(self, *exception) -> None:
         self._bar.close()
+        if self._events:
+            self._events.close()
         if self._metrics:
             self._metrics.close()
 
@@ -83,6 +90,10 @@ class Progress:
             speeds = {"images_per_second": round(speed, 1), "seconds": round(seconds, 4)}
             self._metrics.write(json.dumps({**record, **speeds}) + "\n")
             self._metrics.flush()
+        if self._events:
+            with self._events.as_default(step):
+                for name, value in {**metrics, "images_per_second": speed}.items():
+                    tf.summary.scalar(name, value)
         shown = {name: f"{value:.4f}" for name, value in metrics.items()}
         shown["images/s"] = f"{speed:.0f}"
         self._bar.set_postfix(shown, refresh=False)
@@ -105,10 +116,16 @@ def read_metrics(metrics_file: pathlib.Path) -> list[dict]:
     return records
 
 
-def append_metrics(metrics_file: pathlib.Path, record: Mapping[str, Any]) -> None:
-    """Add the results of an evaluation, a record without steps, to a metrics file."""
-    with metrics_file.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+def put_evaluation(metrics_file: pathlib.Path, row: str, values: Mapping[str, Any]) -> None:
+    """Add an evaluation, a record without steps, to a metrics file.
+
+    Args:
+        metrics_file: JSON lines.
+        row: its name; an earlier evaluation of this name is removed.
+        values: what was found.
+    """
+    kept = [record for record in read_metrics(metrics_file) if record.get("row") != row]
+    _write_metrics(metrics_file, [*kept, {"row": row, **values}])
 
 
 def training_records(metrics_file: pathlib.Path) -> list[dict]:
@@ -131,4 +148,8 @@ def _remove_beyond(metrics_file: pathlib.Path, phase: str, done: int) -> None:
         for record in read_metrics(metrics_file)
         if record.get("phase") != phase or record["step"] <= done
     ]
-    write_text(metrics_file, "".join(json.dumps(record) + "\n" for record in kept))
+    _write_metrics(metrics_file, kept)
+
+
+def _write_metrics(metrics_file: pathlib.Path, records: Sequence[Mapping[str, Any]]) -> None:
+    write_text(metrics_file, "".join(json.dumps(record) + "\n" for record in records))

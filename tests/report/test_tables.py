@@ -7,11 +7,11 @@ from bginv.data.sources import ArraySource, Dataset
 from bginv.evaluation.accuracy import Accuracies
 from bginv.evaluation.segmentation import Agreement
 from bginv.report.tables import (
+    accuracy_table,
     agreement_table,
     auroc_table,
     catalog_table,
     json_results,
-    accuracy_table,
     published_rows,
     splits_table,
 )

@@ -1,0 +1,1 @@
+"""What `import bginv` offers to programs: see `bginv.__all__`."""

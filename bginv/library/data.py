@@ -1,0 +1,139 @@
+"""Data as programs have it, as a `Dataset`."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bginv.data.catalog import load_data, takes_any_size
+from bginv.data.sources import ArraySource, Dataset, Source, split_off_test
+
+Arrays = tuple[Any, Any]
+Data = str | os.PathLike | Dataset | Arrays | Mapping[str, Arrays] | tf.data.Dataset
+IN_MEMORY = "arrays"
+TRAIN = "train"
+
+
+def as_dataset(data: Data, image_size: int | None = None) -> Dataset:
+    """Whatever holds images and labels, as a data set.
+
+    Images are uint8, or floats in [0, 1], which are rounded to multiples of 1/255:
+    [N, H, W] or [N, H, W, C]. Labels are class numbers [N] or [N, 1], names of classes [N], one-hot
+    rows [N, K], or other floats [N] or [N, D], which a regressor is to tell.
+
+    Args:
+        data: a name or folder, see `load_data`; a `Dataset`; `(images, labels)`, of which a quarter
+            becomes the test; `((images, labels), (images, labels))`, to train and to test, as
+            `keras.datasets` has it; a mapping of "train" and the tests' names to such pairs; or a
+            `tf.data.Dataset` of pairs, in batches or not, which is taken into memory.
+        image_size: of the images of a name or folder that come in any size.
+
+    Raises:
+        ValueError: something else, or see `load_data`.
+    """
+    match data:
+        case Dataset():
+            return data
+        case str() | os.PathLike():
+            name = os.fspath(data)
+            sized = takes_any_size(name) or os.path.isdir(os.path.expanduser(name))
+            return load_data(name, image_size=image_size if sized else None)
+        case Mapping():
+            return _of_splits(dict(data))
+        case tf.data.Dataset():
+            return _of_splits({TRAIN: _gathered(data)})
+        case (tuple() | list() as train, tuple() | list() as test) if len(train) == len(test) == 2:
+            return _of_splits({TRAIN: tuple(train), "clean": tuple(test)})
+        case (images, labels):
+            return _of_splits({TRAIN: (images, labels)})
+    raise ValueError(
+        "data must be a name, a folder, (images, labels), a pair of such pairs, a mapping of split "
+        f"names to them, or a tf.data.Dataset; received {type(data).__name__}"
+    )
+
+
+def _of_splits(splits: dict[str, Arrays]) -> Dataset:
+    if TRAIN not in splits:
+        raise ValueError(f"data needs a split named {TRAIN!r}; received {', '.join(splits)}")
+    labels, class_names = _labels({name: pair[1] for name, pair in splits.items()})
+    sources: dict[str, Source] = {
+        name: ArraySource(pixels_of(images, name), labels[name])
+        for name, (images, _) in splits.items()
+    }
+    train = sources.pop(TRAIN)
+    if not sources:
+        train, sources["clean"] = split_off_test(train)
+    for name, source in sources.items():
+        if source.image_shape != train.image_shape:
+            raise ValueError(
+                f"images of {name} are {source.image_shape}, those to train on {train.image_shape}"
+            )
+    return Dataset(IN_MEMORY, train, sources, class_names, train.image_shape)
+
+
+def pixels_of(images: Any, what: str) -> np.ndarray:
+    """Images as uint8 [N, H, W, C]; see `as_dataset`.
+
+    Args:
+        images: anything that NumPy takes.
+        what: they are, for messages.
+
+    Raises:
+        ValueError: another rank or dtype, or values outside [0, 1].
+    """
+    array = np.asarray(images)
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4:
+        raise ValueError(f"{what} images must be [N, H, W, C]; received {array.shape}")
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == bool:
+        return array.astype(np.uint8) * 255
+    low, high = float(array.min()), float(array.max())
+    if array.dtype.kind != "f" or not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"{what} images must be uint8, or floats in [0, 1]; received {array.dtype} from "
+            f"{low:g} to {high:g}: scale them"
+        )
+    return np.round(array * 255).astype(np.uint8)
+
+
+def _labels(splits: dict[str, Any]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Labels of each split, and names of the classes; none of numbers to tell."""
+    arrays = {name: np.asarray(labels) for name, labels in splits.items()}
+    train = arrays[TRAIN]
+    if train.dtype.kind in "US":
+        names = sorted(set(np.concatenate([own.ravel() for own in arrays.values()]).tolist()))
+        number = {name: i for i, name in enumerate(names)}
+        found = {
+            split: np.array([number[name] for name in own.ravel().tolist()])
+            for split, own in arrays.items()
+        }
+        return found, tuple(map(str, names))
+    if all(_is_one_hot(own) for own in arrays.values()):
+        names = tuple(map(str, range(train.shape[1])))
+        return {split: own.argmax(1) for split, own in arrays.items()}, names
+    if train.dtype.kind == "f":
+        return {split: own.reshape(len(own), -1) for split, own in arrays.items()}, ()
+    found = {split: own.reshape(-1).astype(np.int64) for split, own in arrays.items()}
+    count = int(max(own.max() for own in found.values())) + 1
+    return found, tuple(map(str, range(count)))
+
+
+def _is_one_hot(labels: np.ndarray) -> bool:
+    if labels.ndim != 2 or labels.shape[1] < 2:
+        return False
+    return bool(np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all())
+
+
+def _gathered(data: tf.data.Dataset) -> Arrays:
+    """All images and labels of a `tf.data.Dataset` of pairs."""
+    spec = data.element_spec
+    if not (isinstance(spec, tuple) and len(spec) == 2):
+        raise ValueError(f"a tf.data.Dataset must give (image, label) pairs; received {spec}")
+    pairs = list(data.as_numpy_iterator())
+    join = np.concatenate if spec[0].shape.rank == 4 else np.stack
+    return tuple(join([pair[place] for pair in pairs]) for place in range(2))

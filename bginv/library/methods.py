@@ -1,0 +1,102 @@
+"""The phases' methods, for programs with a loop of their own.
+
+Each has `train_step(batch, seed)`, which updates the models once and gives scalars, and
+`augment_batch(batch, seed)`; both are plain functions of tensors, to be put into a `tf.function`.
+A batch is a dict of `image` float32 [B, H, W, C] in [0, 1], `label` int32 [B] and, for
+`adversarial_training`, `mask` float32 [B, H, W, 1] in [0, 1]; a seed is int32 [2].
+"""
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from bginv.config import resolve
+from bginv.ops.losses import cross_entropy
+from bginv.recipes import PHASES
+from bginv.training.adversarial import AdversarialTraining
+from bginv.training.classifier import ClassifierTraining
+from bginv.training.masks import MaskTraining
+from bginv.training.objective import Loss
+
+
+def classifier_training(
+    classifier: keras.Model,
+    batch_size: int,
+    steps: int = 1,
+    loss: Loss = cross_entropy,
+    **settings: Any,
+) -> ClassifierTraining:
+    """Phase 1.
+
+    Args:
+        classifier: images to logits, or to what the loss takes; it is trained in place.
+        batch_size: B.
+        steps: length of the training, where something depends on it.
+        loss: labels and outputs to a scalar.
+        **settings: see `train1.py --help`, with underscores; of the recipe "tuned".
+
+    Raises:
+        ValueError: settings that do not go together.
+    """
+    own = _settings("classifier", batch_size, steps, settings)
+    return ClassifierTraining(classifier, own, steps, loss)
+
+
+def mask_training(
+    mask_generator: keras.Model,
+    classifier: keras.Model,
+    batch_size: int,
+    loss: Loss = cross_entropy,
+    **settings: Any,
+) -> MaskTraining:
+    """Phase 2: the mask generator learns, the classifier stays as it is.
+
+    Args:
+        mask_generator: images to masks [B, H, W, 1] in [0, 1]; it is trained in place.
+        classifier: see `classifier_training`.
+        batch_size: B.
+        loss: see `classifier_training`.
+        **settings: see `train2.py --help`, with underscores; of the recipe "tuned".
+
+    Raises:
+        ValueError: settings that do not go together.
+    """
+    own = _settings("masks", batch_size, 1, settings)
+    return MaskTraining(mask_generator, classifier, own, loss)
+
+
+def adversarial_training(
+    classifier: keras.Model,
+    image_shape: tuple[int, int, int],
+    batch_size: int,
+    steps: int,
+    loss: Loss = cross_entropy,
+    **settings: Any,
+) -> AdversarialTraining:
+    """Phase 3; its background generators are `adversaries`, each with `generator` and `draw`.
+
+    Args:
+        classifier: see `classifier_training`.
+        image_shape: (H, W, C), square for generated backgrounds.
+        batch_size: B.
+        steps: length of the training, for the decay of the rate; call `before_step(i)` before step
+            i where `restart_every` is not 0.
+        loss: see `classifier_training`.
+        **settings: see `train3.py --help`, with underscores, and `back`; of the recipe "tuned".
+
+    Raises:
+        ValueError: settings that do not go together.
+    """
+    own = _settings("adversarial", batch_size, steps, settings)
+    return AdversarialTraining(classifier, image_shape, own, steps, loss)
+
+
+def _settings(phase: str, batch_size: int, steps: int, given: dict[str, Any]):
+    of_commands = {"dataset": "", "model": "", "unet_model": ""}
+    known = {field.name for field in dataclasses.fields(PHASES[phase])} - of_commands.keys()
+    for name in given:
+        if name not in known:
+            raise ValueError(f"{phase} has no setting {name!r}; known: {', '.join(sorted(known))}")
+    own = {"batchsize": batch_size, "steps": steps, **given}
+    return resolve(PHASES[phase], {**of_commands, **own}, "tuned")

@@ -1,0 +1,157 @@
+"""Any Keras model as the phases take it: images in [0, 1] to logits, or to what a loss takes."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bginv.data.sources import Dataset
+from bginv.ops.losses import cross_entropy
+from bginv.training.objective import Loss
+
+LOOKED_AT = 512
+"""Training images that tell what a model gives."""
+
+SMALLEST_PROBABILITY = 1e-30
+PROBABILITIES, LOGITS, SIGMOID, ONE_LOGIT = "probabilities", "logits", "sigmoid", "one logit"
+
+
+def on_unit_images(
+    model: keras.Model, image_shape: tuple[int, int, int], pixels: tuple[float, float]
+) -> keras.Model:
+    """The model on images in [0, 1]; the weights are its own.
+
+    Args:
+        model: of any kind; a subclassed one is built by it.
+        image_shape: (H, W, C).
+        pixels: the range of the images that the model takes.
+
+    Raises:
+        ValueError: the model cannot take such images.
+    """
+    low, high = pixels
+    image = x = keras.Input(image_shape, name="image")
+    if pixels != (0.0, 1.0):
+        x = keras.layers.Rescaling(high - low, low, name="pixels")(x)
+    try:
+        outputs = model(x)
+    except Exception as error:  # as many kinds as there are layers
+        height, width, channels = image_shape
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"{model.name} cannot take images of {height}x{width}x{channels}: {reason}"
+        ) from error
+    return keras.Model(image, outputs, name="classifier")
+
+
+def with_logits(model: keras.Model, dataset: Dataset) -> keras.Model:
+    """A classifier's logits [B, K], whatever it ends with; the weights are its own.
+
+    A model that gives one number for each image tells two classes apart.
+
+    Args:
+        model: images in [0, 1] to logits, probabilities, or one of either.
+        dataset: some of its images tell which.
+
+    Raises:
+        ValueError: fewer outputs than classes, or outputs of another rank.
+    """
+    outputs = model.output
+    if not hasattr(outputs, "shape") or len(outputs.shape) != 2:
+        shown = getattr(outputs, "shape", type(outputs).__name__)
+        raise ValueError(f"a classifier gives outputs [B, K]; this model gives {shown}")
+    kind, known = _kind(model, dataset), max(outputs.shape[-1], 2)
+    if known < dataset.num_classes:
+        raise ValueError(
+            f"the model tells {known} classes apart, but {dataset.name} has {dataset.num_classes}"
+        )
+    if kind == PROBABILITIES:
+        outputs = keras.ops.log(outputs + SMALLEST_PROBABILITY)
+    elif kind == SIGMOID:
+        both = keras.ops.concatenate([1.0 - outputs, outputs], -1)
+        outputs = keras.ops.log(both + SMALLEST_PROBABILITY)
+    elif kind == ONE_LOGIT:
+        outputs = keras.ops.concatenate([0.0 * outputs, outputs], -1)
+    return keras.Model(model.input, outputs, name="classifier")
+
+
+def _kind(model: keras.Model, dataset: Dataset) -> str:
+    found = _outputs(model, dataset)
+    positive = bool((found >= 0).all() and (found <= 1).all())
+    if found.shape[-1] == 1:
+        return SIGMOID if positive else ONE_LOGIT
+    sums_to_one = np.allclose(found.sum(-1), 1, atol=1e-3)
+    return PROBABILITIES if positive and sums_to_one else LOGITS
+
+
+def _outputs(model: keras.Model, dataset: Dataset) -> np.ndarray:
+    records = dataset.train.without_masks().gather(tf.range(_looked_at(dataset), dtype=tf.int64))
+    return np.asarray(model.predict(records["image"], verbose=0))
+
+
+def _looked_at(dataset: Dataset) -> int:
+    return min(LOOKED_AT, len(dataset.train))
+
+
+def loss_of(model: keras.Model, dataset: Dataset, loss: Any) -> Loss:
+    """The loss of a model, as the phases take it.
+
+    Args:
+        model: the user's; where it is compiled, its loss may count.
+        dataset: what its labels are.
+        loss: any of Keras, on the model's own outputs; None means cross-entropy for classes, and
+            for numbers the loss that the model was compiled with, else the mean squared error.
+            Integer labels become one-hot for a loss that is not sparse.
+    """
+    if loss is None and not dataset.regression:
+        return cross_entropy
+    if loss is None:
+        compiled = getattr(model, "loss", None) if getattr(model, "compiled", False) else None
+        loss = compiled or keras.losses.MeanSquaredError()
+    own = keras.losses.get(loss)
+    name = getattr(own, "name", getattr(own, "__name__", ""))
+    one_hot = not dataset.regression and not name.startswith("sparse")
+
+    def mean_loss(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        width = outputs.shape[-1]
+        if one_hot:
+            labels = (
+                tf.one_hot(labels, width) if width > 1 else tf.cast(labels[:, None], tf.float32)
+            )
+        return tf.reduce_mean(tf.cast(own(labels, outputs), tf.float32))
+
+    return mean_loss
+
+
+def knows_something(model: keras.Model, dataset: Dataset, loss: Loss) -> bool:
+    """Whether a model does better on training images than the best constant answer would.
+
+    Args:
+        model: images to what the loss takes.
+        dataset: its training images, 512 of them.
+        loss: see `loss_of`. For class numbers and another loss than cross-entropy, the model is
+            taken to know something.
+    """
+    labels = dataset.train.labels[: _looked_at(dataset)]
+    if not dataset.regression and loss is not cross_entropy:
+        return True
+    if dataset.regression:
+        constant = np.broadcast_to(labels.mean(0), labels.shape).astype(np.float32)
+    else:
+        shares = np.bincount(labels, minlength=model.output_shape[-1]) / len(labels)
+        constant = np.broadcast_to(
+            np.log(shares + SMALLEST_PROBABILITY), (len(labels), len(shares))
+        )
+    own = loss(tf.constant(labels), tf.constant(_outputs(model, dataset)))
+    best = loss(tf.constant(labels), tf.constant(constant, tf.float32))
+    return bool(own < best)
+
+
+def can_be_saved(model: keras.Model) -> bool:
+    """Whether Keras can write all layers of a model, those of the user's own too."""
+    try:
+        keras.saving.serialize_keras_object(model)
+    except Exception:  # whatever a layer's get_config raises
+        return False
+    return True

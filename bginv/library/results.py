@@ -1,0 +1,98 @@
+"""What `robustify` gives back."""
+
+import dataclasses
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping
+
+import keras
+import tensorflow as tf
+
+from bginv.artefacts import refuse_existing
+from bginv.evaluation.accuracy import Accuracies
+from bginv.ops.binarize import binarize
+from bginv.report.run_page import REPORT, notebook_page, read_run
+from bginv.report.table import Table
+from bginv.report.tables import accuracy_table
+from bginv.training.progress import read_metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Robustified:
+    """A model that was trained against backgrounds, and what was learned beside it.
+
+    Attributes:
+        model: the user's model, trained in place.
+        classifier: the same weights, from images in [0, 1] to logits, or to the model's own
+            outputs, where it tells numbers.
+        mask_generator: images in [0, 1] to soft masks [B, H, W, 1]; None where masks were given.
+        background_generators: by name; empty where backgrounds were not generated.
+        accuracies: "before" and "after", on every test.
+        folder: pictures, metrics, models and the report; a temporary one unless `run_dir` was
+            given.
+    """
+
+    model: keras.Model
+    classifier: keras.Model
+    mask_generator: keras.Model | None
+    background_generators: Mapping[str, keras.Model]
+    accuracies: Mapping[str, Accuracies]
+    folder: pathlib.Path
+
+    @property
+    def table(self) -> Table:
+        """Accuracies before and after."""
+        return accuracy_table(self.accuracies)
+
+    @property
+    def report(self) -> pathlib.Path:
+        """The page of the run."""
+        return self.folder / REPORT
+
+    @property
+    def history(self) -> list[dict]:
+        """Every record of the trainings: losses by step, and evaluations."""
+        return read_metrics(self.folder / "metrics.jsonl")
+
+    def masks(self, images: tf.Tensor, method: str = "otsu") -> tf.Tensor:
+        """Masks of images, as phase 3 had them.
+
+        Args:
+            images: float32 [B, H, W, C] in [0, 1].
+            method: of `bginv.ops.binarize`; "none" keeps them soft.
+
+        Returns:
+            float32 [B, H, W, 1] in [0, 1].
+
+        Raises:
+            ValueError: masks were given, so there is nothing that makes them.
+        """
+        if self.mask_generator is None:
+            raise ValueError("no mask generator was trained: masks were given")
+        return binarize(self.mask_generator(images, training=False), method, 0.2)
+
+    def save(self, folder: str | os.PathLike, overwrite: bool = False) -> pathlib.Path:
+        """Copy everything of the run, models, pictures and report, to a folder.
+
+        Raises:
+            ValueError: something is there, and `overwrite` is not set.
+        """
+        target = pathlib.Path(folder)
+        refuse_existing([target], overwrite)
+        shutil.copytree(self.folder, target, dirs_exist_ok=True)
+        return target
+
+    def to_pandas(self):
+        """See `Table.to_pandas`."""
+        return self.table.to_pandas()
+
+    def __str__(self) -> str:
+        return str(self.table)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} of {self.model.name!r}\n{self.table}"
+
+    def _repr_html_(self) -> str:
+        """Table and pictures in a notebook."""
+        return notebook_page(read_run(self.folder))

@@ -1,0 +1,239 @@
+"""Make a classifier, or any other model, ignore the background."""
+
+import atexit
+import dataclasses
+import difflib
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from bginv.data.catalog import proof_name
+from bginv.data.photographs import Photographs
+from bginv.data.sources import ArraySource, Dataset
+from bginv.library.data import Data, as_dataset, pixels_of
+from bginv.library.models import (
+    can_be_saved,
+    knows_something,
+    loss_of,
+    on_unit_images,
+    with_logits,
+)
+from bginv.library.results import Robustified
+from bginv.models.backbones import VGG19_SIDE
+from bginv.models.background_generator import fitting_tiles
+from bginv.ops.augment import Augmentation
+from bginv.ops.losses import cross_entropy
+from bginv.recipes import PhaseSettings, RunSettings, phase_setting_names, resolve_phases
+from bginv.run_folder import RunFolder
+from bginv.runs.results import Results
+from bginv.runs.three_phases import GIVEN, HEURISTIC, LEARNED, Start, ThreePhases
+
+BACKGROUNDS = ("adv", "noise", "black")
+UNCHANGED = Augmentation(rotation=0.0, shift=0.0, shear=0.0, flip=False, brightness=0.0)
+BEFORE, AFTER = "before", "after"
+NOT_FOR_MODELS = {"architecture", "back", "backgrounds", "ensemble", "members", "weights"}
+"""Settings of commands that make the classifier, or that have arguments of their own here."""
+
+
+def robustify(
+    model: keras.Model,
+    data: Data,
+    *,
+    masks: str | keras.Model | np.ndarray = "learn",
+    backgrounds: str | os.PathLike | np.ndarray = "adv",
+    epochs: int | None = None,
+    loss: Any = None,
+    train_first: bool | None = None,
+    augment: bool | None = None,
+    pixels: tuple[float, float] = (0.0, 1.0),
+    recipe: str = "tuned",
+    seed: int = 0,
+    run_dir: str | os.PathLike | None = None,
+    overwrite: bool = False,
+    **settings: Any,
+) -> Robustified:
+    """Train a Keras model against backgrounds (Cruz et al. 2020), in place.
+
+    Phase 1, for a model that knows nothing yet; phase 2, which learns masks; phase 3, the model
+    against generators of backgrounds; each as `bginv run` does it.
+
+    Args:
+        model: from images to class scores (logits, probabilities, or one number for two classes) or
+            to what `loss` takes; sequential, functional or subclassed.
+        data: see `as_dataset`; a name such as "digits" is tested on other backgrounds too, where
+            there are some.
+        masks: "learn"; "heuristic", `image > 0`; "given", the data's own; an array with a mask for
+            each training image, [N, H, W] or [N, H, W, 1], bool or in [0, 1] or uint8; or a Keras
+            model from images in [0, 1] to masks [B, H, W, 1] in [0, 1].
+        backgrounds: "adv", generators that learn to deceive the model; "noise"; "black"; a folder
+            of photographs; or photographs as an array [M, h, w, C], as images of `as_dataset`.
+        epochs: of each phase; by default the steps of the recipe. `adversarial_epochs`,
+            `masks_steps` and so on are for one phase.
+        loss: any of Keras; see `loss_of`.
+        train_first: whether there is a phase 1; by default where the model does no better than a
+            constant answer.
+        augment: turn, move and mirror images at random; by default for classes, as numbers to tell
+            may depend on places.
+        pixels: the range of the pixels that the model takes; (0, 255) for most of
+            `keras.applications`.
+        recipe: "tuned", or "paper".
+        seed: of everything that is drawn.
+        run_dir: folder for models, pictures, metrics and the report; the same call goes on with a
+            run that was stopped. None takes a temporary one.
+        overwrite: begin again in that folder.
+        **settings: any other of `bginv run --help`, with underscores.
+
+    Returns:
+        The model with what was learned beside it; it prints as a table.
+
+    Raises:
+        ValueError: something that does not go together; it says what.
+    """
+    dataset = as_dataset(_proof(data), _side(model))
+    if dataset.multi_label:
+        raise ValueError(f"{dataset.name} has several classes an image, which robustify cannot do")
+    unit = on_unit_images(model, dataset.image_shape, pixels)
+    own_loss = loss_of(model, dataset, loss)
+    classifier = with_logits(unit, dataset) if own_loss is cross_entropy else unit
+    if train_first is None:
+        train_first = not knows_something(classifier, dataset, own_loss)
+        logging.info("phase 1 is %s", "needed" if train_first else "not needed")
+    dataset, mask_kind, unet = _masks(masks, dataset)
+    photographs = _photographs(backgrounds, dataset)
+    given = {"recipe": recipe, "seed": seed, **({"epochs": epochs} if epochs else {}), **settings}
+    given["back"] = "real" if photographs else backgrounds
+    if "learning_rate" not in settings:
+        rate = _rate(dataset, train_first)
+        given = {"classifier_learning_rate": rate, "adversarial_learning_rate": rate, **given}
+    phases = _phases(dataset, given)
+    start = Start(
+        dataset=dataset,
+        classifier=classifier,
+        masks=mask_kind,
+        unet=unet,
+        photographs=photographs,
+        loss=own_loss,
+        augmentation=None if (augment or augment is None and not dataset.regression) else UNCHANGED,
+        train_classifier=train_first,
+        save=can_be_saved(classifier),
+    )
+    if not start.save:
+        logging.warning("%s has layers that Keras cannot save: give them get_config", model.name)
+    run_settings = RunSettings(dataset=dataset.name, recipe=recipe, seed=seed, masks=mask_kind)
+    folder = RunFolder(
+        str(run_dir or _temporary_folder()), None, overwrite, {"run": run_settings, **phases}
+    )
+    if folder.goes_on and (folder.path / "results.md").exists():
+        raise ValueError(f"{folder.path} holds a finished run: overwrite=True begins again")
+    folder.check_inputs(_inputs(start))
+    results = Results(dataset, folder, BEFORE, AFTER)
+    three = ThreePhases(start, phases, folder)
+    with folder.opened():
+        three.run(results)
+        results.write()
+        folder.finished()
+    generators = {own.generator.name: own.generator for own in three.phase3.adversaries}
+    return Robustified(model, classifier, three.unet, generators, dict(results.rows), folder.path)
+
+
+def _proof(data: Data) -> Data:
+    return proof_name(data) if isinstance(data, str) else data
+
+
+def _side(model: keras.Model) -> int | None:
+    """Side of the square images that a model takes, if it tells."""
+    shape = getattr(model, "input_shape", None)
+    square = isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2]
+    return shape[1] if square else None
+
+
+def _masks(
+    masks: str | keras.Model | np.ndarray, dataset: Dataset
+) -> tuple[Dataset, str, keras.Model | None]:
+    """The data set with masks where they are given, how the run names it, and a mask generator."""
+    if isinstance(masks, keras.Model):
+        shape = masks(tf.zeros([1, *dataset.image_shape])).shape
+        if tuple(shape) != (1, *dataset.image_shape[:2], 1):
+            raise ValueError(f"masks={masks.name} gives outputs of shape {shape[1:]}, no masks")
+        return dataset, LEARNED, masks
+    kinds = {"learn": LEARNED, "heuristic": HEURISTIC, "given": GIVEN}
+    if isinstance(masks, str):
+        if masks not in kinds:
+            raise ValueError(
+                f"masks must be {', '.join(kinds)}, an array or a model; received {masks!r}"
+            )
+        if kinds[masks] == GIVEN and not dataset.train.has_masks:
+            raise ValueError(f"masks='given', but the training images of {dataset.name} have none")
+        return dataset, kinds[masks], None
+    held = pixels_of(masks, "mask")
+    expected = (len(dataset.train), *dataset.image_shape[:2], 1)
+    if held.shape != expected or not isinstance(dataset.train, ArraySource):
+        raise ValueError(
+            f"masks must be an array of shape {expected}, for images in memory; received "
+            f"{held.shape} for {type(dataset.train).__name__}"
+        )
+    return dataclasses.replace(dataset, train=dataset.train.with_masks(held)), GIVEN, None
+
+
+def _photographs(
+    backgrounds: str | os.PathLike | np.ndarray, dataset: Dataset
+) -> Photographs | None:
+    if isinstance(backgrounds, str) and backgrounds in BACKGROUNDS:
+        return None
+    if isinstance(backgrounds, str | os.PathLike):
+        if not os.path.isdir(os.path.expanduser(backgrounds)):
+            raise ValueError(
+                f"backgrounds must be {', '.join(BACKGROUNDS)}, a folder of photographs or an "
+                f"array; received {os.fspath(backgrounds)!r}"
+            )
+        return Photographs(os.fspath(backgrounds), dataset.image_shape, "any")
+    held = pixels_of(backgrounds, "background")
+    return Photographs.held(held, dataset.image_shape, "any")
+
+
+def _rate(dataset: Dataset, train_first: bool) -> float:
+    """Of Adam; the paper's small one for large networks that know something already."""
+    return 1e-5 if dataset.image_shape[0] >= VGG19_SIDE and not train_first else 1e-3
+
+
+def _phases(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, PhaseSettings]:
+    known = phase_setting_names() - NOT_FOR_MODELS
+    for name in given.keys() - known - {"recipe", "seed", "back"}:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ": see bginv run --help"
+        raise ValueError(f"robustify has no setting {name!r}{hint}")
+    given = {"dataset": dataset.name, **given}
+    phases = resolve_phases(given, given["recipe"])
+    if {"tiles", "adversarial_tiles"} & given.keys():
+        return phases
+    fitting = set(fitting_tiles(dataset.image_shape[0]))
+    tiles = tuple(own for own in phases["adversarial"].tiles if own in fitting)
+    return resolve_phases({**given, "tiles": tiles or (1,)}, given["recipe"])
+
+
+def _inputs(start: Start) -> dict[str, int]:
+    """What a run that goes on must have begun with."""
+    train = start.dataset.train
+    numbers = {"training images": train.digest()}
+    if start.masks == GIVEN:
+        numbers["masks"] = train.masks_digest()
+    if start.photographs:
+        numbers["background photographs"] = start.photographs.digest()
+    if not start.train_classifier:
+        weights = start.classifier.get_weights()
+        numbers["model"] = zlib.crc32(b"".join(np.ascontiguousarray(own) for own in weights))
+    return numbers
+
+
+def _temporary_folder() -> str:
+    folder = tempfile.mkdtemp(prefix="bginv-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
