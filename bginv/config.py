@@ -78,9 +78,8 @@ def add_flags(parser: argparse.ArgumentParser, settings: type, recipe: str) -> N
         settings: a dataclass made of `setting` and `positional`.
         recipe: the default of `--recipe`, for the help texts.
     """
-    own = [
-        field for field in dataclasses.fields(settings) if _declaring(settings, field) is settings
-    ]
+    fields = dataclasses.fields(settings)
+    own = [field for field in fields if _declaring(settings, field) is settings]
     for field in [*own, *(field for field in fields if field not in own)]:
         if field.metadata.get("positional"):
             several = kind_of(settings, field) is tuple
