@@ -1,0 +1,173 @@
+"""The authors' scripts and ours on the same data with the same arguments, one after the other.
+
+    python benchmarks/against_paper.py --reference CLONE --python PYTHON --data-dir TFDS_FOLDER
+
+CLONE is the authors' repository (rpmcruz/background-invariance), PYTHON one with TensorFlow 2.15,
+scikit-image, scipy and matplotlib. Their scripts run as they are; MNIST comes to them from a file
+that is made of ours. Each model is then evaluated by both codes.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from bginv.data.catalog import load_data
+from bginv.ops.patterns import BACKGROUNDS
+from bginv.training.progress import training_seconds
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+THEIRS, OURS = "the paper's code", "bginv"
+PADDING = 2
+"""Around a digit of MNIST, on each side."""
+
+RUN_REFERENCE = """
+import runpy, sys
+import numpy as np
+import tensorflow as tf
+with np.load(sys.argv[1]) as held:
+    arrays = [held[name] for name in ("x_train", "y_train", "x_test", "y_test")]
+tf.keras.datasets.mnist.load_data = lambda: (tuple(arrays[:2]), tuple(arrays[2:]))
+sys.argv = sys.argv[2:]
+sys.path.insert(0, str(__import__("pathlib").Path(sys.argv[0]).parent))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+PHASES = {
+    "train1": "mnist --output m1.h5",
+    "train2": "mnist m1.h5 otsu --output u1.h5",
+    "train3": "mnist_backgrounds m1.h5 u1.h5 otsu adv --output m3.h5",
+}
+EPOCH_SECONDS = re.compile(r"Elapsed time: (\d+)s|\d+/\d+ - (\d+)s")
+
+
+def main() -> None:
+    """Run and report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--reference", type=pathlib.Path, required=True, help="the authors' clone")
+    parser.add_argument("--python", required=True, help="a Python with TensorFlow 2.15")
+    parser.add_argument("--data-dir", help="TFDS's data directory")
+    parser.add_argument("--epochs", type=int, default=1, help="of each phase")
+    parser.add_argument("--limit", type=int, default=60000, help="training images")
+    parser.add_argument("--folder", type=pathlib.Path, default="against_paper")
+    options = parser.parse_args()
+    folder = options.folder.resolve()
+    comparison = Comparison(options, folder)
+    found: dict[str, dict] = {THEIRS: {}, OURS: {}}
+    for phase, arguments in PHASES.items():
+        words = [*arguments.split(), "--epochs", str(options.epochs)]
+        found[THEIRS][phase] = comparison.run_theirs(phase, words)
+        found[OURS][phase] = comparison.run_ours(phase, words)
+        print(phase, found[THEIRS][phase], found[OURS][phase], flush=True)
+    accuracies = comparison.evaluate_all()
+    report = {"epochs": options.epochs, "limit": options.limit, **found, "accuracy": accuracies}
+    (folder / "against_paper.json").write_text(json.dumps(report, indent=2) + "\n")
+    print(table(found, accuracies))
+
+
+class Comparison:
+    """Two folders, and the commands that are run in them.
+
+    Args:
+        options: of the command line.
+        folder: for everything.
+    """
+
+    def __init__(self, options: argparse.Namespace, folder: pathlib.Path):
+        self.options, self.folder = options, folder
+        self.data = folder / "mnist.npz"
+        for name in ("theirs", "ours"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        self._write_data()
+
+    def run_theirs(self, script: str, words: list[str]) -> dict[str, float]:
+        """One of their scripts: seconds an epoch, seconds in all, peak memory in GB."""
+        seconds, memory, out = self._run(self._their_command(script, words), self.folder / "theirs")
+        epochs = [int(a or b) for a, b in EPOCH_SECONDS.findall(out)]
+        return {"epoch": float(np.mean(epochs)), "all": seconds, "memory": memory}
+
+    def run_ours(self, script: str, words: list[str]) -> dict[str, float]:
+        """One of our scripts; see `run_theirs`."""
+        run_dir = self.folder / "ours" / script
+        more = ["--run-dir", str(run_dir), "--overwrite", "--limit", str(self.options.limit)]
+        command = self._our_command(script, [*words, *more])
+        seconds, memory, _ = self._run(command, self.folder / "ours")
+        (steps,) = training_seconds(run_dir / "metrics.jsonl").values()
+        return {"epoch": steps / self.options.epochs, "all": seconds, "memory": memory}
+
+    def evaluate_all(self) -> dict[str, list[float]]:
+        """Accuracies of each code's classifiers by each code's evaluate.py."""
+        found = {}
+        for owner, place in ((THEIRS, "theirs"), (OURS, "ours")):
+            for phase, file in (("phase 1", "m1.h5"), ("phase 3", "m3.h5")):
+                words = ["mnist_backgrounds", str(self.folder / place / file)]
+                limit = ["--limit", str(self.options.limit)]
+                commands = {
+                    THEIRS: self._their_command("evaluate", words),
+                    OURS: self._our_command("evaluate", [*words, *limit]),
+                }
+                for judge, command in commands.items():
+                    _, _, out = self._run(command, self.folder)
+                    line = next(own for own in reversed(out.splitlines()) if own.count(",") == 7)
+                    row = f"{owner}, {phase}, evaluated by {judge}"
+                    found[row] = [float(value) for value in line.split(",")]
+        return found
+
+    def _write_data(self) -> None:
+        data = load_data("mnist", self.options.data_dir)
+        images, labels = data.train.images, data.train.labels
+        test = data.tests["clean"]
+        inner = slice(PADDING, -PADDING)
+        np.savez(
+            self.data,
+            x_train=images[: self.options.limit, inner, inner, 0],
+            y_train=labels[: self.options.limit].astype(np.uint8),
+            x_test=test.images[:, inner, inner, 0],
+            y_test=test.labels.astype(np.uint8),
+        )
+
+    def _their_command(self, script: str, words: list[str]) -> list[str]:
+        path = self.options.reference.resolve() / "src" / f"{script}.py"
+        return [self.options.python, "-c", RUN_REFERENCE, str(self.data), str(path), *words]
+
+    def _our_command(self, script: str, words: list[str]) -> list[str]:
+        place = ["--data-dir", self.options.data_dir] if self.options.data_dir else []
+        return [sys.executable, str(ROOT / f"{script}.py"), *words, *place]
+
+    def _run(self, command: list[str], folder: pathlib.Path) -> tuple[float, float, str]:
+        """Seconds, peak memory in GB and everything printed, by a process of its own."""
+        log = self.folder / "log.txt"
+        began = time.monotonic()
+        with log.open("w") as out:
+            process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        text = log.read_text(errors="replace")
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command[-8:])} failed:\n{text[-2000:]}")
+        return round(time.monotonic() - began, 1), round(usage.ru_maxrss / 1e6, 2), text
+
+
+def table(found: dict[str, dict], accuracies: dict[str, list[float]]) -> str:
+    """Two tables: time and memory of each phase, accuracies of each classifier."""
+    lines = ["| | seconds an epoch | the script, s | peak memory, GB |", "|---|---:|---:|---:|"]
+    for phase in PHASES:
+        for code in (THEIRS, OURS):
+            own = found[code][phase]
+            row = f"{own['epoch']:.0f} | {own['all']:.0f} | {own['memory']:.1f}"
+            lines.append(f"| {phase}.py, {code} | {row} |")
+    names = ["train", "clean", *BACKGROUNDS, "mean"]
+    lines += ["", f"| accuracy in % | {' | '.join(names)} |", "|---|" + "---:|" * len(names)]
+    for row, values in accuracies.items():
+        shown = [f"{100 * value:.2f}" for value in [*values, float(np.mean(values[2:]))]]
+        lines.append(f"| {row} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Trainings as a user sees them: with evaluations and pictures between epochs, in one folder."""

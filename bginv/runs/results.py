@@ -1,0 +1,159 @@
+"""The results of a run: accuracies, mistakes, noises, time and memory, in `results.json`."""
+
+import pathlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import bginv
+from bginv.artefacts import write_text
+from bginv.data.catalog import noise_tests
+from bginv.data.sources import Dataset
+from bginv.evaluation.accuracy import ACCURACY, Accuracies, count_correct, evaluate_accuracy
+from bginv.evaluation.predictions import Predictions, predict
+from bginv.report.run_page import write_report
+from bginv.report.strips import write_strip
+from bginv.report.tables import accuracy_table, json_results, published_rows
+from bginv.report.tensorboard import log_pictures
+from bginv.run_folder import RunFolder
+from bginv.runs.phases import take_in_memory
+from bginv.training.progress import EVENTS, put_evaluation, training_seconds
+
+try:
+    import resource
+except ImportError:  # there is none on Windows
+    resource = None
+
+NUM_MISTAKES = 8
+MOST_CLASSES = 50
+"""Of a confusion matrix that is kept."""
+
+
+class Results:
+    """Rows of accuracies, and what a report shows beside them.
+
+    Args:
+        dataset: its tests.
+        folder: of the run.
+        before: name of the row of the classifier before phase 3.
+        after: and after it.
+
+    Attributes:
+        rows: by name.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        folder: RunFolder,
+        before: str = "Traditional",
+        after: str = "Proposal",
+    ):
+        self.dataset, self.folder, self.before, self.after = dataset, folder, before, after
+        self.rows: dict[str, Accuracies] = {}
+        self._confusion: dict[str, dict[str, list]] = {}
+        self._mistakes: dict[str, list[dict[str, Any]]] = {}
+        self._noises: dict[str, dict[str, float]] = {}
+
+    def add_row(self, name: str, classifier: keras.Model) -> Accuracies:
+        """Evaluate a classifier; its most confident mistakes take the place of those before."""
+        if self.dataset.regression or self.dataset.multi_label:
+            self.rows[name] = evaluate_accuracy(classifier, self.dataset)
+        else:
+            tests, noisy = self.dataset.tests, noise_tests(self.dataset)
+            found = dict(zip(tests, predict(classifier, tests.values()), strict=True))
+            counted = {"train": self.dataset.train, **noisy}
+            counts = count_correct(classifier, counted.values())
+            train, *noises = (
+                count / len(own) for own, count in zip(counted.values(), counts, strict=True)
+            )
+            self.rows[name] = Accuracies(
+                {test: own.accuracy for test, own in found.items()}, train
+            )
+            self._keep(name, found)
+            self._noises[name] = dict(zip(noisy, noises, strict=True))
+        row = self.rows[name]
+        values = {"measure": row.measure, "train": row.train, "tests": dict(row.tests)}
+        put_evaluation(self.folder.metrics_file, name, values)
+        return row
+
+    def table(self) -> str:
+        """The paper's table, with its own rows where it has some."""
+        rows = {**self.rows, **self._published()}
+        return str(accuracy_table(rows))
+
+    def write(self, **more: Any) -> None:
+        """Write `results.json`, the report, and the table last: with it the run is finished."""
+        path = self.folder.path
+        versions = {
+            "bginv": bginv.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        }
+        results = json_results(
+            {**self.rows, **self._published()},
+            dataset=self.dataset.name,
+            measure=next(iter(self.rows.values())).measure,
+            image_shape=self.dataset.image_shape,
+            class_names=self.dataset.class_names,
+            training_seconds=training_seconds(self.folder.metrics_file),
+            peak_memory_bytes=peak_memory(),
+            versions=versions,
+            noises=self._noises,
+            confusion=self._confusion,
+            mistakes=self._mistakes,
+            **more,
+        )
+        write_text(path / "results.json", results)
+        write_page(path)
+        write_text(path / "results.md", self.table())
+
+    def _published(self) -> dict[str, Accuracies]:
+        measure = next(iter(self.rows.values())).measure
+        return published_rows(self.dataset.name) if measure == ACCURACY else {}
+
+    def _keep(self, row: str, found: Mapping[str, Predictions]) -> None:
+        if self.dataset.num_classes <= MOST_CLASSES:
+            self._confusion[row] = {
+                test: own.confusion.counts.tolist() for test, own in found.items()
+            }
+        for number, (test, own) in enumerate(found.items()):
+            rows = own.mistakes(NUM_MISTAKES)
+            file = f"mistakes_{number:02}.png"
+            self._mistakes[test] = [
+                {
+                    "file": file,
+                    "true": self.dataset.class_names[own.labels[i]],
+                    "predicted": self._class_name(own.predicted[i]),
+                    "confidence": round(float(own.confidence[i]), 4),
+                }
+                for i in rows
+            ]
+            if len(rows):
+                held = take_in_memory(self.dataset.tests[test].without_masks(), rows)
+                write_strip(self.folder.strips / file, held.images / np.float32(255))
+
+    def _class_name(self, label: int) -> str:
+        """A classifier may know more classes than the data has."""
+        names = self.dataset.class_names
+        return names[label] if label < len(names) else str(label)
+
+
+def write_page(folder: pathlib.Path) -> None:
+    """Write the report of a run, and its pictures for TensorBoard where losses are there for it."""
+    write_report(folder)
+    if (folder / EVENTS).is_dir():
+        log_pictures(folder)
+
+
+def peak_memory() -> int | None:
+    """The most memory that this process has had, in bytes; None where that is not known."""
+    if resource is None:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
