@@ -79,8 +79,7 @@ def add_flags(parser: argparse.ArgumentParser, settings: type, recipe: str) -> N
         recipe: the default of `--recipe`, for the help texts.
     """
     fields = dataclasses.fields(settings)
-    own = [field for field in fields if _declaring(settings, field) is settings]
-    for field in [*own, *(field for field in fields if field not in own)]:
+    for field in fields:
         if field.metadata.get("positional"):
             several = kind_of(settings, field) is tuple
             optional = {"nargs": "?", "default": argparse.SUPPRESS} if field.default is None else {}
@@ -90,8 +89,9 @@ def add_flags(parser: argparse.ArgumentParser, settings: type, recipe: str) -> N
                 help=field.metadata["help"],
                 **({"nargs": "+"} if several else optional),
             )
-        else:
-            add_option(parser, settings, field, option_name(field.name), recipe)
+    options = [field for field in fields if not field.metadata.get("positional")]
+    for field in sorted(options, key=lambda field: _declaring(settings, field) is not settings):
+        add_option(parser, settings, field, option_name(field.name), recipe)
 
 
 def _declaring(settings: type, field: dataclasses.Field) -> type:

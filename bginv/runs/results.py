@@ -71,9 +71,7 @@ class Results:
             train, *noises = (
                 count / len(own) for own, count in zip(counted.values(), counts, strict=True)
             )
-            self.rows[name] = Accuracies(
-                {test: own.accuracy for test, own in found.items()}, train
-            )
+            self.rows[name] = Accuracies({test: own.accuracy for test, own in found.items()}, train)
             self._keep(name, found)
             self._noises[name] = dict(zip(noisy, noises, strict=True))
         row = self.rows[name]
@@ -156,4 +154,3 @@ def peak_memory() -> int | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
