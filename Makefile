@@ -26,6 +26,7 @@ soak: $(VENV)/ready
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 $(VENV)/ready: requirements.lock setup.py pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 13) else "bginv needs Python 3.10 to 3.13, not %d.%d: make PYTHON=python3.12" % v)'
@@ -37,7 +38,7 @@ $(VENV)/ready: requirements.lock setup.py pyproject.toml
 # uv writes one lock for every Python that setup.py allows
 lock: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile setup.py --extra test --universal --python-version 3.10 --upgrade \
+	$(BIN)/uv pip compile setup.py --extra test --extra export --extra completion --extra tensorboard --universal --python-version 3.10 --upgrade \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--output-file requirements.lock
 

@@ -35,7 +35,19 @@ setup(
     ],
     extras_require={
         "torch": ["torch>=2"],  # to read its checkpoints
-        "test": ["pytest>=8", "pytest-cov>=5", "ruff>=0.8"],
+        "export": ["ai-edge-litert>=2", "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16"],
+        "completion": ["shtab>=1.7"],
+        "tensorboard": ["tensorboard>=2.20"],
+        "test": [
+            "mypy>=1.13",
+            "pandas>=2.2",
+            "pytest>=8",
+            "pytest-cov>=5",
+            "ruff>=0.8",
+            "selenium>=4.25",
+            "setuptools>=68",
+            "wheel>=0.44",
+        ],
     },
     entry_points={"console_scripts": ["bginv=bginv.cli:main"]},
 )

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bginv.data.catalog import load_data
+from bginv.library.data import as_dataset, pixels_of
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8)
+LABELS = np.arange(12) % 3
+
+
+def test_a_data_set_is_itself_and_a_name_is_loaded():
+    data = load_data("shapes", image_size=16)
+    assert as_dataset(data) is data
+    assert as_dataset("shapes", image_size=16).image_shape == (16, 16, 3)
+    assert as_dataset("digits", image_size=16).image_shape == (32, 32, 1)  # it has its own size
+
+
+def test_one_pair_is_split_and_two_are_not():
+    alone = as_dataset((IMAGES, LABELS))
+    assert (len(alone.train), len(alone.tests["clean"])) == (9, 3)
+    both = as_dataset(((IMAGES, LABELS), (IMAGES[:4], LABELS[:4])))
+    assert (len(both.train), len(both.tests["clean"])) == (12, 4)
+    assert both.class_names == ("0", "1", "2") and both.image_shape == (8, 8, 1)
+    np.testing.assert_array_equal(both.train.images[..., 0], IMAGES)
+
+
+def test_a_mapping_names_the_tests():
+    data = as_dataset({"train": (IMAGES, LABELS), "fog": (IMAGES[:2], LABELS[:2])})
+    assert list(data.tests) == ["fog"]
+    with pytest.raises(ValueError, match="needs a split named 'train'; received fog"):
+        as_dataset({"fog": (IMAGES, LABELS)})
+    with pytest.raises(ValueError, match=r"images of fog are \(4, 8, 1\)"):
+        as_dataset({"train": (IMAGES, LABELS), "fog": (IMAGES[:, :4], LABELS)})
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_a_tf_data_set_is_taken_into_memory(batched):
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES[..., None], LABELS))
+    data = as_dataset(pairs.batch(5) if batched else pairs)
+    assert len(data.train) + len(data.tests["clean"]) == 12
+    with pytest.raises(ValueError, match=r"must give \(image, label\) pairs"):
+        as_dataset(tf.data.Dataset.from_tensor_slices(IMAGES))
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected", "names"),
+    [
+        (LABELS[:, None], LABELS, ("0", "1", "2")),
+        (np.eye(3)[LABELS], LABELS, ("0", "1", "2")),
+        (
+            np.array(["cat", "ant", "bee"])[LABELS],
+            np.array([2, 0, 1])[LABELS],
+            ("ant", "bee", "cat"),
+        ),
+    ],
+)
+def test_labels_of_every_kind(labels, expected, names):
+    data = as_dataset({"train": (IMAGES, labels), "test": (IMAGES, labels)})
+    assert data.train.labels.tolist() == expected.tolist()
+    assert data.class_names == names and not data.regression
+
+
+def test_other_floats_are_numbers_to_tell():
+    targets = np.linspace(0, 1, 12)
+    data = as_dataset({"train": (IMAGES, targets), "test": (IMAGES, targets)})
+    assert data.regression and not data.multi_label
+    np.testing.assert_allclose(data.train.labels, targets[:, None], rtol=1e-6)
+    records = data.train.gather(tf.constant([11], tf.int64))
+    assert records["label"].dtype == tf.float32 and float(records["label"][0, 0]) == 1
+
+
+def test_pixels_that_would_be_wrong_are_refused():
+    np.testing.assert_array_equal(pixels_of(IMAGES / 255, "train")[..., 0], IMAGES)
+    assert pixels_of(IMAGES > 99, "mask").max() == 255
+    with pytest.raises(
+        ValueError, match=r"train images must be uint8, or floats in \[0, 1\]; .* 255"
+    ):
+        pixels_of(IMAGES.astype(np.float32), "train")
+    with pytest.raises(ValueError, match=r"must be \[N, H, W, C\]; received \(12, 64\)"):
+        pixels_of(IMAGES.reshape(12, 64), "train")
+    with pytest.raises(ValueError, match="received int"):
+        as_dataset(3)

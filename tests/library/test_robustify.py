@@ -1,0 +1,163 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import bginv
+from bginv.data.shapes import load_shapes
+from bginv.library.robustify import robustify
+from bginv.models.classifier import build_classifier
+from bginv.models.mask_unet import build_mask_unet
+from tests.library.test_models import Subclassed
+
+layers = keras.layers
+SHORT = {"classifier_steps": 2, "masks_steps": 2, "adversarial_steps": 3, "batchsize": 8}
+
+
+def sequential() -> keras.Model:
+    return keras.Sequential(
+        [layers.Input((16, 16, 1)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(2)]
+    )
+
+
+def functional() -> keras.Model:
+    image = layers.Input((16, 16, 1))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu")(image))
+    return keras.Model(image, layers.Dense(2, activation="softmax")(x))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [sequential, functional, lambda: Subclassed(2, None)],
+    ids=["sequential", "functional", "subclassed"],
+)
+def test_models_of_every_kind_are_trained_in_place(squares, build):
+    model = build()
+    model(np.zeros((1, 16, 16, 1), np.float32))
+    before = [weight.copy() for weight in model.get_weights()]
+    result = robustify(model, squares, **SHORT)
+    assert result.model is model
+    assert not all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    assert list(result.accuracies) == ["before", "after"]
+    assert result.mask_generator and set(result.background_generators) == {
+        "background_generator_1x1", "background_generator_2x2", "background_generator_4x4"
+    }  # fmt: skip
+    assert str(result).count("\n") == 4 and "| after" in str(result)
+    assert "<table>" in result._repr_html_() and result.report.is_file()
+    phases = {record.get("phase") for record in result.history}
+    assert phases == {"classifier", "masks", "adversarial", None}
+    masks = result.masks(np.zeros((2, 16, 16, 1), np.float32))
+    assert masks.shape == (2, 16, 16, 1)
+
+
+def test_the_same_as_the_command(tmp_path, command):
+    words = ("--classifier-steps", "3", "--masks-steps", "2", "--adversarial-steps", "4")
+    code, _, err = command(None, "run", "digits", "--run-dir", "run", "--limit", "99", *words)
+    assert code == 0, err
+    data = bginv.load_data("digits_backgrounds", limit=99)
+    model = build_classifier((32, 32, 1), 10, 0)
+    result = robustify(
+        model, data, train_first=True, classifier_steps=3, masks_steps=2, adversarial_steps=4
+    )
+    found = json.loads((tmp_path / "run" / "results.json").read_text())["accuracy"]
+    for ours, theirs in (("before", "Traditional"), ("after", "Proposal")):
+        assert dict(result.accuracies[ours].tests) == found[theirs]["tests"]
+    trained = keras.models.load_model("run/robust_classifier.keras")
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(trained.get_weights(), model.get_weights(), strict=True)
+    )
+
+
+def test_masks_and_backgrounds_of_every_kind(squares, photographs_dir):
+    def run(**given):
+        return robustify(sequential(), squares, train_first=False, **{**SHORT, **given})
+
+    assert run(masks="heuristic").mask_generator is None
+    assert run(masks="given", backgrounds="noise").background_generators == {}
+    masks = squares.train.masks[..., 0] > 0
+    assert run(masks=masks, backgrounds=str(photographs_dir)).mask_generator is None
+    photographs = np.random.default_rng(0).random((3, 40, 30, 3))
+    unet = build_mask_unet((16, 16, 1), 0)
+    result = run(masks=unet, backgrounds=photographs)
+    assert result.mask_generator is unet and not (result.folder / "mask_unet.keras").exists()
+    with pytest.raises(ValueError, match="no mask generator was trained"):
+        run(masks="given", backgrounds="black").masks(np.zeros((1, 16, 16, 1), np.float32))
+
+
+def test_numbers_are_told_as_well():
+    data = load_shapes("shapes", 16)
+    source = data.train.first(60)
+    rows, columns = (np.arange(16) + 0.5) / 16, (np.arange(16) + 0.5) / 16
+    weight = (source.masks[..., 0] > 0).astype(np.float32)
+    total = np.maximum(weight.sum((1, 2)), 1)
+    centres = np.stack(
+        [
+            (weight.sum(2) * rows).sum(1) / total,
+            (weight.sum(1) * columns).sum(1) / total,
+        ],
+        1,
+    )
+    model = keras.Sequential([layers.Flatten(), layers.Dense(2)])
+    pairs = {"train": (source.images, centres), "clean": (source.images, centres)}
+    result = robustify(model, pairs, loss="mse", masks=source.masks, **SHORT)
+    assert result.accuracies["after"].measure == "mean absolute error"
+    found = np.abs(model(source.images / np.float32(255)) - centres).mean()
+    assert result.accuracies["after"].tests["clean"] == pytest.approx(found, rel=1e-3)
+    assert "mean absolute error" in str(result)
+
+
+def test_a_run_that_is_there_is_not_begun_again(squares, tmp_path):
+    model = sequential()
+    result = robustify(model, squares, masks="heuristic", run_dir=tmp_path / "run", **SHORT)
+    loaded = keras.models.load_model(tmp_path / "run" / "robust_classifier.keras")
+    images = squares.train.images / np.float32(255)
+    np.testing.assert_allclose(loaded(images), result.classifier(images), atol=1e-6)
+    with pytest.raises(ValueError, match="holds a finished run: overwrite=True begins again"):
+        robustify(
+            model, squares, masks="heuristic", run_dir=tmp_path / "run", train_first=True, **SHORT
+        )
+    saved = result.save(tmp_path / "copy")
+    assert (saved / "report.html").is_file()
+    with pytest.raises(ValueError, match="exists already"):
+        result.save(tmp_path / "copy")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"masks": "learnt"}, "masks must be learn, heuristic, given, an array or a model"),
+        ({"masks": np.zeros((3, 16, 16))}, r"shape \(24, 16, 16, 1\).*received \(3, 16, 16, 1\)"),
+        ({"backgrounds": "nowhere"}, "backgrounds must be adv, noise, black, a folder"),
+        ({"adversarial_step": 3}, "'adversarial_step'; did you mean 'adversarial_steps'"),
+        ({"architecture": "small"}, "no setting 'architecture'"),
+        ({"tiles": (3,)}, "3x3 tiles do not fit images of 16x16"),
+        ({"loss": "mse", "mixup": 0.2}, "are for cross-entropy"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments(squares, given, message):
+    with pytest.raises(ValueError, match=message):
+        robustify(sequential(), squares, **given)
+
+
+def test_evaluate_and_export(squares, tmp_path):
+    model = functional()
+    table = bginv.evaluate(model, squares)
+    predicted = model(squares.train.images / np.float32(255)).numpy().argmax(1)
+    accuracy = (predicted == squares.train.labels).mean()
+    assert table.rows[model.name]["clean"] == pytest.approx(accuracy)
+    exported = bginv.export(model, tmp_path / "out", formats=["keras", "saved_model"], data=squares)
+    assert exported.rows["saved_model"]["same class in %"] == 1
+    assert (tmp_path / "out" / "model.keras").is_file()
+    with pytest.raises(ValueError, match="formats are keras, saved_model, onnx"):
+        bginv.export(model, tmp_path, formats=["pickle"])
+
+
+def test_mobilenet_without_weights():
+    model = keras.applications.MobileNetV3Small(
+        input_shape=(32, 32, 1), weights=None, classes=10, classifier_activation=None
+    )
+    data = bginv.load_data("digits_backgrounds", limit=32)
+    result = robustify(model, data, pixels=(0, 255), masks="heuristic", **SHORT)
+    assert set(result.accuracies["after"].tests) == set(data.tests)

@@ -1,0 +1,22 @@
+import cv2
+import numpy as np
+import pytest
+
+from bginv.report.strips import read_strip, write_strip
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_come_back_one_by_one(tmp_path, channels):
+    images = np.random.default_rng(0).integers(0, 256, (5, 6, 4, channels))
+    write_strip(tmp_path / "s.png", images / 255 + 1e-4)
+    files = read_strip(tmp_path / "s.png", 4)
+    assert len(files) == 5
+    for file, image in zip(files, images, strict=True):
+        pixels = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(pixels.reshape(6, 4, -1)[..., ::-1], image)
+
+
+def test_another_width_is_refused(tmp_path):
+    write_strip(tmp_path / "s.png", np.zeros((2, 3, 4, 1)))
+    with pytest.raises(ValueError, match="s.png is no strip of images 3 pixels wide"):
+        read_strip(tmp_path / "s.png", 3)
