@@ -9,7 +9,6 @@ from bginv.artefacts import check_writable_folder, refuse_existing
 from bginv.commands.jobs import load
 from bginv.interop.export import (
     available_formats,
-    check_formats,
     comparison_images,
     export_files,
     export_model,
@@ -24,11 +23,11 @@ def prepare_export(
 ) -> Callable[[], None]:
     """A model in other formats, each run by its own runtime and compared with the model."""
     del strategy
-    formats = settings.formats or available_formats()
-    check_formats(formats)
     folder = pathlib.Path(settings.output)
     check_writable_folder(folder)
-    files = export_files(folder, pathlib.Path(settings.model).stem, formats)
+    files = export_files(
+        folder, pathlib.Path(settings.model).stem, settings.formats or available_formats()
+    )
     refuse_existing(files.values(), settings.overwrite)
     model = load_any(settings.model)
     dataset = load(settings, several_labels=True) if settings.dataset else None

@@ -100,7 +100,12 @@ def comparison_images(
 def export_files(
     folder: pathlib.Path, stem: str, formats: Sequence[str]
 ) -> dict[str, pathlib.Path]:
-    """Where each format goes: `model.onnx`, `model.tflite`, ...; a SavedModel is a folder."""
+    """Where each format goes: `model.onnx`, `model.tflite`, ...; a SavedModel is a folder.
+
+    Raises:
+        ValueError: see `check_formats`.
+    """
+    check_formats(formats)
     return {name: folder / f"{stem}{FORMATS[name].ending}" for name in formats}
 
 
@@ -126,9 +131,8 @@ def export_model(
         What became of each format. One that cannot hold the model says so in `problem`.
 
     Raises:
-        ValueError: see `check_formats`; or a file exists.
+        ValueError: a file exists.
     """
-    check_formats(list(files))
     for path in files.values():
         check_writable_folder(path.parent)
     refuse_existing(files.values(), overwrite)

@@ -36,7 +36,7 @@ def test_models_of_every_kind_are_trained_in_place(squares, build):
     model = build()
     model(np.zeros((1, 16, 16, 1), np.float32))
     before = [weight.copy() for weight in model.get_weights()]
-    result = robustify(model, squares, **SHORT)
+    result = robustify(model, squares, train_first=True, **SHORT)
     assert result.model is model
     assert not all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
     assert list(result.accuracies) == ["before", "after"]

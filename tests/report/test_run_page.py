@@ -2,6 +2,7 @@ import contextlib
 import io
 import json
 import re
+import sys
 
 import pytest
 
@@ -21,7 +22,8 @@ def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     for name, more in (("first", ()), ("second", ("--masks", "heuristic", "--seed", "1"))):
         arguments = ["run", "digits", *SMALL, *more, "--run-dir", str(root / name)]
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["bginv", *arguments])
             assert cli.run(cli.parse(arguments)) == 0
     return root
 
