@@ -6,6 +6,14 @@
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bginv.data.catalog import load_data
+    from bginv.library.evaluation import evaluate, export
+    from bginv.library.methods import adversarial_training, classifier_training, mask_training
+    from bginv.library.robustify import robustify
+    from bginv.models.background_augmentation import BackgroundAugmentation
 
 __version__ = "0.1.0"
 
@@ -19,7 +27,16 @@ _PLACES = {
     "mask_training": "bginv.library.methods",
     "robustify": "bginv.library.robustify",
 }
-__all__ = sorted(_PLACES)
+__all__ = [
+    "BackgroundAugmentation",
+    "adversarial_training",
+    "classifier_training",
+    "evaluate",
+    "export",
+    "load_data",
+    "mask_training",
+    "robustify",
+]
 
 
 def __getattr__(name: str):

@@ -13,9 +13,10 @@ from typing import Any
 from bginv.artefacts import check_writable_folder, locked, refuse_existing, write_text
 from bginv.saved_settings import differences, read_settings, to_json
 
+METRICS = "metrics.jsonl"
 _ARTEFACTS = (
     "config.json",
-    "metrics.jsonl",
+    METRICS,
     "results.*",
     "report.html",
     "classifier.keras",
@@ -199,7 +200,7 @@ class RunFolder:
     @property
     def metrics_file(self) -> pathlib.Path | None:
         """JSON lines, or None."""
-        return self.path and self.path / "metrics.jsonl"
+        return self.path and self.path / METRICS
 
     @property
     def pictures(self) -> pathlib.Path | None:

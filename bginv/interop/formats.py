@@ -72,8 +72,8 @@ def read_class_names(path: pathlib.Path) -> list[str]:
     if path.suffix == ".onnx":
         import onnx
 
-        held = {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
-        return json.loads(held.get("class_names", "[]"))
+        kept = {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
+        return json.loads(kept.get("class_names", "[]"))
     if not zipfile.is_zipfile(path):
         return []
     with zipfile.ZipFile(path) as archive:
@@ -120,10 +120,10 @@ def _load_saved_model(path: pathlib.Path) -> Predict:
     loaded = tf.saved_model.load(str(path))
     serve = loaded.signatures["serving_default"]
 
-    def predict(images: np.ndarray) -> dict[str, np.ndarray]:
+    def predict(images: np.ndarray, loaded: Any = loaded) -> dict[str, np.ndarray]:
+        del loaded  # it has to live as long as its function
         return {name: value.numpy() for name, value in serve(image=tf.constant(images)).items()}
 
-    predict.loaded = loaded  # it has to live as long as its function
     return predict
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import h5py
 import keras
+from absl import logging
 
 TENSOR = "__keras_tensor__"
 
@@ -14,13 +15,20 @@ def save_h5(model: keras.Model, path: str) -> None:
     """Save a model of the paper's architectures for `load_model` of Keras 2 (TensorFlow 2.15).
 
     Args:
-        model: functional, of layers that Keras 2 has.
+        model: sequential or functional, of layers that Keras 2 has.
         path: file to write.
 
     Raises:
         ValueError: a layer that Keras 2 does not have.
     """
-    model.save(path)
+    if isinstance(model, keras.Sequential):
+        model = keras.Model(model.inputs, model.outputs, name=model.name)
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)  # Keras recommends another format
+    try:
+        model.save(path)
+    finally:
+        logging.set_verbosity(verbosity)
     with h5py.File(path, "r+") as file:
         config = json.loads(file.attrs["model_config"])
         file.attrs["model_config"] = json.dumps(

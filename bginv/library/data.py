@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -10,8 +10,8 @@ import tensorflow as tf
 from bginv.data.catalog import load_data, takes_any_size
 from bginv.data.sources import ArraySource, Dataset, Source, split_off_test
 
-Arrays = tuple[Any, Any]
-Data = str | os.PathLike | Dataset | Arrays | Mapping[str, Arrays] | tf.data.Dataset
+Arrays: TypeAlias = tuple[Any, Any]
+Data: TypeAlias = str | os.PathLike | Dataset | Arrays | Mapping[str, Arrays] | tf.data.Dataset
 IN_MEMORY = "arrays"
 TRAIN = "train"
 
@@ -44,8 +44,8 @@ def as_dataset(data: Data, image_size: int | None = None) -> Dataset:
             return _of_splits(dict(data))
         case tf.data.Dataset():
             return _of_splits({TRAIN: _gathered(data)})
-        case (tuple() | list() as train, tuple() | list() as test) if len(train) == len(test) == 2:
-            return _of_splits({TRAIN: tuple(train), "clean": tuple(test)})
+        case ((_, _) as train, (_, _) as test):
+            return _of_splits({TRAIN: train, "clean": test})
         case (images, labels):
             return _of_splits({TRAIN: (images, labels)})
     raise ValueError(
@@ -106,13 +106,13 @@ def _labels(splits: dict[str, Any]) -> tuple[dict[str, np.ndarray], tuple[str, .
     arrays = {name: np.asarray(labels) for name, labels in splits.items()}
     train = arrays[TRAIN]
     if train.dtype.kind in "US":
-        names = sorted(set(np.concatenate([own.ravel() for own in arrays.values()]).tolist()))
-        number = {name: i for i, name in enumerate(names)}
+        words = sorted(set(np.concatenate([own.ravel() for own in arrays.values()]).tolist()))
+        number = {name: i for i, name in enumerate(words)}
         found = {
             split: np.array([number[name] for name in own.ravel().tolist()])
             for split, own in arrays.items()
         }
-        return found, tuple(map(str, names))
+        return found, tuple(map(str, words))
     if all(_is_one_hot(own) for own in arrays.values()):
         names = tuple(map(str, range(train.shape[1])))
         return {split: own.argmax(1) for split, own in arrays.items()}, names
@@ -136,4 +136,4 @@ def _gathered(data: tf.data.Dataset) -> Arrays:
         raise ValueError(f"a tf.data.Dataset must give (image, label) pairs; received {spec}")
     pairs = list(data.as_numpy_iterator())
     join = np.concatenate if spec[0].shape.rank == 4 else np.stack
-    return tuple(join([pair[place] for pair in pairs]) for place in range(2))
+    return join([image for image, _ in pairs]), join([label for _, label in pairs])

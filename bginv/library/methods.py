@@ -1,7 +1,8 @@
 """The phases' methods, for programs with a loop of their own.
 
 Each has `train_step(batch, seed)`, which updates the models once and gives scalars, and
-`augment_batch(batch, seed)`; both are plain functions of tensors, to be put into a `tf.function`.
+`augment_batch(batch, seed)`; both are plain functions of tensors, to be put into a `tf.function`
+with `autograph=False`.
 A batch is a dict of `image` float32 [B, H, W, C] in [0, 1], `label` int32 [B] and, for
 `adversarial_training`, `mask` float32 [B, H, W, 1] in [0, 1]; a seed is int32 [2].
 """

@@ -4,11 +4,12 @@ import atexit
 import dataclasses
 import difflib
 import os
+import pathlib
 import shutil
 import tempfile
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -31,7 +32,13 @@ from bginv.models.backbones import VGG19_SIDE
 from bginv.models.background_generator import fitting_tiles
 from bginv.ops.augment import Augmentation
 from bginv.ops.losses import cross_entropy
-from bginv.recipes import PhaseSettings, RunSettings, phase_setting_names, resolve_phases
+from bginv.recipes import (
+    AdversarialSettings,
+    PhaseSettings,
+    RunSettings,
+    phase_setting_names,
+    resolve_phases,
+)
 from bginv.run_folder import RunFolder
 from bginv.runs.results import Results
 from bginv.runs.three_phases import GIVEN, HEURISTIC, LEARNED, Start, ThreePhases
@@ -128,11 +135,10 @@ def robustify(
     if not start.save:
         logging.warning("%s has layers that Keras cannot save: give them get_config", model.name)
     run_settings = RunSettings(dataset=dataset.name, recipe=recipe, seed=seed, masks=mask_kind)
-    folder = RunFolder(
-        str(run_dir or _temporary_folder()), None, overwrite, {"run": run_settings, **phases}
-    )
-    if folder.goes_on and (folder.path / "results.md").exists():
-        raise ValueError(f"{folder.path} holds a finished run: overwrite=True begins again")
+    path = pathlib.Path(run_dir or _temporary_folder())
+    folder = RunFolder(str(path), None, overwrite, {"run": run_settings, **phases})
+    if folder.goes_on and (path / "results.md").exists():
+        raise ValueError(f"{path} holds a finished run: overwrite=True begins again")
     folder.check_inputs(_inputs(start))
     results = Results(dataset, folder, BEFORE, AFTER)
     three = ThreePhases(start, phases, folder)
@@ -141,7 +147,7 @@ def robustify(
         results.write()
         folder.finished()
     generators = {own.generator.name: own.generator for own in three.phase3.adversaries}
-    return Robustified(model, classifier, three.unet, generators, dict(results.rows), folder.path)
+    return Robustified(model, classifier, three.unet, generators, dict(results.rows), path)
 
 
 def _proof(data: Data) -> Data:
@@ -151,8 +157,9 @@ def _proof(data: Data) -> Data:
 def _side(model: keras.Model) -> int | None:
     """Side of the square images that a model takes, if it tells."""
     shape = getattr(model, "input_shape", None)
-    square = isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2]
-    return shape[1] if square else None
+    if isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2]:
+        return shape[1]
+    return None
 
 
 def _masks(
@@ -215,7 +222,8 @@ def _phases(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, PhaseSettin
     if {"tiles", "adversarial_tiles"} & given.keys():
         return phases
     fitting = set(fitting_tiles(dataset.image_shape[0]))
-    tiles = tuple(own for own in phases["adversarial"].tiles if own in fitting)
+    adversarial = cast(AdversarialSettings, phases["adversarial"])
+    tiles = tuple(own for own in adversarial.tiles if own in fitting)
     return resolve_phases({**given, "tiles": tiles or (1,)}, given["recipe"])
 
 
@@ -229,7 +237,7 @@ def _inputs(start: Start) -> dict[str, int]:
         numbers["background photographs"] = start.photographs.digest()
     if not start.train_classifier:
         weights = start.classifier.get_weights()
-        numbers["model"] = zlib.crc32(b"".join(np.ascontiguousarray(own) for own in weights))
+        numbers["model"] = zlib.crc32(b"".join(own.tobytes() for own in weights))
     return numbers
 
 

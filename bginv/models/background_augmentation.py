@@ -150,7 +150,7 @@ class BackgroundAugmentation(keras.layers.Layer):
         if self.kind == "noise":
             return keras.random.uniform([count, *image_shape], seed=self._random)
         if self.kind == "held":
-            rows = keras.random.randint([count], 0, self._held_shape[0], seed=self._random)
+            rows = keras.random.randint([count], 0, self.held.shape[0], seed=self._random)
             return tf.cast(tf.gather(self.held.value, rows), tf.float32) / 255.0
         seed = tf.cast(self._random.next(), tf.int32)
         drawn = [

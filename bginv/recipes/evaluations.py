@@ -93,8 +93,8 @@ class ExportSettings(DataSettings):
         None, help="data set whose images the files are compared on (default: noise)"
     )
     output: str = setting("exported", help="folder of the files")
-    formats: tuple[str, ...] | None = setting(
-        None,
+    formats: tuple[str, ...] = setting(
+        (),
         help="of keras,saved_model,onnx,litert,litert_float16,litert_int8,h5 (default: those "
         "whose packages are there, but h5)",
     )

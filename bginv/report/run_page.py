@@ -255,7 +255,7 @@ def _confusions(run: Run) -> list[Matrix]:
     found = []
     for row, by_test in run.results.get("confusion", {}).items():
         tests = run.accuracies[row].tests
-        worst = min(tests, key=tests.get)
+        worst = min(tests, key=tests.__getitem__)
         for test in dict.fromkeys((next(iter(tests)), worst)):
             # a classifier may know more classes than the data has
             counts = [line[: len(names)] for line in by_test[test][: len(names)]]

@@ -19,14 +19,14 @@ from bginv.report.run_page import write_report
 from bginv.report.strips import write_strip
 from bginv.report.tables import accuracy_table, json_results, published_rows
 from bginv.report.tensorboard import log_pictures
-from bginv.run_folder import RunFolder
+from bginv.run_folder import METRICS, RunFolder
 from bginv.runs.phases import take_in_memory
 from bginv.training.progress import EVENTS, put_evaluation, training_seconds
 
 try:
     import resource
 except ImportError:  # there is none on Windows
-    resource = None
+    resource = None  # type: ignore[assignment]
 
 NUM_MISTAKES = 8
 MOST_CLASSES = 50
@@ -76,7 +76,7 @@ class Results:
             self._noises[name] = dict(zip(noisy, noises, strict=True))
         row = self.rows[name]
         values = {"measure": row.measure, "train": row.train, "tests": dict(row.tests)}
-        put_evaluation(self.folder.metrics_file, name, values)
+        put_evaluation(self._path / METRICS, name, values)
         return row
 
     def table(self) -> str:
@@ -86,7 +86,7 @@ class Results:
 
     def write(self, **more: Any) -> None:
         """Write `results.json`, the report, and the table last: with it the run is finished."""
-        path = self.folder.path
+        path = self._path
         versions = {
             "bginv": bginv.__version__,
             "tensorflow": tf.__version__,
@@ -98,7 +98,7 @@ class Results:
             measure=next(iter(self.rows.values())).measure,
             image_shape=self.dataset.image_shape,
             class_names=self.dataset.class_names,
-            training_seconds=training_seconds(self.folder.metrics_file),
+            training_seconds=training_seconds(self._path / METRICS),
             peak_memory_bytes=peak_memory(),
             versions=versions,
             noises=self._noises,
@@ -109,6 +109,12 @@ class Results:
         write_text(path / "results.json", results)
         write_page(path)
         write_text(path / "results.md", self.table())
+
+    @property
+    def _path(self) -> pathlib.Path:
+        if self.folder.path is None:
+            raise ValueError("a run without a folder has no results")
+        return self.folder.path
 
     def _published(self) -> dict[str, Accuracies]:
         measure = next(iter(self.rows.values())).measure

@@ -53,7 +53,7 @@ def test_every_format_of_a_classifier_agrees_with_it(digits, tmp_path, name):
     (found,) = export_model(classifier, files, images, calibration, names).values()
     assert found.problem is None and found.path == files[name]
     assert found.agreement == 1 if name in EXACT else found.agreement >= 0.99
-    assert found.difference < (1e-4 if name in EXACT else 2)
+    assert found.difference < (1e-4 if name in EXACT else 6)
     assert found.size > 50_000 and found.milliseconds > 0
     assert read_class_names(found.path) == ([] if name == "h5" else [str(i) for i in range(10)])
     assert [path.name for path in tmp_path.iterdir()] == [files[name].name]
