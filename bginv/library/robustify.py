@@ -107,47 +107,72 @@ def robustify(
     dataset = as_dataset(_proof(data), _side(model))
     if dataset.multi_label:
         raise ValueError(f"{dataset.name} has several classes an image, which robustify cannot do")
-    unit = on_unit_images(model, dataset.image_shape, pixels)
-    own_loss = loss_of(model, dataset, loss)
-    classifier = with_logits(unit, dataset) if own_loss is cross_entropy else unit
-    if train_first is None:
-        train_first = not knows_something(classifier, dataset, own_loss)
-        logging.info("phase 1 is %s", "needed" if train_first else "not needed")
+    start = _with_loss(model, dataset, loss, pixels, train_first)
     dataset, mask_kind, unet = _masks(masks, dataset)
     photographs = _photographs(backgrounds, dataset)
-    given = {"recipe": recipe, "seed": seed, **({"epochs": epochs} if epochs else {}), **settings}
-    given["back"] = "real" if photographs else backgrounds
-    if "learning_rate" not in settings:
-        rate = _rate(dataset, train_first)
-        given = {"classifier_learning_rate": rate, "adversarial_learning_rate": rate, **given}
-    phases = _phases(dataset, given)
-    start = Start(
+    augments = not dataset.regression if augment is None else augment
+    start = dataclasses.replace(
+        start,
         dataset=dataset,
-        classifier=classifier,
         masks=mask_kind,
         unet=unet,
         photographs=photographs,
-        loss=own_loss,
-        augmentation=None if (augment or augment is None and not dataset.regression) else UNCHANGED,
-        train_classifier=train_first,
-        save=can_be_saved(classifier),
+        augmentation=None if augments else UNCHANGED,
     )
-    if not start.save:
-        logging.warning("%s has layers that Keras cannot save: give them get_config", model.name)
-    run_settings = RunSettings(dataset=dataset.name, recipe=recipe, seed=seed, masks=mask_kind)
+    given = {"recipe": recipe, "seed": seed, **({"epochs": epochs} if epochs else {}), **settings}
+    given["back"] = "real" if photographs else backgrounds
+    if "learning_rate" not in settings:
+        rate = _rate(dataset, start.train_classifier)
+        given = {"classifier_learning_rate": rate, "adversarial_learning_rate": rate, **given}
     path = pathlib.Path(run_dir or _temporary_folder())
-    folder = RunFolder(str(path), None, overwrite, {"run": run_settings, **phases})
+    return _train(model, start, _phases(dataset, given), path, overwrite)
+
+
+def _with_loss(
+    model: keras.Model,
+    dataset: Dataset,
+    loss: Any,
+    pixels: tuple[float, float],
+    train_first: bool | None,
+) -> Start:
+    """The model as the phases take it, with its loss, and whether it needs phase 1."""
+    classifier = on_unit_images(model, dataset.image_shape, pixels)
+    own_loss = loss_of(model, dataset, loss)
+    if own_loss is cross_entropy:
+        classifier = with_logits(classifier, dataset)
+    if train_first is None:
+        train_first = not knows_something(classifier, dataset, own_loss)
+        logging.info("phase 1 is %s", "needed" if train_first else "not needed")
+    saves = can_be_saved(classifier)
+    if not saves:
+        logging.warning("%s has layers that Keras cannot save: give them get_config", model.name)
+    return Start(dataset, classifier, loss=own_loss, train_classifier=train_first, save=saves)
+
+
+def _train(
+    model: keras.Model,
+    start: Start,
+    phases: Mapping[str, PhaseSettings],
+    path: pathlib.Path,
+    overwrite: bool,
+) -> Robustified:
+    """Run the phases in a folder."""
+    common = phases["adversarial"]
+    run = RunSettings(
+        dataset=start.dataset.name, recipe=common.recipe, seed=common.seed, masks=start.masks
+    )
+    folder = RunFolder(str(path), None, overwrite, {"run": run, **phases})
     if folder.goes_on and (path / "results.md").exists():
         raise ValueError(f"{path} holds a finished run: overwrite=True begins again")
     folder.check_inputs(_inputs(start))
-    results = Results(dataset, folder, BEFORE, AFTER)
+    results = Results(start.dataset, folder, BEFORE, AFTER)
     three = ThreePhases(start, phases, folder)
     with folder.opened():
         three.run(results)
         results.write()
         folder.finished()
     generators = {own.generator.name: own.generator for own in three.phase3.adversaries}
-    return Robustified(model, classifier, three.unet, generators, dict(results.rows), path)
+    return Robustified(model, start.classifier, three.unet, generators, dict(results.rows), path)
 
 
 def _proof(data: Data) -> Data:
