@@ -86,6 +86,7 @@ class RunFolder:
         output: the file that the run ends with, or None.
         overwrite: begin again in a folder that has something in it.
         settings: of the run and its phases, by name.
+        command: what began it; None means that of this process.
 
     Raises:
         ValueError: the folder holds something else, or a run made with other settings, or it
@@ -103,7 +104,9 @@ class RunFolder:
         output: str | None,
         overwrite: bool,
         settings: Mapping[str, Any],
+        command: str | None = None,
     ):
+        self._command = command_line() if command is None else command
         self.path = None if run_dir is None else pathlib.Path(run_dir)
         self.goes_on, self.may_replace = False, overwrite
         self._state, self._settings = state_folder(run_dir, output), settings
@@ -167,7 +170,7 @@ class RunFolder:
                 raise BlockingIOError(f"another process was at work in {self._state}: try again")
             if not self.goes_on:
                 self._remove_artefacts()
-                command = {"line": command_line()}
+                command = {"line": self._command}
                 kept = to_json(**self._settings, inputs=self._inputs, command=command)
                 write_text(self._config, kept)
             if self.metrics_file:

@@ -77,8 +77,11 @@ def comparison_images(
         count: of images to compare on.
     """
     if dataset is None:
-        shape = [side or NOISE_SIDE for side in model.input_shape[1:3]]
-        noise = np.random.default_rng(0).random((count, *shape, model.input_shape[3]), np.float32)
+        taken = getattr(model, "input_shape", None)
+        if not isinstance(taken, tuple) or len(taken) != 4:
+            raise ValueError(f"{model.name} does not tell which images it takes: name data")
+        shape = [side or NOISE_SIDE for side in taken[1:3]]
+        noise = np.random.default_rng(0).random((count, *shape, taken[3]), np.float32)
         return noise, noise[:NUM_CALIBRATION], ()
     shown, calibration = (
         source.first(number).without_masks()
@@ -144,10 +147,10 @@ def export_model(
         chosen = with_names if FORMATS[name].named else model
         try:
             _write(name, chosen, path, calibration, class_names)
-        except Exception as error:  # the converters have no error of their own
-            found[name] = Exported(problem=_first_line(error))
-        else:
             found[name] = _compare(path, FORMATS[name].load(path), images, expected)
+        except Exception as error:  # converters and runtimes have no error of their own
+            _remove(path)
+            found[name] = Exported(problem=_first_line(error))
     return found
 
 

@@ -15,11 +15,11 @@ def save_h5(model: keras.Model, path: str) -> None:
     """Save a model of the paper's architectures for `load_model` of Keras 2 (TensorFlow 2.15).
 
     Args:
-        model: sequential or functional, of layers that Keras 2 has.
+        model: sequential or functional, of the layers in `_CONFIGS`.
         path: file to write.
 
     Raises:
-        ValueError: a layer that Keras 2 does not have.
+        ValueError: a layer that the paper's architectures do not have.
     """
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs, model.outputs, name=model.name)
@@ -55,7 +55,9 @@ def _in_list(places: list) -> list:
 def _layer(layer: dict[str, Any], networks: set[str]) -> dict[str, Any]:
     kind = layer["class_name"]
     if kind not in _CONFIGS:
-        raise ValueError(f"Keras 2 has no layer {kind} ({layer['name']}): save as .keras")
+        raise ValueError(
+            f"a {kind} layer ({layer['name']}) is not written in Keras 2's form: save as .keras"
+        )
     # a network inside another had been called once, when it was made
     inputs = [
         [

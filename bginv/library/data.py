@@ -21,7 +21,7 @@ def as_dataset(data: Data, image_size: int | None = None) -> Dataset:
 
     Images are uint8, or floats in [0, 1], which are rounded to multiples of 1/255:
     [N, H, W] or [N, H, W, C]. Labels are class numbers [N] or [N, 1], names of classes [N], one-hot
-    rows [N, K], or other floats [N] or [N, D], which a regressor is to tell.
+    rows [N, K], floats of 0 and 1 alone, or other floats [N] or [N, D], which a regressor is to tell.
 
     Args:
         data: a name or folder, see `load_data`; a `Dataset`; `(images, labels)`, of which a quarter
@@ -54,9 +54,27 @@ def as_dataset(data: Data, image_size: int | None = None) -> Dataset:
     )
 
 
+def is_split(data: Data) -> bool:
+    """Whether data comes with a test, or `as_dataset` has to split one off."""
+    match data:
+        case tf.data.Dataset():
+            return False
+        case Mapping():
+            return len(data) > 1
+        case ((_, _), (_, _)):
+            return True
+        case (_, _):
+            return False
+    return True
+
+
 def _of_splits(splits: dict[str, Arrays]) -> Dataset:
     if TRAIN not in splits:
         raise ValueError(f"data needs a split named {TRAIN!r}; received {', '.join(splits)}")
+    splits = {
+        name: _gathered(pair) if isinstance(pair, tf.data.Dataset) else pair
+        for name, pair in splits.items()
+    }
     labels, class_names = _labels({name: pair[1] for name, pair in splits.items()})
     sources: dict[str, Source] = {
         name: ArraySource(pixels_of(images, name), labels[name])
@@ -103,7 +121,7 @@ def pixels_of(images: Any, what: str) -> np.ndarray:
 
 def _labels(splits: dict[str, Any]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Labels of each split, and names of the classes; none of numbers to tell."""
-    arrays = {name: np.asarray(labels) for name, labels in splits.items()}
+    arrays = {name: _plain(np.asarray(labels)) for name, labels in splits.items()}
     train = arrays[TRAIN]
     if train.dtype.kind in "US":
         words = sorted(set(np.concatenate([own.ravel() for own in arrays.values()]).tolist()))
@@ -116,11 +134,24 @@ def _labels(splits: dict[str, Any]) -> tuple[dict[str, np.ndarray], tuple[str, .
     if all(_is_one_hot(own) for own in arrays.values()):
         names = tuple(map(str, range(train.shape[1])))
         return {split: own.argmax(1) for split, own in arrays.items()}, names
+    if all(own.dtype.kind == "f" and np.isin(own, (0, 1)).all() for own in arrays.values()):
+        return {split: own.reshape(-1).astype(np.int64) for split, own in arrays.items()}, (
+            "0",
+            "1",
+        )
     if train.dtype.kind == "f":
         return {split: own.reshape(len(own), -1) for split, own in arrays.items()}, ()
     found = {split: own.reshape(-1).astype(np.int64) for split, own in arrays.items()}
     count = int(max(own.max() for own in found.values())) + 1
     return found, tuple(map(str, range(count)))
+
+
+def _plain(labels: np.ndarray) -> np.ndarray:
+    """Names as text, whatever held them."""
+    if labels.dtype.kind not in "OS":
+        return labels
+    words = [own.decode() if isinstance(own, bytes) else own for own in labels.ravel().tolist()]
+    return np.asarray(words)
 
 
 def _is_one_hot(labels: np.ndarray) -> bool:
@@ -135,5 +166,8 @@ def _gathered(data: tf.data.Dataset) -> Arrays:
     if not (isinstance(spec, tuple) and len(spec) == 2):
         raise ValueError(f"a tf.data.Dataset must give (image, label) pairs; received {spec}")
     pairs = list(data.as_numpy_iterator())
-    join = np.concatenate if spec[0].shape.rank == 4 else np.stack
+    shape, label_rank = spec[0].shape, spec[1].shape.rank
+    # batches of grey images without a channel have rank 3, as single colour images do
+    batched = shape.rank == 4 or (label_rank == 1 and shape[0] is None)
+    join = np.concatenate if batched else np.stack
     return join([image for image, _ in pairs]), join([label for _, label in pairs])

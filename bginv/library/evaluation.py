@@ -33,11 +33,7 @@ def evaluate(
     Raises:
         ValueError: a model for other images or fewer classes.
     """
-    side = None
-    if isinstance(model, keras.Model):
-        shape = getattr(model, "input_shape", None)
-        side = shape[1] if isinstance(shape, tuple) and len(shape) == 4 else None
-    dataset = as_dataset(data, side)
+    dataset = as_dataset(data, _side(model) if isinstance(model, keras.Model) else None)
     if not isinstance(model, keras.Model):
         name, classifier = os.fspath(model), load_classifier(os.fspath(model), dataset)
     else:
@@ -75,6 +71,12 @@ def export(
         ValueError: an unknown format, a package that is not there, or a file that exists.
     """
     files = export_files(pathlib.Path(path), "model", formats or available_formats())
-    dataset = None if data is None else as_dataset(data, model.input_shape[1])
+    dataset = None if data is None else as_dataset(data, _side(model))
     compared = comparison_images(model, dataset, images)
     return exports_table(export_model(model, files, *compared, overwrite))
+
+
+def _side(model: keras.Model) -> int | None:
+    """Height of the images that a model takes, if it tells."""
+    shape = getattr(model, "input_shape", None)
+    return shape[1] if isinstance(shape, tuple) and len(shape) == 4 else None

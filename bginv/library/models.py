@@ -76,7 +76,38 @@ def with_logits(model: keras.Model, dataset: Dataset) -> keras.Model:
     return keras.Model(model.input, outputs, name="classifier")
 
 
+def check_numbers(model: keras.Model, dataset: Dataset) -> None:
+    """Raise unless a model gives as many numbers as the labels have.
+
+    Raises:
+        ValueError: it names both.
+    """
+    given, wanted = tuple(model.output_shape), dataset.train.labels.shape[1]
+    if given != (None, wanted):
+        raise ValueError(
+            f"labels are {wanted} numbers an image, and the model gives outputs of shape {given}: "
+            "for classes, give whole numbers, not floats"
+        )
+
+
+def _last_activation(model: keras.Model) -> str | None:
+    """Name of what a model ends with, where its layers tell."""
+    layer = model
+    while isinstance(layer, keras.Sequential) or type(layer).__name__ == "Functional":
+        layer = layer.layers[-1]
+    if isinstance(layer, keras.layers.Softmax):
+        return "softmax"
+    return getattr(getattr(layer, "activation", None), "__name__", None)
+
+
 def _kind(model: keras.Model, dataset: Dataset) -> str:
+    known = {"softmax": PROBABILITIES, "sigmoid": SIGMOID, "linear": LOGITS}
+    single = model.output_shape[-1] == 1
+    kind = known.get(_last_activation(model) or "")
+    if kind is not None and single is (kind == SIGMOID):
+        return kind
+    if kind == LOGITS:
+        return ONE_LOGIT
     found = _outputs(model, dataset)
     positive = bool((found >= 0).all() and (found <= 1).all())
     if found.shape[-1] == 1:
@@ -86,12 +117,14 @@ def _kind(model: keras.Model, dataset: Dataset) -> str:
 
 
 def _outputs(model: keras.Model, dataset: Dataset) -> np.ndarray:
-    records = dataset.train.without_masks().gather(tf.range(_looked_at(dataset), dtype=tf.int64))
+    records = dataset.train.without_masks().gather(tf.constant(_rows(dataset)))
     return np.asarray(model.predict(records["image"], verbose=0))
 
 
-def _looked_at(dataset: Dataset) -> int:
-    return min(LOOKED_AT, len(dataset.train))
+def _rows(dataset: Dataset) -> np.ndarray:
+    """Some training images, from everywhere, as they may be sorted."""
+    count = min(LOOKED_AT, len(dataset.train))
+    return np.linspace(0, len(dataset.train), count, endpoint=False, dtype=np.int64)
 
 
 def loss_of(model: keras.Model, dataset: Dataset, loss: Any) -> Loss:
@@ -130,12 +163,9 @@ def knows_something(model: keras.Model, dataset: Dataset, loss: Loss) -> bool:
     Args:
         model: images to what the loss takes.
         dataset: its training images, 512 of them.
-        loss: see `loss_of`. For class numbers and another loss than cross-entropy, the model is
-            taken to know something.
+        loss: cross-entropy for classes; for numbers, see `loss_of`.
     """
-    labels = dataset.train.labels[: _looked_at(dataset)]
-    if not dataset.regression and loss is not cross_entropy:
-        return True
+    labels = dataset.train.labels[_rows(dataset)]
     if dataset.regression:
         constant = np.broadcast_to(labels.mean(0), labels.shape).astype(np.float32)
     else:

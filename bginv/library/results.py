@@ -11,10 +11,12 @@ import tensorflow as tf
 
 from bginv.artefacts import refuse_existing
 from bginv.evaluation.accuracy import Accuracies
-from bginv.ops.binarize import binarize
+from bginv.recipes import AdversarialSettings
 from bginv.report.run_page import REPORT, notebook_page, read_run
 from bginv.report.table import Table
 from bginv.report.tables import accuracy_table
+from bginv.runs.three_phases import GIVEN
+from bginv.training.masks import soft_and_binary_masks
 from bginv.training.progress import read_metrics
 
 
@@ -26,11 +28,14 @@ class Robustified:
         model: the user's model, trained in place.
         classifier: the same weights, from images in [0, 1] to logits, or to the model's own
             outputs, where it tells numbers.
-        mask_generator: images in [0, 1] to soft masks [B, H, W, 1]; None where masks were given.
+        mask_generator: images in [0, 1] to soft masks [B, H, W, 1]; None where masks were given or
+            are the heuristic.
         background_generators: by name; empty where backgrounds were not generated.
         accuracies: "before" and "after", on every test.
         folder: pictures, metrics, models and the report; a temporary one unless `run_dir` was
             given.
+        mask_kind: "learned", "heuristic" or "given".
+        settings: of phase 3.
     """
 
     model: keras.Model
@@ -39,6 +44,8 @@ class Robustified:
     background_generators: Mapping[str, keras.Model]
     accuracies: Mapping[str, Accuracies]
     folder: pathlib.Path
+    mask_kind: str
+    settings: AdversarialSettings
 
     @property
     def table(self) -> Table:
@@ -55,22 +62,22 @@ class Robustified:
         """Every record of the trainings: losses by step, and evaluations."""
         return read_metrics(self.folder / "metrics.jsonl")
 
-    def masks(self, images: tf.Tensor, method: str = "otsu") -> tf.Tensor:
-        """Masks of images, as phase 3 had them.
+    def masks(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Soft and binary masks of images, as phase 3 made them.
 
         Args:
             images: float32 [B, H, W, C] in [0, 1].
-            method: of `bginv.ops.binarize`; "none" keeps them soft.
 
         Returns:
-            float32 [B, H, W, 1] in [0, 1].
+            float32 [B, H, W, 1] in [0, 1] each.
 
         Raises:
             ValueError: masks were given, so there is nothing that makes them.
         """
-        if self.mask_generator is None:
-            raise ValueError("no mask generator was trained: masks were given")
-        return binarize(self.mask_generator(images, training=False), method, 0.2)
+        if self.mask_kind == GIVEN:
+            raise ValueError("masks were given, so there is nothing that makes others")
+        own = self.settings
+        return soft_and_binary_masks(images, self.mask_generator, own.binarize, own.area)
 
     def save(self, folder: str | os.PathLike, overwrite: bool = False) -> pathlib.Path:
         """Copy everything of the run, models, pictures and report, to a folder.

@@ -19,9 +19,10 @@ from absl import logging
 from bginv.data.catalog import proof_name
 from bginv.data.photographs import Photographs
 from bginv.data.sources import ArraySource, Dataset
-from bginv.library.data import Data, as_dataset, pixels_of
+from bginv.library.data import Data, as_dataset, is_split, pixels_of
 from bginv.library.models import (
     can_be_saved,
+    check_numbers,
     knows_something,
     loss_of,
     on_unit_images,
@@ -93,10 +94,11 @@ def robustify(
             `keras.applications`.
         recipe: "tuned", or "paper".
         seed: of everything that is drawn.
-        run_dir: folder for models, pictures, metrics and the report; the same call goes on with a
-            run that was stopped. None takes a temporary one.
+        run_dir: folder for models, pictures, metrics and the report; the same call, with the model
+            as it was before, goes on with a run that was stopped. None takes a temporary one.
         overwrite: begin again in that folder.
-        **settings: any other of `bginv run --help`, with underscores.
+        **settings: any other of the phases' in `bginv run --help`, with underscores; those of data
+            are for `load_data`.
 
     Returns:
         The model with what was learned beside it; it prints as a table.
@@ -108,8 +110,8 @@ def robustify(
     if dataset.multi_label:
         raise ValueError(f"{dataset.name} has several classes an image, which robustify cannot do")
     start = _with_loss(model, dataset, loss, pixels, train_first)
-    dataset, mask_kind, unet = _masks(masks, dataset)
-    photographs = _photographs(backgrounds, dataset)
+    dataset, mask_kind, unet = _masks(masks, dataset, is_split(data))
+    photographs = _photographs(backgrounds, dataset, settings.get("crops", "any"))
     augments = not dataset.regression if augment is None else augment
     start = dataclasses.replace(
         start,
@@ -119,13 +121,16 @@ def robustify(
         photographs=photographs,
         augmentation=None if augments else UNCHANGED,
     )
-    given = {"recipe": recipe, "seed": seed, **({"epochs": epochs} if epochs else {}), **settings}
+    given = {"recipe": recipe, "seed": seed, **settings}
+    if epochs is not None:
+        given["epochs"] = epochs
     given["back"] = "real" if photographs else backgrounds
     if "learning_rate" not in settings:
         rate = _rate(dataset, start.train_classifier)
         given = {"classifier_learning_rate": rate, "adversarial_learning_rate": rate, **given}
     path = pathlib.Path(run_dir or _temporary_folder())
-    return _train(model, start, _phases(dataset, given), path, overwrite)
+    said = {"loss": str(getattr(loss, "name", loss)), "pixels": pixels, "augment": augments}
+    return _train(model, start, _phases(dataset, given), path, overwrite, said)
 
 
 def _with_loss(
@@ -138,15 +143,22 @@ def _with_loss(
     """The model as the phases take it, with its loss, and whether it needs phase 1."""
     classifier = on_unit_images(model, dataset.image_shape, pixels)
     own_loss = loss_of(model, dataset, loss)
+    if dataset.regression:
+        check_numbers(classifier, dataset)
+        scores, judge = classifier, own_loss
+    else:
+        scores, judge = with_logits(classifier, dataset), cross_entropy
     if own_loss is cross_entropy:
-        classifier = with_logits(classifier, dataset)
+        classifier = scores
     if train_first is None:
-        train_first = not knows_something(classifier, dataset, own_loss)
+        train_first = not knows_something(scores, dataset, judge)
         logging.info("phase 1 is %s", "needed" if train_first else "not needed")
-    saves = can_be_saved(classifier)
+    saves = can_be_saved(scores)
     if not saves:
         logging.warning("%s has layers that Keras cannot save: give them get_config", model.name)
-    return Start(dataset, classifier, loss=own_loss, train_classifier=train_first, save=saves)
+    return Start(
+        dataset, classifier, loss=own_loss, train_classifier=train_first, save=saves, scores=scores
+    )
 
 
 def _train(
@@ -155,16 +167,18 @@ def _train(
     phases: Mapping[str, PhaseSettings],
     path: pathlib.Path,
     overwrite: bool,
+    said: Mapping[str, Any],
 ) -> Robustified:
-    """Run the phases in a folder."""
+    """Run the phases in a folder; `said` is what else a run that goes on must have begun with."""
     common = phases["adversarial"]
     run = RunSettings(
         dataset=start.dataset.name, recipe=common.recipe, seed=common.seed, masks=start.masks
     )
-    folder = RunFolder(str(path), None, overwrite, {"run": run, **phases})
+    folder = RunFolder(str(path), None, overwrite, {"run": run, **phases}, command="")
     if folder.goes_on and (path / "results.md").exists():
         raise ValueError(f"{path} holds a finished run: overwrite=True begins again")
-    folder.check_inputs(_inputs(start))
+    numbers = {name: zlib.crc32(repr(value).encode()) for name, value in said.items()}
+    folder.check_inputs({**_inputs(start), **numbers})
     results = Results(start.dataset, folder, BEFORE, AFTER)
     three = ThreePhases(start, phases, folder)
     with folder.opened():
@@ -172,7 +186,16 @@ def _train(
         results.write()
         folder.finished()
     generators = {own.generator.name: own.generator for own in three.phase3.adversaries}
-    return Robustified(model, start.classifier, three.unet, generators, dict(results.rows), path)
+    return Robustified(
+        model=model,
+        classifier=start.evaluated,
+        mask_generator=three.unet,
+        background_generators=generators,
+        accuracies=dict(results.rows),
+        folder=path,
+        mask_kind=start.masks,
+        settings=cast(AdversarialSettings, phases["adversarial"]),
+    )
 
 
 def _proof(data: Data) -> Data:
@@ -188,7 +211,7 @@ def _side(model: keras.Model) -> int | None:
 
 
 def _masks(
-    masks: str | keras.Model | np.ndarray, dataset: Dataset
+    masks: str | keras.Model | np.ndarray, dataset: Dataset, split: bool
 ) -> tuple[Dataset, str, keras.Model | None]:
     """The data set with masks where they are given, how the run names it, and a mask generator."""
     if isinstance(masks, keras.Model):
@@ -205,7 +228,13 @@ def _masks(
         if kinds[masks] == GIVEN and not dataset.train.has_masks:
             raise ValueError(f"masks='given', but the training images of {dataset.name} have none")
         return dataset, kinds[masks], None
-    held = pixels_of(masks, "mask")
+    if not split:
+        raise ValueError(
+            "an array of masks needs data that is split: without a test, a quarter of the images "
+            "becomes one; give {'train': (images, labels), 'test': (images, labels)}"
+        )
+    masks = np.asarray(masks)
+    held = pixels_of(masks > 0 if masks.dtype == np.uint8 and masks.max() <= 1 else masks, "mask")
     expected = (len(dataset.train), *dataset.image_shape[:2], 1)
     if held.shape != expected or not isinstance(dataset.train, ArraySource):
         raise ValueError(
@@ -216,7 +245,7 @@ def _masks(
 
 
 def _photographs(
-    backgrounds: str | os.PathLike | np.ndarray, dataset: Dataset
+    backgrounds: str | os.PathLike | np.ndarray, dataset: Dataset, crops: str
 ) -> Photographs | None:
     if isinstance(backgrounds, str) and backgrounds in BACKGROUNDS:
         return None
@@ -226,9 +255,9 @@ def _photographs(
                 f"backgrounds must be {', '.join(BACKGROUNDS)}, a folder of photographs or an "
                 f"array; received {os.fspath(backgrounds)!r}"
             )
-        return Photographs(os.fspath(backgrounds), dataset.image_shape, "any")
+        return Photographs(os.fspath(backgrounds), dataset.image_shape, crops)
     held = pixels_of(backgrounds, "background")
-    return Photographs.held(held, dataset.image_shape, "any")
+    return Photographs.held(held, dataset.image_shape, crops)
 
 
 def _rate(dataset: Dataset, train_first: bool) -> float:
@@ -240,8 +269,11 @@ def _phases(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, PhaseSettin
     known = phase_setting_names() - NOT_FOR_MODELS
     for name in given.keys() - known - {"recipe", "seed", "back"}:
         near = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ": see bginv run --help"
-        raise ValueError(f"robustify has no setting {name!r}{hint}")
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"robustify has no setting {name!r}{hint} (those of the phases are in bginv run --help; "
+            "what is about data goes to bginv.load_data)"
+        )
     given = {"dataset": dataset.name, **given}
     phases = resolve_phases(given, given["recipe"])
     if {"tiles", "adversarial_tiles"} & given.keys():
@@ -261,9 +293,14 @@ def _inputs(start: Start) -> dict[str, int]:
     if start.photographs:
         numbers["background photographs"] = start.photographs.digest()
     if not start.train_classifier:
-        weights = start.classifier.get_weights()
-        numbers["model"] = zlib.crc32(b"".join(own.tobytes() for own in weights))
+        numbers["model"] = _weights_number(start.evaluated)
+    if start.unet:
+        numbers["mask generator"] = _weights_number(start.unet)
     return numbers
+
+
+def _weights_number(model: keras.Model) -> int:
+    return zlib.crc32(b"".join(own.tobytes() for own in model.get_weights()))
 
 
 def _temporary_folder() -> str:

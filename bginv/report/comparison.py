@@ -55,11 +55,12 @@ def _tables(runs: Mapping[str, Run]) -> list[Table]:
     groups: dict[tuple, dict] = {}
     for name, run in runs.items():
         for row, own in run.accuracies.items():
-            key = (run.results.get("dataset"), own.measure)
+            tests = tuple(run.accuracies[run.own_rows[0]].tests)
+            key = (run.results.get("dataset"), own.measure, tests)
             published = row not in run.own_rows
             groups.setdefault(key, {})[row if published else f"{name}: {row}"] = own
     found = []
-    for (dataset, _), rows in groups.items():
+    for (dataset, *_), rows in groups.items():
         # what others published stands once, below
         ordered = dict(sorted(rows.items(), key=lambda item: item[1].train is None))
         table = accuracy_table(ordered)

@@ -95,6 +95,8 @@ class Run:
 
     def rows_of(self, pattern: str, what: str) -> list[Row]:
         """A row of images for each strip whose file fits a pattern, its title from the name."""
+        if "image_shape" not in self.results:  # an unfinished run, or one of another kind
+            return []
         found = []
         for path in sorted((self.path / "pictures" / "strips").glob(pattern)):
             title = path.stem.split("_", 1)[1].replace("_", " ")
@@ -257,6 +259,8 @@ def _confusions(run: Run) -> list[Matrix]:
         tests = run.accuracies[row].tests
         worst = min(tests, key=tests.__getitem__)
         for test in dict.fromkeys((next(iter(tests)), worst)):
+            if test not in by_test:  # too many classes
+                continue
             # a classifier may know more classes than the data has
             counts = [line[: len(names)] for line in by_test[test][: len(names)]]
             shares = [[(n, n / max(sum(line), 1)) for n in line] for line in counts]

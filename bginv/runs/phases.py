@@ -98,12 +98,12 @@ def run_adversarial_phase(
     else:
         shown_test = tests[-1].without_masks()
     tested = take_in_memory(shown_test, np.arange(NUM_SAVED_IMAGES))
-    epochs_shown = _epochs_to_show(settings, len(source)) if folder.pictures else ()
+    epochs_shown = _epochs_to_show(settings, len(source))
 
     def after_epoch(epoch: int) -> None:
         if evaluate:
             evaluate(epoch)
-        if epoch in epochs_shown:
+        if epoch in epochs_shown and folder.pictures:
             path = folder.strips / f"composites_epoch_{epoch:05}.png"
             write_strip(path, _training_composites(method, source, NUM_STRIP_IMAGES)["composite"])
         if settings.imsave:
@@ -111,8 +111,8 @@ def run_adversarial_phase(
             directory = folder.pictures or pathlib.Path()
             _write_composites(directory, unet, tested, backgrounds, settings, epoch)
 
-    wanted = evaluate or settings.imsave or epochs_shown
-    train_phase(method, source, settings, folder, after_epoch if wanted else None)
+    # on every worker, so that all return to Python at the same steps
+    train_phase(method, source, settings, folder, after_epoch)
     if folder.pictures:
         _write_adversarial_pictures(folder, method, source)
 

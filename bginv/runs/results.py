@@ -121,10 +121,11 @@ class Results:
         return published_rows(self.dataset.name) if measure == ACCURACY else {}
 
     def _keep(self, row: str, found: Mapping[str, Predictions]) -> None:
-        if self.dataset.num_classes <= MOST_CLASSES:
-            self._confusion[row] = {
-                test: own.confusion.counts.tolist() for test, own in found.items()
-            }
+        self._confusion[row] = {
+            test: own.confusion.counts.tolist()
+            for test, own in found.items()
+            if own.num_classes <= MOST_CLASSES
+        }
         for number, (test, own) in enumerate(found.items()):
             rows = own.mistakes(NUM_MISTAKES)
             file = f"mistakes_{number:02}.png"

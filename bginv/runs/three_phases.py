@@ -39,6 +39,7 @@ class Start:
         augmentation: ranges of the random transforms; None means those of the phases.
         train_classifier: whether there is a phase 1.
         save: whether models are saved, which those with layers of the user's may not allow.
+        scores: the classifier's logits, where it gives something else to its loss.
     """
 
     dataset: Dataset
@@ -50,6 +51,12 @@ class Start:
     augmentation: Augmentation | None = None
     train_classifier: bool = True
     save: bool = True
+    scores: keras.Model | None = None
+
+    @property
+    def evaluated(self) -> keras.Model:
+        """What is evaluated and saved: images to logits, or to numbers."""
+        return self.scores or self.classifier
 
 
 class ThreePhases:
@@ -93,7 +100,7 @@ class ThreePhases:
     def run(self, results: Results) -> None:
         """Train, save models, and add rows to the results."""
         dataset, phases, folder = self.start.dataset, self.phases, self.folder
-        classifier = self.start.classifier
+        classifier = self.start.evaluated
         if self._phase1:
             run_classifier_phase(self._phase1, dataset, phases["classifier"], folder)
         if folder.path:

@@ -41,7 +41,8 @@ def _hidden_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     last = {id(output._keras_history.operation) for output in model.outputs}
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _hidden_layers(layer)
+            if getattr(layer, "outputs", None):  # those of a subclassed one are not known
+                yield from _hidden_layers(layer)
         elif layer.name.startswith("logits"):
             continue
         elif id(layer) not in last and not isinstance(layer, keras.layers.InputLayer):

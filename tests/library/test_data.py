@@ -70,6 +70,20 @@ def test_other_floats_are_numbers_to_tell():
     assert records["label"].dtype == tf.float32 and float(records["label"][0, 0]) == 1
 
 
+def test_floats_of_0_and_1_are_classes_and_text_is_text():
+    data = as_dataset({"train": (IMAGES, LABELS > 1.0), "test": (IMAGES, np.float32(LABELS > 1))})
+    assert data.class_names == ("0", "1") and not data.regression
+    for names in (np.array([b"cat", b"ant", b"bee"]), np.array(["cat", "ant", "bee"], object)):
+        data = as_dataset({"train": (IMAGES, names[LABELS]), "test": (IMAGES, names[LABELS])})
+        assert data.class_names == ("ant", "bee", "cat")
+
+
+def test_batches_of_grey_images_without_a_channel():
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(5)
+    data = as_dataset({"train": pairs, "test": pairs})
+    np.testing.assert_array_equal(data.train.images[..., 0], IMAGES)
+
+
 def test_pixels_that_would_be_wrong_are_refused():
     np.testing.assert_array_equal(pixels_of(IMAGES / 255, "train")[..., 0], IMAGES)
     assert pixels_of(IMAGES > 99, "mask").max() == 255

@@ -47,8 +47,8 @@ def test_models_of_every_kind_are_trained_in_place(squares, build):
     assert "<table>" in result._repr_html_() and result.report.is_file()
     phases = {record.get("phase") for record in result.history}
     assert phases == {"classifier", "masks", "adversarial", None}
-    masks = result.masks(np.zeros((2, 16, 16, 1), np.float32))
-    assert masks.shape == (2, 16, 16, 1)
+    soft, binary = result.masks(np.zeros((2, 16, 16, 1), np.float32))
+    assert soft.shape == (2, 16, 16, 1) and set(np.unique(binary)) <= {0, 1}
 
 
 def test_the_same_as_the_command(tmp_path, command):
@@ -82,7 +82,7 @@ def test_masks_and_backgrounds_of_every_kind(squares, photographs_dir):
     unet = build_mask_unet((16, 16, 1), 0)
     result = run(masks=unet, backgrounds=photographs)
     assert result.mask_generator is unet and not (result.folder / "mask_unet.keras").exists()
-    with pytest.raises(ValueError, match="no mask generator was trained"):
+    with pytest.raises(ValueError, match="masks were given, so there is nothing"):
         run(masks="given", backgrounds="black").masks(np.zeros((1, 16, 16, 1), np.float32))
 
 
@@ -106,6 +106,30 @@ def test_numbers_are_told_as_well():
     found = np.abs(model(source.images / np.float32(255)) - centres).mean()
     assert result.accuracies["after"].tests["clean"] == pytest.approx(found, rel=1e-3)
     assert "mean absolute error" in str(result)
+
+
+def test_a_loss_of_keras_on_one_probability(squares):
+    image = layers.Input((16, 16, 1))
+    x = layers.Dense(1, activation="sigmoid")(layers.Flatten()(image))
+    model = keras.Model(image, x)
+    result = robustify(
+        model,
+        squares,
+        loss="binary_crossentropy",
+        masks=(squares.train.masks > 0).astype(np.uint8),
+        train_first=True,
+        **{**SHORT, "classifier_steps": 60},
+    )
+    predicted = model(squares.train.images / np.float32(255)).numpy()[:, 0] > 0.5
+    accuracy = (predicted == squares.train.labels).mean()
+    assert result.accuracies["after"].tests["clean"] == pytest.approx(accuracy)
+    assert result.accuracies["before"].tests["clean"] > 0.9
+    with pytest.raises(ValueError, match="labels are 2 numbers an image, and the model gives"):
+        targets = np.random.default_rng(0).random((24, 2))
+        robustify(model, {"train": (squares.train.images, targets)}, masks="heuristic")
+    with pytest.raises(ValueError, match="an array of masks needs data that is split"):
+        pair = (squares.train.images, squares.train.labels)
+        robustify(model, pair, masks=squares.train.masks)
 
 
 def test_a_run_that_is_there_is_not_begun_again(squares, tmp_path):
