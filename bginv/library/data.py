@@ -21,7 +21,8 @@ def as_dataset(data: Data, image_size: int | None = None) -> Dataset:
 
     Images are uint8, or floats in [0, 1], which are rounded to multiples of 1/255:
     [N, H, W] or [N, H, W, C]. Labels are class numbers [N] or [N, 1], names of classes [N], one-hot
-    rows [N, K], floats of 0 and 1 alone, or other floats [N] or [N, D], which a regressor is to tell.
+    rows [N, K], floats of 0 and 1 alone, or other floats [N] or [N, D], which a regressor is to
+    tell.
 
     Args:
         data: a name or folder, see `load_data`; a `Dataset`; `(images, labels)`, of which a quarter
@@ -135,10 +136,8 @@ def _labels(splits: dict[str, Any]) -> tuple[dict[str, np.ndarray], tuple[str, .
         names = tuple(map(str, range(train.shape[1])))
         return {split: own.argmax(1) for split, own in arrays.items()}, names
     if all(own.dtype.kind == "f" and np.isin(own, (0, 1)).all() for own in arrays.values()):
-        return {split: own.reshape(-1).astype(np.int64) for split, own in arrays.items()}, (
-            "0",
-            "1",
-        )
+        bits = {split: own.reshape(-1).astype(np.int64) for split, own in arrays.items()}
+        return bits, ("0", "1")
     if train.dtype.kind == "f":
         return {split: own.reshape(len(own), -1) for split, own in arrays.items()}, ()
     found = {split: own.reshape(-1).astype(np.int64) for split, own in arrays.items()}

@@ -271,7 +271,7 @@ def _phases(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, PhaseSettin
         near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"robustify has no setting {name!r}{hint} (those of the phases are in bginv run --help; "
+            f"robustify has no setting {name!r}{hint} (bginv run --help lists those of the phases; "
             "what is about data goes to bginv.load_data)"
         )
     given = {"dataset": dataset.name, **given}
