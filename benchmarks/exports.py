@@ -4,6 +4,7 @@ python benchmarks/exports.py --data-dir TFDS_FOLDER --folder exports
 """
 
 import argparse
+import os
 import pathlib
 import subprocess
 import sys
@@ -17,7 +18,7 @@ TRAININGS = {
     "acol.keras": f"train_acol.py shapes --model resnet18 --cls-recipe pp {SHORT} --steps 150",
     "eader.keras": (
         "train_erasing.py shapes --localizer-model resnet18 --adversarial-model resnet18 "
-        "--weights none --image-size 64 --batchsize 32 --steps 150"
+        "--localizer-weights none --adversarial-weights none --image-size 64 --batchsize 32 --steps 100"
     ),
     "deeplab.keras": (
         "train_adapt.py shapes --target shapes_dusk --recipe tuned --adaptation none "
@@ -49,7 +50,10 @@ def main() -> None:
 def run(folder: pathlib.Path, words: list[str]) -> str:
     """Standard output of a Python command."""
     command = [sys.executable, *words]
-    ended = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=False
+    )
     if ended.returncode:
         print(f"failed: {' '.join(words)}", file=sys.stderr)
     return ended.stdout
