@@ -18,7 +18,8 @@ TRAININGS = {
     "acol.keras": f"train_acol.py shapes --model resnet18 --cls-recipe pp {SHORT} --steps 150",
     "eader.keras": (
         "train_erasing.py shapes --localizer-model resnet18 --adversarial-model resnet18 "
-        "--localizer-weights none --adversarial-weights none --image-size 64 --batchsize 32 --steps 100"
+        "--localizer-weights none --adversarial-weights none --image-size 64 --batchsize 32 "
+        "--steps 100"
     ),
     "deeplab.keras": (
         "train_adapt.py shapes --target shapes_dusk --recipe tuned --adaptation none "

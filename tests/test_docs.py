@@ -31,7 +31,7 @@ def test_the_readme_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     names: dict = {}
     exec(compile(shorter, "README.md", "exec"), names)
     out = capsys.readouterr().out
-    assert "| after" in out and "mean of backgrounds" in out and "onnx" in out
+    assert "| after" in out and "mean of backgrounds" in out and "saved_model" in out
     assert (tmp_path / "runs" / "mine" / "report.html").is_file()
     assert float(names["metrics"]["loss"]) > 0
 
