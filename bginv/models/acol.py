@@ -85,7 +85,7 @@ def classify_in_turn(
         scores = tf.cast(classifier(features, training=training), tf.float32)
         logits.append(tf.reduce_mean(scores, [1, 2]))
         own = tf.gather(tf.transpose(scores, [0, 3, 1, 2]), labels, batch_dims=1)
-        cams.append(tf.stop_gradient(normalize_maps(own)))
+        cams.append(tf.stop_gradient(normalize_maps(own, divides=False)))
         if place < len(classifiers) - 1:
             kept = tf.cast(cams[-1] <= deltas[place], features.dtype)
             features = features * kept[..., None]

@@ -16,17 +16,24 @@ MOST_CONNECTED = 16 * 16
 MOST_UNROLLED = 64
 
 
-def normalize_maps(maps: tf.Tensor) -> tf.Tensor:
+def normalize_maps(maps: tf.Tensor, divides: bool = True) -> tf.Tensor:
     """Each map from 0 (its minimum) to 1 (its maximum); a flat one becomes 0 everywhere.
 
     Args:
         maps: float [B, h, w].
+        divides: exactly, by a division; else to within rounding, by logarithms, for models that run
+            in 8 bits too, where LiteRT refuses to divide by a range that it has rounded to 0.
 
     Returns:
         Same shape and dtype, in [0, 1].
     """
     low = tf.reduce_min(maps, [1, 2], keepdims=True)
-    return tf.math.divide_no_nan(maps - low, tf.reduce_max(maps, [1, 2], keepdims=True) - low)
+    span = tf.reduce_max(maps, [1, 2], keepdims=True) - low
+    if divides:
+        return tf.math.divide_no_nan(maps - low, span)
+    some = span > 0
+    inverse = tf.exp(-tf.math.log(tf.where(some, span, tf.ones_like(span))))
+    return tf.where(some, (maps - low) * inverse, tf.zeros_like(maps))
 
 
 def class_activation_maps(features: tf.Tensor, kernel: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

@@ -17,14 +17,24 @@ def masks(*drawings: str) -> tf.Tensor:
     return tf.constant([[[pixel == "#" for pixel in row] for row in drawing] for drawing in rows])
 
 
-def test_maps_are_normalised_one_by_one():
+@pytest.mark.parametrize("divides", [True, False])
+def test_maps_are_normalised_one_by_one(divides):
     maps = tf.constant([[[1.0, 3.0], [2.0, 5.0]], [[-1.0, 0.0], [0.0, 0.0]]])
     expected = [[[0, 0.5], [0.25, 1]], [[0, 1], [1, 1]]]
-    np.testing.assert_allclose(normalize_maps(maps), expected)
+    np.testing.assert_allclose(normalize_maps(maps, divides), expected, rtol=1e-6)
 
 
-def test_a_flat_map_becomes_zero():
-    assert normalize_maps(tf.fill([1, 2, 2], 7.0)).numpy().tolist() == [[[0, 0], [0, 0]]]
+@pytest.mark.parametrize("divides", [True, False])
+def test_a_flat_map_becomes_zero(divides):
+    assert normalize_maps(tf.fill([1, 2, 2], 7.0), divides).numpy().tolist() == [[[0, 0], [0, 0]]]
+
+
+def test_components_of_small_and_large_maps_are_the_same():
+    small = np.random.default_rng(0).random((200, 9, 11)) < 0.4
+    large = np.zeros((200, 20, 30), bool)
+    large[:, 3:12, 5:16] = small  # more pixels than are connected by a matrix
+    found = largest_component(tf.constant(large)).numpy()[:, 3:12, 5:16]
+    np.testing.assert_array_equal(largest_component(tf.constant(small)), found)
 
 
 def test_the_strongest_channel_counts_by_its_absolute_value():
