@@ -1,6 +1,5 @@
 """Two devices, or two workers, train as one device does with the same batch."""
 
-import json
 import pathlib
 import signal
 import time
@@ -8,6 +7,7 @@ import time
 import numpy as np
 import pytest
 
+from bginv.training.progress import training_records
 from tests.programs import (
     finish,
     start,
@@ -48,7 +48,7 @@ def folder(tmp_path) -> pathlib.Path:
 
 
 def losses(run: pathlib.Path) -> dict[str, np.ndarray]:
-    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    records = training_records(run / "metrics.jsonl")
     assert len(records) == 20
     ours = records[0].keys() - {"phase", "step", "epoch", "images_per_second", "seconds"}
     return {name: np.array([record[name] for record in records]) for name in ours}
