@@ -1,6 +1,6 @@
 """From a classifier that reads the background to one that looks at the object, step by step.
 
-Run it whole (`python docs/tutorial.py`, a few minutes on two cores) or cell by cell in an editor
+Run it whole (`python docs/tutorial.py`) or cell by cell in an editor
 that knows `# %%`. `TUTORIAL_STEPS` shortens every training.
 """
 
