@@ -37,9 +37,15 @@ def look_at(driver, page: pathlib.Path, width: int, scheme: str) -> dict:
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
     )
+    from selenium.webdriver.support.wait import WebDriverWait
+
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    driver.get("about:blank")  # the same address again may be told as loaded before it is
     driver.get(page.as_uri())
+    WebDriverWait(driver, 60).until(
+        lambda own: own.execute_script("return document.readyState") == "complete"
+    )
     found = driver.execute_script(
         """
         for (const image of document.images) { image.loading = "eager"; }
