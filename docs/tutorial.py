@@ -1,7 +1,7 @@
 """From a classifier that reads the background to one that looks at the object, step by step.
 
-Run it whole (`python docs/tutorial.py`) or cell by cell in an editor
-that knows `# %%`. `TUTORIAL_STEPS` shortens every training.
+Run it whole (`python docs/tutorial.py`) or cell by cell in an editor that knows `# %%`.
+`TUTORIAL_STEPS` shortens every training.
 """
 
 # %% Six shapes on textures. In training the texture goes with the shape in 90 % of the images.
