@@ -1,11 +1,12 @@
 # make demo   set up, then run the three phases on the embedded digits
-# make test   set up, then check the style and run the tests
+# make test   set up, then check the style and run the tests, JOBS files at a time
 # make torch  set up, then add PyTorch, for tests that read its checkpoints
 # make soak   set up, then kill each phase KILLS times at random moments and compare the weights
 PYTHON ?= python3
 VENV ?= .venv
 RUN_DIR ?= runs/demo
 KILLS ?= 5
+JOBS ?= 2
 BIN = $(VENV)/bin
 
 .PHONY: demo test torch soak lint lock clean
@@ -15,7 +16,7 @@ demo: $(VENV)/ready
 		--classifier-steps 600 --masks-steps 300 --adversarial-steps 1000
 
 test: $(VENV)/ready lint
-	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 torch: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet torch==2.13.0

@@ -43,6 +43,7 @@ setup(
             "pandas>=2.2",
             "pytest>=8",
             "pytest-cov>=5",
+            "pytest-xdist>=3.6",
             "ruff>=0.8",
             "selenium>=4.25",
             "setuptools>=68",

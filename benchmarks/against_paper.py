@@ -62,12 +62,7 @@ EPOCH_SECONDS = re.compile(r"Elapsed time: (\d+)s|\d+/\d+ - (\d+)s")
 def main() -> None:
     """Run and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--reference", type=pathlib.Path, required=True, help="the authors' clone")
-    parser.add_argument("--python", required=True, help="a Python with TensorFlow 2.15")
-    parser.add_argument("--data-dir", help="TFDS's data directory")
-    parser.add_argument("--epochs", type=int, default=1, help="of each phase")
-    parser.add_argument("--limit", type=int, default=60000, help="training images")
-    parser.add_argument("--folder", type=pathlib.Path, default="against_paper")
+    add_arguments(parser)
     options = parser.parse_args()
     folder = options.folder.resolve()
     comparison = Comparison(options, folder)
@@ -81,6 +76,16 @@ def main() -> None:
     report = {"epochs": options.epochs, "limit": options.limit, **found, "accuracy": accuracies}
     (folder / "against_paper.json").write_text(json.dumps(report, indent=2) + "\n")
     print(table(found, accuracies))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a `Comparison` needs."""
+    parser.add_argument("--reference", type=pathlib.Path, required=True, help="the authors' clone")
+    parser.add_argument("--python", required=True, help="a Python with TensorFlow 2.15")
+    parser.add_argument("--data-dir", help="TFDS's data directory")
+    parser.add_argument("--epochs", type=int, default=1, help="of each phase")
+    parser.add_argument("--limit", type=int, default=60000, help="training images")
+    parser.add_argument("--folder", type=pathlib.Path, default="against_paper")
 
 
 class Comparison:
@@ -99,20 +104,25 @@ class Comparison:
         self._write_data()
 
     def run_theirs(self, script: str, words: list[str]) -> dict[str, float]:
-        """One of their scripts: seconds an epoch, seconds in all, peak memory in GB."""
+        """One of their scripts: seconds of an epoch and in all, peak memory in GB."""
         seconds, memory, out = self._run(self._their_command(script, words), self.folder / "theirs")
         epochs = [int(a or b) for a, b in EPOCH_SECONDS.findall(out)]
-        return {"epoch": float(np.mean(epochs)), "all": seconds, "memory": memory}
+        mean = float(np.mean(epochs))
+        return {"epoch": mean, "last_epoch": epochs[-1], "all": seconds, "memory": memory}
 
     def run_ours(self, script: str, words: list[str]) -> dict[str, float]:
         """One of our scripts; see `run_theirs`."""
-        run_dir = self.folder / "ours" / script
+        run_dir = self.run_dir(script)
         more = ["--run-dir", str(run_dir), "--overwrite", "--limit", str(self.options.limit)]
         command = self._our_command(script, [*words, *more])
         seconds, memory, _ = self._run(command, self.folder / "ours")
         records = map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
         training = sum(record.get("seconds", 0) for record in records)
         return {"epoch": training / self.options.epochs, "all": seconds, "memory": memory}
+
+    def run_dir(self, script: str) -> pathlib.Path:
+        """Where our script leaves what it measures."""
+        return self.folder / "ours" / script
 
     def evaluate_all(self) -> dict[str, list[float]]:
         """Accuracies of each code's classifiers by each code's evaluate.py."""

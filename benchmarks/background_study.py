@@ -60,7 +60,9 @@ PLAIN, LONGER = "plain", "plain, twice the steps"
 LEARNED, TRUE = "phase 3, learned masks", "phase 3, true masks"
 UNET, BINARIZE = "mask generator", "0.5"
 PHASES_2 = ({"area": 0.1, "total_variation": 1.0}, {"area": 0.1})
-PHASE_3 = {"clean_fraction": 0.5, "generator_learning_rate": 1e-5}
+PHASE_3 = {"clean_fraction": 0.5, "generator_learning_rate": 1e-5, "tile_uses": 1}
+AUGMENTATION = {"rotation": 15.0, "shift": 0.15}
+"""Of all phases."""
 GROWTH = 2
 """Of learned masks, in pixels; true ones are exact."""
 COLUMNS = ("original", "mixed_same", "mixed_rand", "bg_gap", "challenge")
@@ -191,7 +193,7 @@ class Study:
     def _settings(self, phase: str, **given):
         common = {"dataset": "shapes", "model": "", "unet_model": "", "seed": self.seed}
         own = {"batchsize": self.options.batchsize, "precision": self.options.precision}
-        return resolve(PHASES[phase], {**common, **own, **given}, "tuned")
+        return resolve(PHASES[phase], {**common, **own, **AUGMENTATION, **given}, "tuned")
 
 
 def on_other_backgrounds(source: ArraySource) -> ArraySource:

@@ -1,90 +1,135 @@
-"""Compare values of one setting of phase 3 on validation backgrounds, never on the test patterns.
+"""Compare settings of the three phases on validation backgrounds, never on the test patterns.
 
-    python benchmarks/choose_recipe.py digits mask_growth 0 3 --photographs FOLDER
+    python benchmarks/choose_recipe.py mnist --data-dir TFDS_FOLDER tuned mask_growth=0 \\
+        "adversarial_steps=6000 generator_learning_rate=1e-4"
 
-The last fifth of the training images is held out for validation; phases 1 and 2 run once.
+Each row is "tuned", or what differs from that recipe, by the names of the options of `bginv run`.
+The last sixth of the training images is held out for validation. Phases that rows share run once.
 """
 
 import argparse
-import ast
 import dataclasses
+import functools
 import json
 import pathlib
+import time
 
 import keras
 from validation_backgrounds import validation_tests
 
-from bginv.config import resolve
+from bginv.config import option_name
 from bginv.data.catalog import load_data
 from bginv.data.sources import ArraySource, Dataset
 from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
-from bginv.recipes import PHASES
+from bginv.recipes import (
+    ClassifierSettings,
+    MaskSettings,
+    add_run_flags,
+    resolve_phases,
+)
 from bginv.report.tables import accuracy_table, json_results
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
-from bginv.training.loop import train
+from bginv.training.loop import total_steps, train
 from bginv.training.masks import MaskTraining, with_generated_masks
 
-HELD_OUT = 5
+HELD_OUT = 6
+MOST_VALIDATED = 5000
+TUNED = "tuned"
 
 
 def main() -> None:
     """Run and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", help="such as digits")
-    parser.add_argument("setting", help="of phase 3, such as mask_growth")
-    parser.add_argument("values", nargs="+", type=ast.literal_eval, help="such as 0 3")
-    parser.add_argument(
-        "--steps", nargs=3, type=int, default=(600, 300, 1000), help="of each phase"
-    )
+    parser.add_argument("rows", nargs="+", help='such as "mask_growth=0 adversarial_steps=1000"')
+    parser.add_argument("--masks", choices=("learned", "heuristic"), default="learned")
     parser.add_argument("--data-dir")
-    parser.add_argument("--photographs", type=pathlib.Path, help="folder of .jpg files")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=pathlib.Path, help="file to write")
     arguments = parser.parse_args()
-    rows = compare(arguments)
-    print(accuracy_table(rows))
-    if arguments.json:
-        arguments.json.write_text(json_results(rows, setting=arguments.setting), encoding="utf-8")
+    search = Search(arguments)
+    found, seconds = {}, {}
+    for row in arguments.rows:
+        found[row], seconds[row] = search.run(row)
+        print(accuracy_table(found), flush=True)
+        print(json.dumps(seconds), flush=True)
+        if arguments.json:
+            text = json_results(found, dataset=arguments.dataset, seconds=seconds)
+            arguments.json.write_text(text, encoding="utf-8")
 
 
-def compare(arguments: argparse.Namespace) -> dict[str, Accuracies]:
-    """Validation accuracies of the traditional classifier and of each value."""
-    dataset = _validation_dataset(arguments)
-    given = {"dataset": arguments.dataset, "seed": arguments.seed, "model": "", "unet_model": ""}
-    settings = {
-        phase: resolve(kind, {**given, "steps": steps}, "tuned")
-        for (phase, kind), steps in zip(PHASES.items(), arguments.steps, strict=True)
-    }
-    shape = dataset.image_shape
-    classifier = build_classifier(shape, dataset.num_classes, arguments.seed)
-    train(
-        ClassifierTraining(classifier, settings["classifier"], settings["classifier"].steps),
-        dataset.train,
-        settings["classifier"],
-    )
-    rows = {"traditional": evaluate_accuracy(classifier, dataset, with_train=False)}
-    unet = build_mask_unet(shape, arguments.seed)
-    train(MaskTraining(unet, classifier, settings["masks"]), dataset.train, settings["masks"])
-    for value in arguments.values:
-        changed = {arguments.setting: value, "steps": arguments.steps[2]}
-        varied = resolve(PHASES["adversarial"], {**given, **changed}, "tuned")
-        masked = with_generated_masks(dataset.train, unet, varied.binarize, varied.area)
-        player = keras.models.clone_model(classifier)
-        player.set_weights(classifier.get_weights())
-        train(AdversarialTraining(player, shape, varied, varied.steps), masked, varied)
-        name = f"{arguments.setting} = {json.dumps(value)}"
-        rows[name] = evaluate_accuracy(player, dataset, with_train=False)
-    return rows
+class Search:
+    """Rows that share data, and phases where they can.
+
+    Args:
+        arguments: of the command line.
+    """
+
+    def __init__(self, arguments: argparse.Namespace):
+        self._given = {"dataset": arguments.dataset, "seed": arguments.seed}
+        self._heuristic = arguments.masks == "heuristic"
+        self.dataset = _validation_dataset(arguments)
+        self._classifier = functools.cache(self._train_classifier)
+        self._masked = functools.cache(self._train_masks)
+
+    def run(self, row: str) -> tuple[Accuracies, dict[str, float]]:
+        """Validation accuracies, and the seconds that each phase took or had taken."""
+        settings = resolve_phases({**_options(row), **self._given}, TUNED)
+        phase1, phase2, phase3 = settings.values()
+        started, seconds1 = self._classifier(phase1)
+        source, seconds2 = self._masked(phase1, phase2, phase3.binarize, phase3.area)
+        classifier = keras.models.clone_model(started)
+        classifier.set_weights(started.get_weights())
+        steps = total_steps(phase3, len(source))
+        method = AdversarialTraining(classifier, self.dataset.image_shape, phase3, steps)
+        seconds3 = _timed(train, method, source, phase3)
+        seconds = {"classifier": seconds1, "masks": seconds2, "adversarial": seconds3}
+        return evaluate_accuracy(classifier, self.dataset, with_train=False), seconds
+
+    def _train_classifier(self, settings: ClassifierSettings) -> tuple[keras.Model, float]:
+        data = self.dataset
+        classifier = build_classifier(data.image_shape, data.num_classes, settings.seed)
+        method = ClassifierTraining(classifier, settings, total_steps(settings, len(data.train)))
+        return classifier, _timed(train, method, data.train, settings)
+
+    def _train_masks(
+        self, phase1: ClassifierSettings, settings: MaskSettings, binarize: str, area: float
+    ) -> tuple[ArraySource, float]:
+        data, unet, seconds = self.dataset, None, 0.0
+        if not self._heuristic:
+            unet = build_mask_unet(data.image_shape, settings.seed)
+            method = MaskTraining(unet, self._classifier(phase1)[0], settings)
+            seconds = _timed(train, method, data.train, settings)
+        return with_generated_masks(data.train, unet, binarize, area), seconds
+
+
+def _timed(function, *arguments) -> float:
+    began = time.monotonic()
+    function(*arguments)
+    return round(time.monotonic() - began, 1)
+
+
+def _options(row: str) -> dict:
+    """What a row gives, read as the command line reads it."""
+    words = []
+    for part in "" if row == TUNED else row.split():
+        name, _, value = part.partition("=")
+        option = option_name(name)
+        words += {"on": [option], "off": [f"--no-{option[2:]}"]}.get(value, [option, value])
+    parser = argparse.ArgumentParser(prog="a row")
+    add_run_flags(parser, TUNED)
+    return vars(parser.parse_args(["", *words]))
 
 
 def _validation_dataset(arguments: argparse.Namespace) -> Dataset:
     dataset = load_data(arguments.dataset, arguments.data_dir)
     kept = len(dataset.train) - len(dataset.train) // HELD_OUT
-    held_out = ArraySource(dataset.train.images[kept:], dataset.train.labels[kept:])
-    tests = validation_tests(held_out, arguments.seed, arguments.photographs)
+    stop = kept + MOST_VALIDATED
+    held_out = ArraySource(dataset.train.images[kept:stop], dataset.train.labels[kept:stop])
+    tests = validation_tests(held_out, arguments.seed)
     return dataclasses.replace(dataset, train=dataset.train.first(kept), tests=tests)
 
 

@@ -1,6 +1,8 @@
-"""Backgrounds to choose recipes by: none of them is, or is drawn to look like, a test pattern."""
+"""Backgrounds to choose recipes by.
 
-import pathlib
+None of them is, or is drawn to look like, a test pattern or a kind of `unseen_backgrounds`.
+"""
+
 from collections.abc import Callable
 
 import cv2
@@ -13,9 +15,7 @@ LARGEST_MARGIN = 4
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 
-def validation_tests(
-    source: ArraySource, seed: int, photographs: pathlib.Path | None
-) -> dict[str, ArraySource]:
+def validation_tests(source: ArraySource, seed: int) -> dict[str, ArraySource]:
     """The images as they are, then on each kind of background, another one behind each image.
 
     The object keeps a black margin of 0 to `LARGEST_MARGIN` pixels, drawn for each image.
@@ -23,37 +23,36 @@ def validation_tests(
     Args:
         source: grey objects on black, square.
         seed: of the drawing.
-        photographs: a folder of them adds the kind "photographs".
     """
-    kinds = dict(KINDS)
-    if photographs:
-        kinds["photographs"] = _photographs(sorted(photographs.glob("*.jpg")))
     rng = np.random.default_rng(seed)
-    tests = {"clean": source}
-    for name, draw in kinds.items():
-        images = source.images.copy()
-        for image in images[..., 0]:
-            radius = int(rng.integers(0, LARGEST_MARGIN + 1))
-            disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
-            near_object = cv2.dilate((image > 0).astype(np.uint8), disk)
-            np.copyto(image, draw(rng, len(image)), where=near_object == 0)
-        tests[name] = ArraySource(images, source.labels)
-    return tests
+    drawn = {name: put_behind(source, draw, rng, LARGEST_MARGIN) for name, draw in KINDS.items()}
+    return {"clean": source, **drawn}
 
 
-def _blobs(scale: float) -> Draw:
-    def draw(rng: np.random.Generator, side: int) -> np.ndarray:
-        smooth = cv2.GaussianBlur(rng.standard_normal((side, side)), (0, 0), scale)
-        return ((smooth > 0) * 255).astype(np.uint8)
+def put_behind(
+    source: ArraySource,
+    draw: Draw,
+    rng: np.random.Generator,
+    largest_margin: int,
+    smallest_margin: int = 0,
+) -> ArraySource:
+    """The images with another background behind each.
 
-    return draw
-
-
-def _gradient(rng: np.random.Generator, side: int) -> np.ndarray:
-    angle = rng.uniform(0, 2 * np.pi)
-    rows, columns = np.mgrid[:side, :side] / (side - 1) - 0.5
-    ramp = 0.5 + np.cos(angle) * columns + np.sin(angle) * rows
-    return (np.clip(ramp, 0, 1) * 255).astype(np.uint8)
+    Args:
+        source: grey objects on black, square.
+        draw: gives a background uint8 [H, W].
+        rng: of everything drawn.
+        largest_margin: of black around the object, in pixels.
+        smallest_margin: likewise; each image's is drawn between the two.
+    """
+    images = source.images.copy()
+    for image in images[..., 0]:
+        radius = int(rng.integers(smallest_margin, largest_margin + 1))
+        offsets = np.arange(-radius, radius + 1)
+        disk = offsets[:, None] ** 2 + offsets[None, :] ** 2 <= radius**2
+        near_object = cv2.dilate((image > 0).astype(np.uint8), disk.astype(np.uint8))
+        np.copyto(image, draw(rng, len(image)), where=near_object == 0)
+    return ArraySource(images, source.labels)
 
 
 def _boxes(rng: np.random.Generator, side: int) -> np.ndarray:
@@ -74,25 +73,37 @@ def _strokes(rng: np.random.Generator, side: int) -> np.ndarray:
     return image
 
 
-def _photographs(files: list[pathlib.Path]) -> Draw:
-    photographs = [cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in files]
+def _triangles(rng: np.random.Generator, side: int) -> np.ndarray:
+    image = np.full((side, side), int(rng.integers(0, 256)), np.uint8)
+    for _ in range(6):
+        corners = rng.integers(-side // 4, side + side // 4, (3, 2)).astype(np.int32)
+        cv2.fillPoly(image, [corners], int(rng.integers(0, 256)))
+    return image
 
-    def draw(rng: np.random.Generator, side: int) -> np.ndarray:
-        photograph = photographs[rng.integers(len(photographs))]
-        taken = int(rng.integers(side, min(photograph.shape) + 1))
-        row, column = (int(rng.integers(0, room - taken + 1)) for room in photograph.shape)
-        crop = photograph[row : row + taken, column : column + taken]
-        return cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
 
-    return draw
+def _mosaic(rng: np.random.Generator, side: int) -> np.ndarray:
+    """Cells of the nearest of some points, each with a grey of its own."""
+    points = rng.uniform(0, side, (int(rng.integers(6, 40)), 2))
+    rows, columns = np.mgrid[:side, :side]
+    distances = (rows[..., None] - points[:, 0]) ** 2 + (columns[..., None] - points[:, 1]) ** 2
+    return rng.integers(0, 256, len(points)).astype(np.uint8)[distances.argmin(-1)]
+
+
+def _fractal_noise(rng: np.random.Generator, side: int) -> np.ndarray:
+    """Noise whose amplitudes fall with the frequency, as in many natural textures."""
+    frequencies = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
+    frequencies[0, 0] = 1
+    falling = np.fft.rfft2(rng.standard_normal((side, side))) / frequencies ** rng.uniform(0.5, 1.5)
+    noise = np.fft.irfft2(falling, (side, side))
+    low, high = noise.min(), noise.max()
+    return ((noise - low) / (high - low) * 255).astype(np.uint8)
 
 
 KINDS: dict[str, Draw] = {
-    "coarse blobs": _blobs(2),
-    "fine blobs": _blobs(1),
-    "gradients": _gradient,
     "boxes": _boxes,
     "pen strokes": _strokes,
-    "white": lambda rng, side: np.full((side, side), 255, np.uint8),
+    "triangles": _triangles,
+    "mosaic": _mosaic,
+    "fractal noise": _fractal_noise,
     "uniform noise": lambda rng, side: rng.integers(0, 256, (side, side), np.uint8),
 }

@@ -160,7 +160,8 @@ def contenders(options: argparse.Namespace, data, training: Source, seed: int) -
 
 
 def mask_generator(options: argparse.Namespace, data, training: Source, common) -> keras.Model:
-    """Phases 1 and 2, as in the tuned recipe."""
+    """Phases 1 and 2, as in the tuned recipe but for the paper's augmentation."""
+    common = {**common, "rotation": 15.0, "shift": 0.15, "precision": "float32"}
     given = {**common, "steps": options.start_steps + options.steps}
     own = resolve(PHASES["classifier"], given, "tuned")
     classifier = build_classifier(data.image_shape, data.num_classes, own.seed)

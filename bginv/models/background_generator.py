@@ -6,6 +6,7 @@ from keras import layers
 
 from bginv.models.initializers import glorot_uniform
 from bginv.ops.compositing import assemble_tiles
+from bginv.ops.mixing import random_order
 from bginv.ops.replicas import own_rows
 
 LEAKY_SLOPE = 0.2
@@ -83,22 +84,29 @@ def build_background_generator(
 
 
 def generate_backgrounds(
-    generator: keras.Model, count: int, tiles: int, seed: tf.Tensor
+    generator: keras.Model, count: int, tiles: int, seed: tf.Tensor, uses: int = 1
 ) -> tf.Tensor:
-    """Draw whole backgrounds: t x t independent tiles each.
+    """Draw whole backgrounds: t x t independent tiles each, or tiles shared among them.
 
     Args:
         generator: see `build_background_generator`.
         count: number of backgrounds B.
         tiles: t.
         seed: int32 [2] of the noise.
+        uses: how often each tile is laid, in places drawn at random; fewer are generated.
 
     Returns:
         float32 [B, H, W, C] in (0, 1).
     """
-    length = generator.input_shape[1]
-    noise = own_rows(lambda n: tf.random.stateless_normal([n, tiles * tiles * length], seed), count)
-    return backgrounds_from_noise(generator, tf.reshape(noise, [-1, length]), tiles)
+    length, laid = generator.input_shape[1], tiles * tiles
+    drawn = -(-count // uses)
+    noise = own_rows(lambda n: tf.random.stateless_normal([n, laid * length], seed), drawn)
+    noise = tf.reshape(noise, [-1, length])
+    if uses == 1:
+        return backgrounds_from_noise(generator, noise, tiles)
+    places = random_order(drawn * laid * uses, tf.random.fold_in(seed, 1))[: count * laid]
+    chosen = tf.gather(generator(noise, training=True), places // uses)
+    return assemble_tiles(tf.reshape(chosen, [count, tiles, tiles, *chosen.shape[1:]]))
 
 
 def backgrounds_from_noise(generator: keras.Model, noise: tf.Tensor, tiles: int) -> tf.Tensor:

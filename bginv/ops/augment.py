@@ -127,5 +127,7 @@ def augment(
     factor = own_rows(
         lambda n: tf.random.stateless_uniform([n, 1, 1, 1], light_seed, darkest, brightest), count
     )
-    lit = tf.minimum(warp(images, transforms) * factor, 1.0)
-    return lit, None if masks is None else warp(masks, transforms)
+    if masks is None:
+        return tf.minimum(warp(images, transforms) * factor, 1.0), None
+    warped = warp(tf.concat([images, masks], -1), transforms)
+    return tf.minimum(warped[..., :-1] * factor, 1.0), warped[..., -1:]

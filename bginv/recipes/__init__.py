@@ -31,6 +31,7 @@ from bginv.recipes.pipeline import (
 )
 from bginv.recipes.techniques import TechniqueSettings
 from bginv.recipes.training import (
+    AugmentedSettings,
     ClassifierTrainingSettings,
     CommonSettings,
     DataSettings,
@@ -44,6 +45,7 @@ __all__ = [
     "AdaptationSettings",
     "AdversarialSettings",
     "AttentionSettings",
+    "AugmentedSettings",
     "CalibrateSettings",
     "ClassifierSettings",
     "ClassifierTrainingSettings",

@@ -5,13 +5,29 @@ from typing import ClassVar
 
 from bginv.config import positional, setting
 from bginv.recipes.techniques import ENSEMBLES, TechniqueSettings
-from bginv.recipes.training import NewClassifierSettings, PhaseSettings
+from bginv.recipes.training import (
+    AugmentedSettings,
+    NewClassifierSettings,
+    PhaseSettings,
+    precision_setting,
+    rotation_setting,
+    shift_setting,
+)
 
 BINARIZATIONS = ("otsu", "0.5", "quantile", "none")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassifierSettings(NewClassifierSettings, TechniqueSettings):
+class ThreePhasesSettings(AugmentedSettings):
+    """What the three phases share beyond other methods: what their recipe was tuned for."""
+
+    precision: str = precision_setting(tuned="auto")
+    rotation: float = rotation_setting(tuned=10.0)
+    shift: float = shift_setting(tuned=0.05)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(ThreePhasesSettings, NewClassifierSettings, TechniqueSettings):
     """Phase 1."""
 
     HEADING: ClassVar[str] = "phase 1"
@@ -28,7 +44,7 @@ class ClassifierSettings(NewClassifierSettings, TechniqueSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MaskSettings(PhaseSettings):
+class MaskSettings(ThreePhasesSettings):
     """Phase 2."""
 
     HEADING: ClassVar[str] = "phase 2"
@@ -48,7 +64,7 @@ class MaskSettings(PhaseSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AdversarialSettings(TechniqueSettings):
+class AdversarialSettings(ThreePhasesSettings, TechniqueSettings):
     """Phase 3."""
 
     HEADING: ClassVar[str] = "phase 3"
@@ -82,6 +98,9 @@ class AdversarialSettings(TechniqueSettings):
     average: float = setting(
         0.0, tuned=0.998, minimum=0, maximum=0.99999, help="momentum of averaged weights; 0: off"
     )
+    tile_uses: int = setting(
+        1, tuned=3, minimum=1, help="lay each generated tile so often, and generate fewer"
+    )
     clean_fraction: float = setting(
         0.0, tuned=0.25, minimum=0, maximum=1, help="share of a batch that keeps its background"
     )
@@ -95,7 +114,7 @@ class AdversarialSettings(TechniqueSettings):
         False, tuned=True, help="augment image and mask together, not the image alone"
     )
     steps: int | None = setting(
-        None, tuned=3000, minimum=1, instead_of="epochs", help="number of batches"
+        None, tuned=6000, minimum=1, instead_of="epochs", help="number of batches"
     )
 
 

@@ -1,9 +1,24 @@
 """What every command takes, and every one that trains."""
 
 import dataclasses
+import functools
 from typing import ClassVar
 
 from bginv.config import RECIPES, positional, setting
+
+precision_setting = functools.partial(
+    setting,
+    "float32",
+    choices=("auto", "float32", "bfloat16", "float16"),
+    help="of the layers' arithmetic; weights and what is saved stay float32; auto: bfloat16 where "
+    "the processor multiplies in it",
+)
+rotation_setting = functools.partial(
+    setting, 15.0, minimum=0, maximum=180, help="of images, at most, in degrees"
+)
+shift_setting = functools.partial(
+    setting, 0.15, minimum=0, maximum=1, help="of images, at most, as a share of their sides"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,11 +90,7 @@ class PhaseSettings(CommonSettings):
     steps_per_call: int = setting(
         20, may_change=True, minimum=1, help="steps between two progress reports"
     )
-    precision: str = setting(
-        "float32",
-        choices=("float32", "bfloat16", "float16"),
-        help="of the layers' arithmetic; weights and what is saved stay float32",
-    )
+    precision: str = precision_setting()
     xla: str = setting(
         "auto",
         may_change=True,
@@ -95,7 +106,17 @@ class PhaseSettings(CommonSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassifierTrainingSettings(PhaseSettings):
+class AugmentedSettings(PhaseSettings):
+    """What the phases take whose images are moved at random."""
+
+    HEADING: ClassVar[str] = "training"
+
+    rotation: float = rotation_setting()
+    shift: float = shift_setting()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierTrainingSettings(AugmentedSettings):
     """What the phases take that train the classifier."""
 
     HEADING: ClassVar[str] = "training of a classifier"

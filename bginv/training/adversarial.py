@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from bginv.models.background_generator import build_background_generator, generate_backgrounds
+from bginv.models.fused_upsampling import fuse_upsampling
 from bginv.ops.augment import grow_masks
 from bginv.ops.compositing import composite
 from bginv.ops.losses import brightness_penalty, cross_entropy, reverse_gradient
@@ -22,16 +23,23 @@ class Adversary:
         tiles: t for t x t tiles.
         learning_rate: of Adam.
         seed: of the initial weights.
+        uses: see `generate_backgrounds`.
 
     Raises:
         ValueError: tiles that do not fit the image.
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], tiles: int, learning_rate: float, seed: int
+        self,
+        image_shape: tuple[int, int, int],
+        tiles: int,
+        learning_rate: float,
+        seed: int,
+        uses: int = 1,
     ):
-        self.image_shape, self.tiles, self._seed = image_shape, tiles, seed
+        self.image_shape, self.tiles, self._seed, self._uses = image_shape, tiles, seed, uses
         self.generator = build_background_generator(image_shape, tiles, seed)
+        self._fused = fuse_upsampling(self.generator)
         self.optimizer = keras.optimizers.Adam(learning_rate)
         self.optimizer.build(self.generator.trainable_variables)
         self._unused_optimizer = [variable.numpy() for variable in self.optimizer.variables]
@@ -46,7 +54,7 @@ class Adversary:
 
     def draw(self, count: int, seed: tf.Tensor) -> tf.Tensor:
         """Backgrounds float32 [count, H, W, C] in (0, 1)."""
-        return generate_backgrounds(self.generator, count, self.tiles, seed)
+        return generate_backgrounds(self._fused, count, self.tiles, seed, self._uses)
 
 
 class AdversarialTraining(ClassifierMethod):
@@ -84,7 +92,13 @@ class AdversarialTraining(ClassifierMethod):
         self.image_shape = image_shape
         self.align_masks = settings.align_masks
         self.adversaries = [
-            Adversary(self.image_shape, tiles, settings.generator_learning_rate, settings.seed + i)
+            Adversary(
+                self.image_shape,
+                tiles,
+                settings.generator_learning_rate,
+                settings.seed + i,
+                settings.tile_uses,
+            )
             for i, tiles in enumerate(settings.tiles if settings.back == "adv" else ())
         ]
         if len(set(settings.tiles)) < len(settings.tiles):

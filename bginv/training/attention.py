@@ -3,11 +3,10 @@
 import keras
 import tensorflow as tf
 
-from bginv.ops.augment import Augmentation
 from bginv.ops.losses import binary_cross_entropy, cross_entropy
 from bginv.recipes import AttentionSettings
 from bginv.training.classifier import decaying, learning_rate_of
-from bginv.training.method import Method
+from bginv.training.method import Method, augmentation_of
 
 LOSS_WEIGHTS = {"global": 0.8, "local": 0.1, "fusion": 0.1}
 """Of the published code of AG-CNN."""
@@ -33,7 +32,7 @@ class AttentionTraining(Method):
         rate = decaying(settings.fusion_learning_rate, settings.decay, steps)
         self.optimizer = keras.optimizers.Adam(rate)
         self.optimizer.build(branch.trainable_variables)
-        self.augmentation = Augmentation(flip=settings.flip)
+        self.augmentation = augmentation_of(settings)
 
     @property
     def models(self) -> list[keras.Model]:
@@ -81,7 +80,7 @@ class AgCnnTraining(Method):
         ]
         for optimizer, branch in self.players:
             optimizer.build(branch.trainable_variables)
-        self.augmentation = Augmentation(flip=settings.flip)
+        self.augmentation = augmentation_of(settings)
 
     @property
     def models(self) -> list[keras.Model]:

@@ -4,12 +4,11 @@ import keras
 import tensorflow as tf
 
 from bginv.models.backbones import VGG19_SIDE, holds_backbone
-from bginv.ops.augment import Augmentation
 from bginv.ops.losses import cross_entropy
 from bginv.ops.mixing import mix_backgrounds
 from bginv.recipes import ClassifierTrainingSettings, TechniqueSettings
 from bginv.training.averaged_weights import AveragedWeights
-from bginv.training.method import Method, Step
+from bginv.training.method import Method, Step, augmentation_of
 from bginv.training.objective import Loss, Objective
 
 SMALLEST_MIXED = 2
@@ -40,7 +39,7 @@ class ClassifierMethod(Method):
         super().__init__(settings)
         self.classifier, self.optimizer = classifier, optimizer
         self.optimizer.build(classifier.trainable_variables)
-        self.augmentation = Augmentation(flip=settings.flip)
+        self.augmentation = augmentation_of(settings)
         share = settings.batchsize // self.strategy.num_replicas_in_sync
         self.objective = Objective(classifier, settings, share, loss)
         self.static_shapes = self.objective.static_shapes

@@ -183,7 +183,7 @@ class _Training:
                 self._raise_diverged(f"{name} is {value}")
 
     def _raise_diverged(self, what: str) -> None:
-        wider = "" if self.settings.precision == "float32" else ", --precision float32"
+        wider = "" if self.method.precision == "float32" else ", --precision float32"
         raise FloatingPointError(
             f"{self.method.name}: {what} at step {self.step} of {self.steps}; "
             f"{self.checkpoints.last()}, and the same settings would fail again from there: begin "
@@ -245,7 +245,7 @@ def _compile(
 
     @tf.function(autograph=False)
     def one_step(batches, step: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-        with computing_in(settings.precision, method.models):
+        with computing_in(method.precision, method.models):
             per_replica = strategy.run(replica_step, args=(next(batches), step))
         stopping = (
             strategy.reduce("SUM", per_replica.pop(""), axis=None)

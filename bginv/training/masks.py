@@ -14,11 +14,11 @@ import tensorflow as tf
 from bginv.artefacts import write_file
 from bginv.data.files import FileSource
 from bginv.data.sources import ArraySource
-from bginv.ops.augment import Augmentation
+from bginv.models.fused_upsampling import fuse_upsampling
 from bginv.ops.binarize import binarize
 from bginv.ops.losses import area_loss, cross_entropy, total_variation
 from bginv.recipes import MaskSettings
-from bginv.training.method import Method
+from bginv.training.method import Method, augmentation_of
 from bginv.training.objective import Loss
 
 
@@ -43,10 +43,11 @@ class MaskTraining(Method):
     ):
         super().__init__(settings)
         self.unet, self.classifier, self._loss = unet, classifier, loss
+        self._fused = fuse_upsampling(unet)
         self._term = "cross_entropy" if loss is cross_entropy else "classifier_loss"
         self.optimizer = keras.optimizers.Adam(settings.learning_rate)
         self.optimizer.build(unet.trainable_variables)
-        self.augmentation = Augmentation(flip=settings.flip)
+        self.augmentation = augmentation_of(settings)
 
     @property
     def models(self) -> list[keras.Model]:
@@ -64,7 +65,7 @@ class MaskTraining(Method):
             images: float32 [B, H, W, C] in [0, 1].
             labels: int [B].
         """
-        masks = self.unet(images, training=True)
+        masks = self._fused(images, training=True)
         outputs = self.classifier(images * masks, training=False)
         terms = {
             self._term: self._loss(labels, outputs),

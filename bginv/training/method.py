@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 
 from bginv.ops.augment import Augmentation, augment
-from bginv.recipes import PhaseSettings
-from bginv.training.precision import LossScale, Update
+from bginv.recipes import AugmentedSettings, PhaseSettings
+from bginv.training.precision import LossScale, Update, chosen_precision
 
 Player = tuple[keras.Optimizer, keras.Model]
 Step = Callable[[dict[str, tf.Tensor], tf.Tensor], dict[str, tf.Tensor]]
@@ -28,6 +28,7 @@ class Method(abc.ABC):
         align_masks: augment image and mask together, not the image alone.
         static_shapes: XLA can compile the step.
         strategy: the one that the method was made under.
+        precision: of the layers' arithmetic, see `computing_in`.
     """
 
     name: str
@@ -38,7 +39,8 @@ class Method(abc.ABC):
     def __init__(self, settings: PhaseSettings):
         self.settings = settings
         self.strategy = tf.distribute.get_strategy()
-        self.loss_scale = LossScale() if settings.precision == "float16" else None
+        self.precision = chosen_precision(settings.precision)
+        self.loss_scale = LossScale() if self.precision == "float16" else None
 
     @property
     @abc.abstractmethod
@@ -125,3 +127,8 @@ class Method(abc.ABC):
 
     def finish(self) -> None:  # noqa: B027
         """Called once after the last step."""
+
+
+def augmentation_of(settings: AugmentedSettings) -> Augmentation:
+    """Ranges as set; shear and brightness are the paper code's."""
+    return Augmentation(rotation=settings.rotation, shift=settings.shift, flip=settings.flip)

@@ -1,6 +1,7 @@
 """Computing in 16 bits: the layers' precision, and the scale that keeps gradients in range."""
 
 import contextlib
+import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 
 import keras
@@ -10,6 +11,30 @@ Update = tuple[keras.Optimizer, Sequence[tf.Tensor], Sequence[keras.Variable]]
 
 INITIAL_SCALE = 2.0**15
 STEPS_BETWEEN_GROWTHS = 2000
+BFLOAT16_CAPABILITY = (8, 0)
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""Of x86 and, the last one, of Arm."""
+
+
+def chosen_precision(precision: str) -> str:
+    """What "auto" means on this machine: bfloat16 where its processor multiplies in it."""
+    if precision != "auto":
+        return precision
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        native = details.get("compute_capability", (0, 0)) >= BFLOAT16_CAPABILITY
+    else:
+        native = not BFLOAT16_FLAGS.isdisjoint(_processor_flags())
+    return "bfloat16" if native else "float32"
+
+
+def _processor_flags() -> set[str]:
+    """As Linux tells them; empty elsewhere."""
+    try:
+        return set(pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return set()
 
 
 @contextlib.contextmanager

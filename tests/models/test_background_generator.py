@@ -40,6 +40,19 @@ def test_tiles_of_one_background_differ():
     assert np.abs(drawn[:8, :8] - drawn[8:, 8:]).max() > 1e-3
 
 
+def test_a_tile_is_laid_as_often_as_asked():
+    generator = build_background_generator((16, 16, 1), 2, 0)
+    drawn = generate_backgrounds(generator, 6, 2, tf.constant([1, 2]), uses=3).numpy()
+    tiles = drawn.reshape(6, 2, 8, 2, 8).transpose(0, 1, 3, 2, 4).reshape(24, 64)
+    _, counts = np.unique(tiles.round(6), axis=0, return_counts=True)
+    assert counts.tolist() == [3] * 8
+
+
+def test_tiles_that_are_too_many_are_left_out():
+    generator = build_background_generator((16, 16, 1), 1, 0)
+    assert generate_backgrounds(generator, 5, 1, tf.constant([1, 2]), uses=3).shape[0] == 5
+
+
 @pytest.mark.parametrize(
     ("shape", "tiles", "message"),
     [
