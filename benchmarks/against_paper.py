@@ -78,10 +78,12 @@ def main() -> None:
     print(table(found, accuracies))
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """What a `Comparison` needs."""
-    parser.add_argument("--reference", type=pathlib.Path, required=True, help="the authors' clone")
-    parser.add_argument("--python", required=True, help="a Python with TensorFlow 2.15")
+    parser.add_argument(
+        "--reference", type=pathlib.Path, required=required, help="the authors' clone"
+    )
+    parser.add_argument("--python", required=required, help="a Python with TensorFlow 2.15")
     parser.add_argument("--data-dir", help="TFDS's data directory")
     parser.add_argument("--epochs", type=int, default=1, help="of each phase")
     parser.add_argument("--limit", type=int, default=60000, help="training images")
@@ -124,6 +126,10 @@ class Comparison:
         """Where our script leaves what it measures."""
         return self.folder / "ours" / script
 
+    def log(self) -> str:
+        """What the last script printed."""
+        return (self.folder / "log.txt").read_text(errors="replace")
+
     def evaluate_all(self) -> dict[str, list[float]]:
         """Accuracies of each code's classifiers by each code's evaluate.py."""
         found = {}
@@ -156,13 +162,12 @@ class Comparison:
 
     def _run(self, command: list[str], folder: pathlib.Path) -> tuple[float, float, str]:
         """Seconds, peak memory in GB and everything printed, by a process of its own."""
-        log = self.folder / "log.txt"
         began = time.monotonic()
-        with log.open("w") as out:
+        with (self.folder / "log.txt").open("w") as out:
             process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
-        text = log.read_text(errors="replace")
+        text = self.log()
         if process.returncode:
             raise SystemExit(f"{' '.join(command[-8:])} failed:\n{text[-2000:]}")
         return round(time.monotonic() - began, 1), round(usage.ru_maxrss / 1e6, 2), text

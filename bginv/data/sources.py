@@ -167,17 +167,19 @@ class ArraySource(Source):
             raise ValueError(
                 f"images, labels and masks need one length above 0; received {sorted(lengths)}"
             )
-        self.images, self.image_shape = images, images.shape[1:]
+        self.image_shape = images.shape[1:]
         labels = np.asarray(labels)
         numbers = labels.ndim == 2 and labels.dtype.kind == "f"
         self.labels = labels.astype(np.float32 if numbers else np.int32)
-        self.masks = masks
         # Tensors made here are captured by the graphs that gather; an array would be copied
         # into each graph as a constant.
         with tf.device("CPU"):
             self._tensors = {"image": tf.constant(images), "label": tf.constant(self.labels)}
             if masks is not None:
                 self._tensors["mask"] = tf.constant(masks)
+        # the tensors' own memory, so that the images are held once
+        self.images = np.asarray(self._tensors["image"])
+        self.masks = None if masks is None else np.asarray(self._tensors["mask"])
 
     def __len__(self) -> int:
         return len(self.images)

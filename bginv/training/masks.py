@@ -21,6 +21,9 @@ from bginv.recipes import MaskSettings
 from bginv.training.method import Method, augmentation_of
 from bginv.training.objective import Loss
 
+LARGEST_BATCH = 64
+"""Where masks are computed: a U-Net's maps take ten times a classifier's memory."""
+
 
 class MaskTraining(Method):
     """Masks that keep the class and little else (Cruz et al. 2020, section III).
@@ -105,14 +108,16 @@ def with_generated_masks(
         A source with masks held as uint8, so soft masks are rounded to multiples of 1/255.
     """
 
+    fused = fuse_upsampling(unet) if unet else None
+
     @tf.function(reduce_retracing=True)
     def masks_of(images: tf.Tensor) -> tf.Tensor:
-        _, masks = soft_and_binary_masks(images, unet, method, area)
+        _, masks = soft_and_binary_masks(images, fused, method, area)
         return tf.cast(tf.round(masks * 255), tf.uint8)
 
     if isinstance(source, FileSource):
         return source.with_masks(_write_masks(source, masks_of, folder))
-    batches = source.batches(source.pass_batch)
+    batches = source.batches(min(source.pass_batch, LARGEST_BATCH))
     return source.with_masks(np.concatenate([masks_of(batch["image"]) for batch in batches]))
 
 

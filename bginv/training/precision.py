@@ -11,6 +11,7 @@ Update = tuple[keras.Optimizer, Sequence[tf.Tensor], Sequence[keras.Variable]]
 
 INITIAL_SCALE = 2.0**15
 STEPS_BETWEEN_GROWTHS = 2000
+PROCESSOR_FILE = pathlib.Path("/proc/cpuinfo")
 BFLOAT16_CAPABILITY = (8, 0)
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """Of x86 and, the last one, of Arm."""
@@ -32,7 +33,7 @@ def chosen_precision(precision: str) -> str:
 def _processor_flags() -> set[str]:
     """As Linux tells them; empty elsewhere."""
     try:
-        return set(pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+        return set(PROCESSOR_FILE.read_text(encoding="utf-8").split())
     except OSError:
         return set()
 

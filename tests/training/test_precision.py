@@ -8,7 +8,8 @@ import tensorflow as tf
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
 from bginv.training.loop import train
-from bginv.training.precision import LossScale, computing_in
+from bginv.training import precision as precision_module
+from bginv.training.precision import LossScale, chosen_precision, computing_in
 from tests.training.test_contract import METHODS, SHAPE, batch_for
 
 
@@ -24,6 +25,38 @@ def test_hidden_layers_compute_in_16_bits_and_the_output_in_32():
     assert {weight.dtype for weight in model.weights} == {"float32"}
     assert 1e-5 < float(tf.reduce_max(tf.abs(rounded - exact))) < 0.05
     np.testing.assert_array_equal(model(images), exact)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("flags : fpu avx512f avx512_bf16 amx_tile", "bfloat16"),
+        ("Features : asimd bf16", "bfloat16"),
+        ("flags : fpu avx2 avx512f", "float32"),
+        ("", "float32"),
+    ],
+)
+def test_auto_follows_the_processor(monkeypatch, tmp_path, flags, expected):
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("a GPU decides on this machine")
+    file = tmp_path / "cpuinfo"
+    file.write_text(flags)
+    monkeypatch.setattr(precision_module, "PROCESSOR_FILE", file)
+    assert chosen_precision("auto") == expected
+    assert chosen_precision("float32") == "float32"
+
+
+def test_auto_where_no_file_tells_the_processor(monkeypatch, tmp_path):
+    monkeypatch.setattr(precision_module, "PROCESSOR_FILE", tmp_path / "missing")
+    assert chosen_precision("auto") == "float32"
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((8, 0), "bfloat16"), ((7, 5), "float32")])
+def test_auto_follows_the_gpu(monkeypatch, capability, expected):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a GPU"])
+    details = {"compute_capability": capability}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
+    assert chosen_precision("auto") == expected
 
 
 def test_models_inside_models_and_foreign_policies():

@@ -1,0 +1,88 @@
+"""Seconds until the mean over the six test patterns reaches what the paper reports on MNIST.
+
+    python benchmarks/time_to_accuracy.py --data-dir TFDS_FOLDER
+    python benchmarks/time_to_accuracy.py --data-dir TFDS_FOLDER --reference CLONE --python PYTHON
+
+Ours: `bginv run` from nothing, with phases of a share of the tuned recipe's lengths, a larger one
+until it gets there; start-up, masks, evaluation and report count. Theirs (CLONE and PYTHON as for
+`against_paper.py`): the three scripts in sequence, learned masks; evaluations do not count.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+from against_paper import PHASES, Comparison, add_arguments
+
+from bginv.recipes import resolve_phases
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WANTED = 0.855
+SHARES = (0.02, 0.04, 0.08, 0.16, 0.32, 1.0)
+THEIR_EPOCHS = (3, 2, 6)
+EPOCH = re.compile(r"Elapsed time: (\d+)s.*?test: ([\d.,]+)", re.DOTALL)
+
+
+def main() -> None:
+    """Run and report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_arguments(parser, required=False)
+    parser.set_defaults(folder=pathlib.Path("time_to_accuracy"))
+    options = parser.parse_args()
+    options.folder = options.folder.resolve()
+    found = {"bginv": ours(options)}
+    if options.reference:
+        found["the paper's code"] = theirs(options)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    (options.folder / "time_to_accuracy.json").write_text(json.dumps(found, indent=2) + "\n")
+    for code, points in found.items():
+        shown = ", ".join(f"{100 * mean:.1f} % after {seconds:.0f} s" for seconds, mean in points)
+        print(f"{code}: {shown}", flush=True)
+
+
+def ours(options: argparse.Namespace) -> list[tuple[float, float]]:
+    """Seconds of a whole run and the mean it reaches, for longer and longer runs."""
+    steps = {
+        name: settings.steps
+        for name, settings in resolve_phases({"dataset": "mnist"}, "tuned").items()
+    }
+    points = []
+    for share in SHARES:
+        run_dir = options.folder / f"ours_{share}"
+        words = ["mnist", "--run-dir", str(run_dir), "--overwrite"]
+        words += ["--data-dir", options.data_dir] if options.data_dir else []
+        for name, count in steps.items():
+            words += [f"--{name}-steps", str(max(1, round(share * count)))]
+        began = time.monotonic()
+        command = [sys.executable, "-m", "bginv", "run", *words]
+        subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+        row = json.loads((run_dir / "results.json").read_text())["accuracy"]["Proposal"]
+        points.append((time.monotonic() - began, row["mean_of_backgrounds"]))
+        if points[-1][1] >= WANTED:
+            break
+    return points
+
+
+def theirs(options: argparse.Namespace) -> list[tuple[float, float]]:
+    """Seconds of training up to each epoch of phase 3, and the mean after it."""
+    comparison = Comparison(options, options.folder)
+    seconds, points = 0.0, []
+    for (phase, arguments), epochs in zip(PHASES.items(), THEIR_EPOCHS, strict=True):
+        words = [*arguments.split(), "--epochs", str(epochs)]
+        taken = comparison.run_theirs(phase, words)
+        if phase != "train3":
+            seconds += taken["epoch"] * epochs
+            continue
+        for elapsed, accuracies in EPOCH.findall(comparison.log()):
+            seconds += int(elapsed)
+            backgrounds = [float(value) for value in accuracies.split(",")][1:]
+            points.append((seconds, sum(backgrounds) / len(backgrounds)))
+    return points
+
+
+if __name__ == "__main__":
+    main()
