@@ -11,7 +11,7 @@ precision_setting = functools.partial(
     "float32",
     choices=("auto", "float32", "bfloat16", "float16"),
     help="of the layers' arithmetic; weights and what is saved stay float32; auto: bfloat16 where "
-    "the processor multiplies in it",
+    "the processor is faster in it",
 )
 rotation_setting = functools.partial(
     setting, 15.0, minimum=0, maximum=180, help="of images, at most, in degrees"

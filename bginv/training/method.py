@@ -28,7 +28,6 @@ class Method(abc.ABC):
         align_masks: augment image and mask together, not the image alone.
         static_shapes: XLA can compile the step.
         strategy: the one that the method was made under.
-        precision: of the layers' arithmetic, see `computing_in`.
     """
 
     name: str
@@ -39,13 +38,17 @@ class Method(abc.ABC):
     def __init__(self, settings: PhaseSettings):
         self.settings = settings
         self.strategy = tf.distribute.get_strategy()
-        self.precision = chosen_precision(settings.precision)
-        self.loss_scale = LossScale() if self.precision == "float16" else None
+        self.loss_scale = LossScale() if settings.precision == "float16" else None
 
     @property
     @abc.abstractmethod
     def models(self) -> list[keras.Model]:
         """Every model that a step runs, frozen ones too."""
+
+    @property
+    def precision(self) -> str:
+        """Of the layers' arithmetic, for `computing_in`."""
+        return chosen_precision(self.settings.precision, self.models)
 
     @abc.abstractmethod
     def state(self) -> dict[str, object]:

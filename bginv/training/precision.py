@@ -17,8 +17,12 @@ BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """Of x86 and, the last one, of Arm."""
 
 
-def chosen_precision(precision: str) -> str:
-    """What "auto" means on this machine: bfloat16 where its processor multiplies in it."""
+def chosen_precision(precision: str, models: Iterable[keras.Model]) -> str:
+    """What "auto" means for these models on this machine, or else the precision asked for.
+
+    It is bfloat16 where the processor multiplies in it; but on CPUs networks with depthwise
+    convolutions, which become slower by it, stay in float32.
+    """
     if precision != "auto":
         return precision
     gpus = tf.config.list_physical_devices("GPU")
@@ -27,7 +31,13 @@ def chosen_precision(precision: str) -> str:
         native = details.get("compute_capability", (0, 0)) >= BFLOAT16_CAPABILITY
     else:
         native = not BFLOAT16_FLAGS.isdisjoint(_processor_flags())
+        native = native and not any(map(_has_depthwise, models))
     return "bfloat16" if native else "float32"
+
+
+def _has_depthwise(layer: keras.layers.Layer) -> bool:
+    kinds = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+    return isinstance(layer, kinds) or any(map(_has_depthwise, getattr(layer, "layers", ())))
 
 
 def _processor_flags() -> set[str]:

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
-from bginv.training.loop import train
 from bginv.training import precision as precision_module
+from bginv.training.loop import train
 from bginv.training.precision import LossScale, chosen_precision, computing_in
 from tests.training.test_contract import METHODS, SHAPE, batch_for
 
@@ -42,13 +42,23 @@ def test_auto_follows_the_processor(monkeypatch, tmp_path, flags, expected):
     file = tmp_path / "cpuinfo"
     file.write_text(flags)
     monkeypatch.setattr(precision_module, "PROCESSOR_FILE", file)
-    assert chosen_precision("auto") == expected
-    assert chosen_precision("float32") == "float32"
+    assert chosen_precision("auto", [build_classifier(SHAPE, 2, 1)]) == expected
+    assert chosen_precision("float32", []) == "float32"
+
+
+def test_auto_leaves_depthwise_convolutions_in_32_bits(monkeypatch, tmp_path):
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("a GPU decides on this machine")
+    file = tmp_path / "cpuinfo"
+    file.write_text("avx512_bf16")
+    monkeypatch.setattr(precision_module, "PROCESSOR_FILE", file)
+    inner = keras.Sequential([keras.Input(SHAPE), keras.layers.DepthwiseConv2D(3)])
+    assert chosen_precision("auto", [keras.Sequential([keras.Input(SHAPE), inner])]) == "float32"
 
 
 def test_auto_where_no_file_tells_the_processor(monkeypatch, tmp_path):
     monkeypatch.setattr(precision_module, "PROCESSOR_FILE", tmp_path / "missing")
-    assert chosen_precision("auto") == "float32"
+    assert chosen_precision("auto", []) == "float32"
 
 
 @pytest.mark.parametrize(("capability", "expected"), [((8, 0), "bfloat16"), ((7, 5), "float32")])
@@ -56,7 +66,7 @@ def test_auto_follows_the_gpu(monkeypatch, capability, expected):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a GPU"])
     details = {"compute_capability": capability}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
-    assert chosen_precision("auto") == expected
+    assert chosen_precision("auto", []) == expected
 
 
 def test_models_inside_models_and_foreign_policies():
