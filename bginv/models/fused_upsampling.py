@@ -16,9 +16,11 @@ def fuse_upsampling(model: keras.Model) -> keras.Model:
         model: it stays as it is, and is the one to save.
 
     Returns:
-        A model for training steps; `model` itself where it is not functional.
+        A model for training steps; `model` itself where there is nothing to fuse, or no graph to
+        look for it.
     """
-    if type(model) is not type(keras.Model(*[layers.Input([1])] * 2)):
+    functional = type(model) is type(keras.Model(*[layers.Input([1])] * 2))
+    if not (functional and any(isinstance(own, layers.UpSampling2D) for own in model.layers)):
         return model
     before: dict[int, Any] = {}
 

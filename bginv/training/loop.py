@@ -88,6 +88,8 @@ class _Training:
         """See `train`."""
         if self.step == self.steps:
             logging.info("%s: all %d steps are done", self.method.name, self.steps)
+        elif self.settings.precision == "auto":
+            logging.info("%s: layers compute in %s", self.method.name, self.method.precision)
         batches = _distributed_batches(self.method, self.source, self.settings, self.step)
         compiled: dict[Step, Callable] = {}  # one for each turn that players take
         batch_size, name = self.settings.batchsize, self.method.name
