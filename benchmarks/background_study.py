@@ -6,8 +6,10 @@ that its images exchange, which technique is the best; tests give the figures al
 
 Learned masks take two rounds of phases 2 and 3. A large weight on total variation makes the first
 masks a part of the object with little else; the second mask generator learns from a classifier that
-has seen objects on other backgrounds. These settings were chosen on images drawn for that purpose,
-with another seed than those of the tests.
+has seen objects on other backgrounds. Rows with "mistakes" draw the images more often that a
+classifier of a few hundred steps gets wrong: half of the time in phases 1 and 3, always in phase 2.
+These settings were chosen on images drawn for that purpose, with another seed than those of the
+tests.
 
 Results are added to the JSON file and models to the folder; what is there is not made again.
 """
@@ -40,11 +42,13 @@ from bginv.evaluation.calibration import (
 )
 from bginv.interop.model_files import save_model
 from bginv.models.mask_unet import build_mask_unet
-from bginv.recipes import PHASES
+from bginv.recipes import PHASES, ThreePhasesSettings
+from bginv.runs.mistakes import drawing_of
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import train
 from bginv.training.masks import MaskTraining, with_generated_masks
+from bginv.training.method import Method
 
 TECHNIQUES = {
     "mixup (0.2)": {"mixup": 0.2},
@@ -58,13 +62,17 @@ TECHNIQUES = {
 }
 PLAIN, LONGER = "plain", "plain, twice the steps"
 LEARNED, TRUE = "phase 3, learned masks", "phase 3, true masks"
+MISTAKEN, LEARNED_MISTAKEN = f"{LONGER}, mistakes", f"{LEARNED}, mistakes"
+EARLY, EARLY_STEPS = "early", 400
 UNET, BINARIZE = "mask generator", "0.5"
 PHASES_2 = ({"area": 0.1, "total_variation": 1.0}, {"area": 0.1})
+PHASES_2_MISTAKEN = 2 * ({"area": 0.1, "total_variation": 0.3},)
 PHASE_3 = {"clean_fraction": 0.5, "generator_learning_rate": 1e-5, "tile_uses": 1}
 AUGMENTATION = {"rotation": 15.0, "shift": 0.15}
 """Of all phases."""
 GROWTH = 2
 """Of learned masks, in pixels; true ones are exact."""
+NOT_OF_RESULTS = ("seeds", "rows", "best", "folder")
 COLUMNS = ("original", "mixed_same", "mixed_rand", "bg_gap", "challenge")
 ERRORS = ("ece", "ece_after", "ece_mixed", "ece_mixed_after")
 
@@ -81,6 +89,8 @@ def main() -> None:
     parser.add_argument("--adversarial-steps", type=int, default=1000)
     parser.add_argument("--precision", default="bfloat16", help="of the trainings")
     parser.add_argument("--challenge-images", type=int, default=200)
+    parser.add_argument("--rows", nargs="+", help="names of those to make (default: all)")
+    parser.add_argument("--best", help="the technique of phase 3 (default: the best one)")
     parser.add_argument("--folder", type=pathlib.Path, default="background_study")
     options = parser.parse_args()
     logging.set_verbosity(logging.WARNING)
@@ -88,9 +98,7 @@ def main() -> None:
     results = json.loads(results_file.read_text()) if results_file.exists() else {}
     data = load_data("shapes", image_size=options.image_size)
     training, held_out = split_validation(data)
-    made_with = {
-        name: value for name, value in vars(options).items() if name not in ("seeds", "folder")
-    }
+    made_with = {name: value for name, value in vars(options).items() if name not in NOT_OF_RESULTS}
     if results.setdefault("options", made_with) != made_with:
         raise SystemExit(
             f"{results_file} was made with {results['options']}; name another --folder"
@@ -100,6 +108,8 @@ def main() -> None:
         for seed in options.seeds:
             study = Study(options, data, training, seed)
             for name, build in rows_of(study).items():
+                if options.rows and name not in options.rows:
+                    continue
                 own = results.setdefault(name, {})
                 if str(seed) in own:
                     continue
@@ -108,7 +118,7 @@ def main() -> None:
                 print(name, seed, own[str(seed)], flush=True)
 
     complete(Study.rows)
-    best = best_technique(results)
+    best = options.best or best_technique(results)
     complete(lambda study: study.rows_with(best))
     del results["options"]
     print(table(results))
@@ -132,7 +142,11 @@ class Study:
         return {
             PLAIN: self.phase_1,
             LONGER: functools.partial(self.phase_1, steps=2 * self.options.steps),
+            MISTAKEN: functools.partial(
+                self.phase_1, steps=2 * self.options.steps, mistakes_of=self.early()
+            ),
             LEARNED: functools.partial(self.phase_3, learned=True),
+            LEARNED_MISTAKEN: functools.partial(self.phase_3, learned=True, mistakes=True),
             TRUE: functools.partial(self.phase_3, learned=False),
             **{name: functools.partial(self.phase_1, **own) for name, own in TECHNIQUES.items()},
         }
@@ -140,18 +154,23 @@ class Study:
     def rows_with(self, technique: str) -> dict[str, Callable[[], keras.Model]]:
         """What trains phase 3 with a technique."""
         own = TECHNIQUES[technique]
+        kinds = ((LEARNED, True, False), (LEARNED_MISTAKEN, True, True), (TRUE, False, False))
         return {
-            f"{name}, with {technique}": functools.partial(self.phase_3, learned, **own)
-            for name, learned in ((LEARNED, True), (TRUE, False))
+            f"{name}, with {technique}": functools.partial(self.phase_3, learned, mistakes, **own)
+            for name, learned, mistakes in kinds
         }
 
     def kept(self, name: str, build: Callable[[], keras.Model]) -> keras.Model:
         """A model from the folder, or trained now."""
-        letters = "".join(letter if letter.isalnum() else "_" for letter in name)
-        path = self.options.folder / f"{letters}-{self.seed}.keras"
+        path = self._file(name)
         if not path.exists():
             save_model(build(), path)
         return keras.models.load_model(path, compile=False)
+
+    def early(self) -> str:
+        """File of a classifier that learned for a short time."""
+        self.kept(EARLY, functools.partial(self.phase_1, steps=EARLY_STEPS))
+        return str(self._file(EARLY))
 
     def phase_1(self, **given) -> keras.Model:
         """A classifier."""
@@ -159,36 +178,46 @@ class Study:
         settings = self._settings("classifier", **given)
         classifier = new_classifier(settings, self.data)
         source = self.training if settings.background_mixing else self.training.without_masks()
-        train(ClassifierTraining(classifier, settings, settings.steps), source, settings)
+        self._train(ClassifierTraining(classifier, settings, settings.steps), source, settings)
         return classifier
 
-    def phase_3(self, learned: bool, **technique) -> keras.Model:
+    def phase_3(self, learned: bool, mistakes: bool = False, **technique) -> keras.Model:
         """The classifier of twice the steps, or the technique's ensemble, against backgrounds."""
         begun = technique if "ensemble" in technique else {}
-        name = next((name for name, own in TECHNIQUES.items() if own == begun), LONGER)
+        begins = MISTAKEN if mistakes else LONGER
+        name = next((name for name, own in TECHNIQUES.items() if own == begun), begins)
+        drawn = {"mistakes_of": self.early()} if mistakes else {}
         classifier = self.kept(name, self.rows()[name])
-        given = {"steps": self.options.adversarial_steps, "binarize": BINARIZE, **PHASE_3}
+        given = {"steps": self.options.adversarial_steps, "binarize": BINARIZE, **PHASE_3, **drawn}
         given |= {key: value for key, value in technique.items() if key not in begun}
         settings = self._settings("adversarial", mask_growth=GROWTH if learned else 0, **given)
-        for number, phase_2 in enumerate(PHASES_2 if learned else (None,)):
+        phases_2 = PHASES_2_MISTAKEN if mistakes else PHASES_2
+        for number, phase_2 in enumerate(phases_2 if learned else (None,)):
             source = self.training
             if learned:
-                first = number == 0 and name == LONGER
-                learn = functools.partial(self.phase_2, classifier, **phase_2)
-                unet = self.kept(UNET, learn) if first else learn()
+                first = number == 0 and name == begins
+                learn = functools.partial(self.phase_2, classifier, **phase_2, **drawn)
+                unet = self.kept(f"{UNET} {begins}", learn) if first else learn()
                 source = with_generated_masks(source.without_masks(), unet, BINARIZE, settings.area)
             shape = self.data.image_shape
-            train(
-                AdversarialTraining(classifier, shape, settings, settings.steps), source, settings
-            )
+            method = AdversarialTraining(classifier, shape, settings, settings.steps)
+            self._train(method, source, settings)
         return classifier
 
     def phase_2(self, classifier: keras.Model, **given) -> keras.Model:
         """A mask generator for a classifier."""
         settings = self._settings("masks", steps=self.options.mask_steps, **given)
         unet = build_mask_unet(self.data.image_shape, self.seed)
-        train(MaskTraining(unet, classifier, settings), self.training.without_masks(), settings)
+        source = self.training.without_masks()
+        self._train(MaskTraining(unet, classifier, settings), source, settings)
         return unet
+
+    def _file(self, name: str) -> pathlib.Path:
+        letters = "".join(letter if letter.isalnum() else "_" for letter in name)
+        return self.options.folder / f"{letters}-{self.seed}.keras"
+
+    def _train(self, method: Method, source: Source, settings: ThreePhasesSettings) -> None:
+        train(method, drawing_of(settings, self.data)(source), settings)
 
     def _settings(self, phase: str, **given):
         common = {"dataset": "shapes", "model": "", "unet_model": "", "seed": self.seed}

@@ -29,6 +29,18 @@ WRONG = {
         ("train3", "digits", "m1.keras", "no.h5", "otsu", "adv"),
         "no model file no.h5",
     ),
+    "mistakes of no model": (
+        ("train1", "digits", "--mistakes-of", "no.keras"),
+        "no model file no.keras",
+    ),
+    "mistakes of no model in a run": (
+        (None, "run", "digits", "--mistakes-of", "no.keras"),
+        "no model file no.keras",
+    ),
+    "mistakes of a classifier of other images": (
+        ("train1", "shapes", "--image-size", "32", "--mistakes-of", "m1.keras"),
+        "m1.keras takes images",
+    ),
     "mixup and CutMix": (
         ("train1", "digits", "--mixup", "0.2", "--cutmix", "1"),
         "--mixup and --cutmix exclude each other; give one",

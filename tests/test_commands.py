@@ -301,6 +301,30 @@ def test_what_a_data_set_holds(command, few_shapes):
     assert code == 2 and "shapes-train.png exists already" in err
 
 
+def test_mistakes_of_a_classifier_in_every_phase(command, models, caplog):
+    flags = (*SMALL, "--mistakes-of", models[0])
+    for phase in (
+        ("train1", "digits"), ("train2", "digits", models[0], "otsu"),
+        ("train3", "digits", models[0], models[1], "otsu", "noise"),
+    ):  # fmt: skip
+        code, _, err = command(*phase, *flags)
+        assert code == 0, err
+    shares = re.findall(r"m1.keras gets \d+ of 20 training images wrong: (\d+) %", caplog.text)
+    assert shares == ["50", "100", "50"]
+
+
+def test_mistakes_of_a_classifier_in_a_run(command, models, caplog):
+    flags = ("--limit", "20", "--steps", "1", "--masks", "heuristic", "--back", "noise")
+    flags = (*flags, "--run-dir", "run", "--mistakes-of", models[0])
+    code, _, err = command(None, "run", "digits", *flags)
+    assert code == 0, err
+    assert len(re.findall("gets .* of 20 training images wrong: 50 %", caplog.text)) == 2
+    save_model(build_classifier(SHAPE, 10, 2), pathlib.Path(models[0]))
+    (pathlib.Path("run") / "results.md").unlink()
+    code, _, err = command(None, "run", "digits", *flags)
+    assert code == 2 and models[0] in err, err
+
+
 def train_with_given_masks(command, tmp_path, few_shapes, *flags: str) -> None:
     save_model(build_classifier((32, 32, 3), 6, 1), tmp_path / "m1.keras")
     code, out, err = command(

@@ -48,6 +48,9 @@ def test_a_run_leaves_models_results_and_pictures(finished):
     }
     for picture in (folder / "pictures").glob("*.png"):
         assert cv2.imread(str(picture)).std() > 5
+    strip = cv2.imread(str(folder / "pictures/strips/backgrounds_1x1_tiles.png"))
+    drawn = {image.tobytes() for image in np.split(strip, strip.shape[1] // strip.shape[0], 1)}
+    assert len(drawn) == 8, "each background once"
 
 
 def test_the_configuration_holds_every_phase(finished):

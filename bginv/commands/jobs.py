@@ -137,17 +137,20 @@ def command_line() -> str:
 
 
 def inputs(
-    dataset: Dataset, *models: str, photographs: Photographs | None = None, masks: bool = False
+    dataset: Dataset,
+    *models: str | None,
+    photographs: Photographs | None = None,
+    masks: bool = False,
 ) -> dict[str, int]:
     """What a training starts from, as `RunFolder.check_inputs` takes it.
 
     Args:
         dataset: its training images.
-        models: files.
+        models: files; None is left out.
         photographs: backgrounds.
         masks: the data set's own masks are used.
     """
-    numbers = {model: content_number(pathlib.Path(model)) for model in models}
+    numbers = {model: content_number(pathlib.Path(model)) for model in models if model}
     if photographs:
         numbers["background photographs"] = photographs.digest()
     if masks:

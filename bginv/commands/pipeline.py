@@ -14,7 +14,7 @@ from bginv.commands.three_phases import (
     new_classifier,
 )
 from bginv.data.catalog import proof_name
-from bginv.recipes import PhaseSettings, RunSettings
+from bginv.recipes import RunSettings, ThreePhasesSettings
 from bginv.report.pictures import write_learning_curves
 from bginv.run_folder import RunFolder, default_run_dir
 from bginv.runs.results import Results
@@ -41,7 +41,7 @@ class Pipeline:
     def __init__(
         self,
         settings: RunSettings,
-        phases: Mapping[str, PhaseSettings],
+        phases: Mapping[str, ThreePhasesSettings],
         strategy: tf.distribute.Strategy,
     ):
         run_dir = settings.run_dir or default_run_dir(settings.dataset)
@@ -56,11 +56,12 @@ class Pipeline:
         check_masks(settings.masks, dataset)
         check_mixing(phases["classifier"], dataset)
         given = settings.masks == GIVEN or phases["classifier"].background_mixing > 0
-        self.folder.check_inputs(inputs(dataset, photographs=photographs, masks=given))
         with strategy.scope():
             classifier = new_classifier(phases["classifier"], dataset)
             start = Start(dataset, classifier, settings.masks, photographs=photographs)
             self._three = ThreePhases(start, own_phases, self.folder)
+        early = [phase.mistakes_of for phase in phases.values()]
+        self.folder.check_inputs(inputs(dataset, *early, photographs=photographs, masks=given))
         self._results = Results(dataset, self.folder)
 
     def run(self) -> None:

@@ -33,6 +33,7 @@ from bginv.recipes import (
     ClassifierSettings,
     MaskSettings,
 )
+from bginv.runs.mistakes import drawing_of
 from bginv.runs.phases import (
     run_adversarial_phase,
     run_classifier_phase,
@@ -54,7 +55,9 @@ def prepare_train1(settings: ClassifierSettings, strategy: tf.distribute.Strateg
     folder = open_folder(settings, "classifier")
     dataset = load(settings)
     check_mixing(settings, dataset)
-    folder.check_inputs(inputs(dataset, masks=settings.background_mixing > 0))
+    draw = drawing_of(settings, dataset)
+    mixes = settings.background_mixing > 0
+    folder.check_inputs(inputs(dataset, settings.mistakes_of, masks=mixes))
     with strategy.scope():
         classifier = new_classifier(settings, dataset)
         steps = total_steps(settings, len(dataset.train))
@@ -62,7 +65,7 @@ def prepare_train1(settings: ClassifierSettings, strategy: tf.distribute.Strateg
     check_ending_for(classifier, settings.output)
 
     def train() -> dict[str, keras.Model]:
-        run_classifier_phase(method, dataset, settings, folder)
+        run_classifier_phase(method, dataset, settings, folder, draw)
         return {settings.output: classifier}
 
     return training_job(
@@ -79,12 +82,13 @@ def prepare_train2(settings: MaskSettings, strategy: tf.distribute.Strategy) -> 
         classifier = load_classifier(settings.model, dataset)
         unet = build_mask_unet(dataset.image_shape, settings.seed)
         method = MaskTraining(unet, classifier, settings)
-    folder.check_inputs(inputs(dataset, settings.model))
+    draw = drawing_of(settings, dataset)
+    folder.check_inputs(inputs(dataset, settings.model, settings.mistakes_of))
 
     def train() -> dict[str, keras.Model]:
         # a file's name has room for 255 bytes
         debug_prefix = command_line().replace(os.sep, "_")[:LONGEST_PREFIX]
-        run_mask_phase(method, dataset, settings, folder, debug_prefix)
+        run_mask_phase(method, dataset, settings, folder, debug_prefix, draw)
         return {settings.output: unet}
 
     return training_job(
@@ -109,11 +113,12 @@ def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strate
         method = AdversarialTraining(classifier, dataset.image_shape, settings, steps)
     check_ending_for(classifier, settings.output)
     photographs = load_photographs(settings, dataset)
-    models = (settings.model, settings.unet_model) if learned else (settings.model,)
+    draw = drawing_of(settings, dataset)
+    models = (settings.model, settings.unet_model if learned else None, settings.mistakes_of)
     folder.check_inputs(inputs(dataset, *models, photographs=photographs, masks=given))
 
     def train() -> dict[str, keras.Model]:
-        source = masked_source(dataset, given, unet, settings, photographs, folder)
+        source = masked_source(dataset, given, unet, settings, photographs, folder, draw)
         run_adversarial_phase(method, unet, source, dataset, settings, folder, given)
         generators = [adversary.generator for adversary in method.adversaries]
         return {**dict(zip(generator_files, generators, strict=False)), settings.output: classifier}

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from bginv.artefacts import content_number
 from bginv.data.catalog import proof_name
 from bginv.data.photographs import Photographs
 from bginv.data.sources import ArraySource, Dataset
@@ -35,8 +36,8 @@ from bginv.ops.augment import Augmentation
 from bginv.ops.losses import cross_entropy
 from bginv.recipes import (
     AdversarialSettings,
-    PhaseSettings,
     RunSettings,
+    ThreePhasesSettings,
     phase_setting_names,
     resolve_phases,
 )
@@ -164,7 +165,7 @@ def _with_loss(
 def _train(
     model: keras.Model,
     start: Start,
-    phases: Mapping[str, PhaseSettings],
+    phases: Mapping[str, ThreePhasesSettings],
     path: pathlib.Path,
     overwrite: bool,
     said: Mapping[str, Any],
@@ -178,9 +179,9 @@ def _train(
     if folder.goes_on and (path / "results.md").exists():
         raise ValueError(f"{path} holds a finished run: overwrite=True begins again")
     numbers = {name: zlib.crc32(repr(value).encode()) for name, value in said.items()}
-    folder.check_inputs({**_inputs(start), **numbers})
-    results = Results(start.dataset, folder, BEFORE, AFTER)
     three = ThreePhases(start, phases, folder)
+    folder.check_inputs({**_inputs(start, phases), **numbers})
+    results = Results(start.dataset, folder, BEFORE, AFTER)
     with folder.opened():
         three.run(results)
         results.write()
@@ -265,7 +266,7 @@ def _rate(dataset: Dataset, train_first: bool) -> float:
     return 1e-5 if dataset.image_shape[0] >= VGG19_SIDE and not train_first else 1e-3
 
 
-def _phases(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, PhaseSettings]:
+def _phases(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, ThreePhasesSettings]:
     known = phase_setting_names() - NOT_FOR_MODELS
     for name in given.keys() - known - {"recipe", "seed", "back"}:
         near = difflib.get_close_matches(name, known, 1)
@@ -284,10 +285,13 @@ def _phases(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, PhaseSettin
     return resolve_phases({**given, "tiles": tiles or (1,)}, given["recipe"])
 
 
-def _inputs(start: Start) -> dict[str, int]:
+def _inputs(start: Start, phases: Mapping[str, ThreePhasesSettings]) -> dict[str, int]:
     """What a run that goes on must have begun with."""
     train = start.dataset.train
     numbers = {"training images": train.digest()}
+    for phase in phases.values():
+        if phase.mistakes_of:
+            numbers[phase.mistakes_of] = content_number(pathlib.Path(phase.mistakes_of))
     if start.masks == GIVEN:
         numbers["masks"] = train.masks_digest()
     if start.photographs:

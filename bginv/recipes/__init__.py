@@ -22,6 +22,7 @@ from bginv.recipes.phases import (
     AdversarialSettings,
     ClassifierSettings,
     MaskSettings,
+    ThreePhasesSettings,
 )
 from bginv.recipes.pipeline import (
     RunSettings,
@@ -67,6 +68,7 @@ __all__ = [
     "PhaseSettings",
     "RunSettings",
     "TechniqueSettings",
+    "ThreePhasesSettings",
     "add_run_flags",
     "phase_setting_names",
     "resolve_phases",

@@ -1,6 +1,7 @@
 """The three phases."""
 
 import dataclasses
+import functools
 from typing import ClassVar
 
 from bginv.config import positional, setting
@@ -8,10 +9,13 @@ from bginv.recipes.techniques import ENSEMBLES, TechniqueSettings
 from bginv.recipes.training import (
     AugmentedSettings,
     NewClassifierSettings,
-    PhaseSettings,
     precision_setting,
     rotation_setting,
     shift_setting,
+)
+
+mistakes_share_setting = functools.partial(
+    setting, minimum=0, maximum=1, help="of the images drawn, that --mistakes-of gets wrong"
 )
 
 BINARIZATIONS = ("otsu", "0.5", "quantile", "none")
@@ -24,6 +28,10 @@ class ThreePhasesSettings(AugmentedSettings):
     precision: str = precision_setting(tuned="auto")
     rotation: float = rotation_setting(tuned=10.0)
     shift: float = shift_setting(tuned=0.05)
+    mistakes_of: str | None = setting(
+        None, help="a classifier that learned for a short time; draw what it gets wrong more often"
+    )
+    mistakes_share: float = mistakes_share_setting(0.5)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +62,7 @@ class MaskSettings(ThreePhasesSettings):
     loss: str = setting("abs", choices=("abs", "squared"), help="penalty on area beyond --area")
     area: float = setting(0.2, minimum=0, maximum=1, help="share of the image that a mask may take")
     total_variation: float = setting(0.1, minimum=0, help="weight of the masks' total variation")
+    mistakes_share: float = mistakes_share_setting(1.0)
     debug: bool = setting(
         False, may_change=True, help="write pictures of images and masks after each epoch"
     )
@@ -118,7 +127,7 @@ class AdversarialSettings(ThreePhasesSettings, TechniqueSettings):
     )
 
 
-PHASES: dict[str, type[PhaseSettings]] = {
+PHASES: dict[str, type[ThreePhasesSettings]] = {
     "classifier": ClassifierSettings,
     "masks": MaskSettings,
     "adversarial": AdversarialSettings,

@@ -14,8 +14,8 @@ from bginv.config import (
     setting,
     show_default,
 )
-from bginv.recipes.phases import PHASES
-from bginv.recipes.training import CommonSettings, PhaseSettings
+from bginv.recipes.phases import PHASES, ThreePhasesSettings
+from bginv.recipes.training import CommonSettings
 
 _MADE_BY_RUN = {"model": "classifier.keras", "unet_model": "mask_unet.keras", "output": None}
 
@@ -61,7 +61,7 @@ def add_run_flags(parser: argparse.ArgumentParser, recipe: str) -> None:
     )
 
 
-def resolve_phases(given: Mapping[str, Any], recipe: str) -> dict[str, PhaseSettings]:
+def resolve_phases(given: Mapping[str, Any], recipe: str) -> dict[str, ThreePhasesSettings]:
     """Each phase's settings from the flags of `add_run_flags`.
 
     Raises:

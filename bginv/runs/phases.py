@@ -12,6 +12,7 @@ from absl import logging
 from bginv.data.photographs import WithBackgrounds
 from bginv.data.sources import ArraySource, Dataset, Source
 from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
+from bginv.models.background_generator import generate_backgrounds
 from bginv.ops.compositing import composite
 from bginv.recipes import (
     AdversarialSettings,
@@ -23,6 +24,7 @@ from bginv.recipes import (
 from bginv.report.pictures import write_image, write_sheet
 from bginv.report.strips import write_strip
 from bginv.run_folder import RunFolder
+from bginv.runs.mistakes import Draw
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.distribution import is_chief
@@ -36,12 +38,16 @@ NUM_STRIP_IMAGES, NUM_STRIPS = 8, 6
 
 
 def run_classifier_phase(
-    method: ClassifierTraining, dataset: Dataset, settings: ClassifierSettings, folder: RunFolder
+    method: ClassifierTraining,
+    dataset: Dataset,
+    settings: ClassifierSettings,
+    folder: RunFolder,
+    draw: Draw,
 ) -> None:
-    """Phase 1."""
+    """Phase 1, on what `drawing_of` draws."""
     after_epoch = evaluation_of_epochs(method.classifier, dataset, settings)
     source = dataset.train if settings.background_mixing else dataset.train.without_masks()
-    train_phase(method, source, settings, folder, after_epoch)
+    train_phase(method, draw(source), settings, folder, after_epoch)
 
 
 def run_mask_phase(
@@ -50,17 +56,18 @@ def run_mask_phase(
     settings: MaskSettings,
     folder: RunFolder,
     debug_prefix: str,
+    draw: Draw,
 ) -> None:
-    """Phase 2, with a picture of masks in the run's folder and, for `debug`, one an epoch."""
+    """Phase 2, on what `drawing_of` draws, with a picture of masks and, for `debug`, more."""
     chosen = np.linspace(0, len(dataset.train), NUM_DEBUG_IMAGES, endpoint=False, dtype=int)
     source = take_in_memory(dataset.train, chosen)
 
-    def draw(epoch: int) -> None:
+    def write_masks(epoch: int) -> None:
         prefix = f"{folder.pictures or pathlib.Path()}/{debug_prefix}"
         _write_debug_pictures(method.unet, source, settings, epoch, prefix)
 
-    after_epoch = draw if settings.debug else None
-    train_phase(method, dataset.train.without_masks(), settings, folder, after_epoch)
+    after_epoch = write_masks if settings.debug else None
+    train_phase(method, draw(dataset.train.without_masks()), settings, folder, after_epoch)
     if folder.pictures:
         _write_mask_sheet(
             folder.pictures / "masks.png", method.unet, source, settings, "masks of training images"
@@ -277,11 +284,12 @@ def _write_adversarial_pictures(
     rows = _training_composites(method, source, NUM_SAVED_IMAGES)
     write_sheet(folder.pictures / "composites.png", rows, "training images on new backgrounds")
     if method.adversaries:
-        drawn = {
-            f"{adversary.tiles}x{adversary.tiles} tiles": adversary.draw(
-                NUM_SAVED_IMAGES, tf.constant([method.settings.seed, 0])
+        seed = tf.constant([method.settings.seed, 0])
+        drawn = {  # each tile once, however often training lays it
+            f"{own.tiles}x{own.tiles} tiles": generate_backgrounds(
+                own.generator, NUM_SAVED_IMAGES, own.tiles, seed
             ).numpy()
-            for adversary in method.adversaries
+            for own in method.adversaries
         }
         title = "what the background generators draw"
         write_sheet(folder.pictures / "backgrounds.png", drawn, title)

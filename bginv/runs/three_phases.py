@@ -11,8 +11,9 @@ from bginv.interop.model_files import save_model
 from bginv.models.mask_unet import build_mask_unet
 from bginv.ops.augment import Augmentation
 from bginv.ops.losses import cross_entropy
-from bginv.recipes import AdversarialSettings, PhaseSettings
+from bginv.recipes import AdversarialSettings, ThreePhasesSettings
 from bginv.run_folder import RunFolder
+from bginv.runs.mistakes import Draw, drawing_of
 from bginv.runs.phases import run_adversarial_phase, run_classifier_phase, run_mask_phase
 from bginv.runs.results import Results
 from bginv.training.adversarial import AdversarialTraining
@@ -77,9 +78,10 @@ class ThreePhases:
         phase3: the last method; it owns the background generators.
     """
 
-    def __init__(self, start: Start, phases: Mapping[str, PhaseSettings], folder: RunFolder):
+    def __init__(self, start: Start, phases: Mapping[str, ThreePhasesSettings], folder: RunFolder):
         self.start, self.phases, self.folder = start, phases, folder
         dataset, classifier, loss = start.dataset, start.classifier, start.loss
+        self._draw = {name: drawing_of(own, dataset) for name, own in phases.items()}
         steps = {name: total_steps(own, len(dataset.train)) for name, own in phases.items()}
         self._phase1 = self._phase2 = None
         if start.train_classifier:
@@ -102,17 +104,25 @@ class ThreePhases:
         dataset, phases, folder = self.start.dataset, self.phases, self.folder
         classifier = self.start.evaluated
         if self._phase1:
-            run_classifier_phase(self._phase1, dataset, phases["classifier"], folder)
+            draw = self._draw["classifier"]
+            run_classifier_phase(self._phase1, dataset, phases["classifier"], folder, draw)
         if folder.path:
             self._save(classifier, "classifier")
             results.add_row(results.before, classifier)
         if self._phase2:
-            run_mask_phase(self._phase2, dataset, phases["masks"], folder, "masks")
+            draw = self._draw["masks"]
+            run_mask_phase(self._phase2, dataset, phases["masks"], folder, "masks", draw)
         if folder.path and self._phase2:
             self._save(self.unet, "mask_unet")
         given = self.start.masks == GIVEN
         source = masked_source(
-            dataset, given, self.unet, phases["adversarial"], self.start.photographs, folder
+            dataset,
+            given,
+            self.unet,
+            phases["adversarial"],
+            self.start.photographs,
+            folder,
+            self._draw["adversarial"],
         )
         run_adversarial_phase(
             self.phase3, self.unet, source, dataset, phases["adversarial"], folder, given
@@ -138,6 +148,7 @@ def masked_source(
     settings: AdversarialSettings,
     photographs: Photographs | None,
     folder: RunFolder,
+    draw: Draw,
 ) -> Source:
     """Training images with masks, their own or computed once, and photographs if they are used.
 
@@ -148,10 +159,12 @@ def masked_source(
         settings: how they are made binary.
         photographs: backgrounds, or None.
         folder: of the run.
+        draw: see `drawing_of`.
     """
     source = dataset.train
     if not given:
         source = with_generated_masks(
             source.without_masks(), unet, settings.binarize, settings.area, folder.masks
         )
+    source = draw(source)
     return WithBackgrounds(source, photographs) if photographs else source
