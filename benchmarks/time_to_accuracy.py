@@ -4,8 +4,9 @@
     python benchmarks/time_to_accuracy.py --data-dir TFDS_FOLDER --reference CLONE --python PYTHON
 
 Ours: `bginv run` from nothing, with phases of a share of the tuned recipe's lengths, a larger one
-until it gets there; start-up, masks, evaluation and report count. Theirs (CLONE and PYTHON as for
-`against_paper.py`): the three scripts in sequence, learned masks; evaluations do not count.
+until it gets there; seconds up to the trained model's file, so start-up, reading the data, masks
+and the evaluation of phase 1's classifier count. Theirs (CLONE and PYTHON as for
+`against_paper.py`): the epochs of the three scripts alone, learned masks.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def main() -> None:
 
 
 def ours(options: argparse.Namespace) -> list[tuple[float, float]]:
-    """Seconds of a whole run and the mean it reaches, for longer and longer runs."""
+    """Seconds to the trained model and the mean it reaches, for longer and longer runs."""
     steps = {
         name: settings.steps
         for name, settings in resolve_phases({"dataset": "mnist"}, "tuned").items()
@@ -57,11 +58,12 @@ def ours(options: argparse.Namespace) -> list[tuple[float, float]]:
         words += ["--data-dir", options.data_dir] if options.data_dir else []
         for name, count in steps.items():
             words += [f"--{name}-steps", str(max(1, round(share * count)))]
-        began = time.monotonic()
+        began = time.time()
         command = [sys.executable, "-m", "bginv", "run", *words]
         subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
         row = json.loads((run_dir / "results.json").read_text())["accuracy"]["Proposal"]
-        points.append((time.monotonic() - began, row["mean_of_backgrounds"]))
+        trained = (run_dir / "robust_classifier.keras").stat().st_mtime
+        points.append((trained - began, row["mean_of_backgrounds"]))
         if points[-1][1] >= WANTED:
             break
     return points

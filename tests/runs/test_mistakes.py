@@ -14,7 +14,7 @@ from bginv.runs.mistakes import drawing_of
 
 @pytest.fixture
 def classifier_of(tmp_path):
-    """File of a classifier whose logits are the brightness of both halves, with a slope and biases."""
+    """File of a classifier: a logit for the brightness of each half, with a slope and biases."""
 
     def write(bias: tuple[float, float], slope: float = 0.0) -> str:
         image = keras.Input((16, 16, 1))
