@@ -18,6 +18,7 @@ Predict = Callable[[tf.Tensor], tf.Tensor]
 RESAMPLES, INTERVAL = 1000, (2.5, 97.5)
 BATCHES_BETWEEN_CALLS = 50
 ROTATION, TIE = 7, 1e-6
+CAUTION = 4
 
 
 def predictor(logits: Callable[[tf.Tensor], tf.Tensor], class_map: np.ndarray | None) -> Predict:
@@ -150,7 +151,8 @@ class Challenge:
         # of equal promise, another one for each foreground
         turned = (np.arange(count) + ROTATION * rows[:, None]) % count
         scores = np.where(self.tried[rows], -1.0, promise - TIE * turned / count)
-        each = min(max(1, self.batch_size // len(rows)), count)
+        # many at once only after many tries: until then the next one may deceive
+        each = min(self.batch_size // len(rows), 1 + self.trials[rows[0]] // CAUTION, count)
         if each == 1:
             best = scores.argmax(1)[:, None]
         else:
