@@ -118,7 +118,7 @@ def test_a_step_compiles_with_xla_and_does_the_same(squares, phase, tolerance):
     for xla in (False, True):
         method = METHODS[phase]()
         step = tf.function(method.train_step, jit_compile=xla)
-        # the second loss tells of the first update; a third one tells of rounding on some processors
+        # the second loss tells of the first update; a third tells of rounding on some processors
         losses.append([float(step(batch, tf.constant([i, 0]))["loss"]) for i in range(2)])
     assert losses[0][1] != losses[0][0]
     assert losses[1] == pytest.approx(losses[0], rel=tolerance)
