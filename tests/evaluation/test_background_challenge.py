@@ -96,6 +96,15 @@ def test_backgrounds_that_deceive_come_first():
     assert verdicts.passes < 0.05 * 200 * 151
 
 
+def test_large_batches_do_not_try_what_is_not_needed():
+    deceives = np.random.default_rng(1).random((20, 200)) < 0.3
+    source, backgrounds = made_up(deceives)
+    passes = [
+        Challenge(counting(deceives), source, backgrounds, size).run().passes for size in (1, 1000)
+    ]
+    assert passes[1] < 1.5 * passes[0]
+
+
 def test_it_goes_on_from_a_state():
     deceives = np.random.default_rng(1).random((30, 40)) < 0.02
     source, backgrounds = made_up(deceives)
