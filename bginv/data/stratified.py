@@ -10,8 +10,8 @@ from bginv.data.wrapped import WrappedSource
 class StratifiedSource(WrappedSource):
     """A source whose shuffled epochs hold a given share of chosen records.
 
-    An epoch is as long as the source: `share` of it are chosen records, all equally often but for
-    one, the rest are others. In order, each record comes once, as in the source.
+    An epoch is as long as the source: `share` of it are chosen records, the rest are others; either
+    come as often as each other, to one. In order, each record comes once, as in the source.
 
     Args:
         source: the records.
@@ -47,7 +47,7 @@ class StratifiedSource(WrappedSource):
 
 
 def _draw(rows: np.ndarray, count: int, seed: tuple[int, int], epoch: tf.Tensor) -> tf.Tensor:
-    """So many of these rows, int64; none comes twice more often than another."""
+    """So many of these rows, int64; how often they come differs by one at most."""
     order = _shuffle(tf.constant(rows, tf.int64), seed, epoch)
     return tf.tile(order, [-(-count // len(rows))])[:count]
 

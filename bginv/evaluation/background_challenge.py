@@ -19,6 +19,7 @@ RESAMPLES, INTERVAL = 1000, (2.5, 97.5)
 BATCHES_BETWEEN_CALLS = 50
 ROTATION, TIE = 7, 1e-6
 CAUTION = 4
+"""Tries of a foreground for each background more that is tried at once."""
 
 
 def predictor(logits: Callable[[tf.Tensor], tf.Tensor], class_map: np.ndarray | None) -> Predict:
