@@ -109,11 +109,20 @@ def _kind(model: keras.Model, dataset: Dataset) -> str:
     if kind == LOGITS:
         return ONE_LOGIT
     found = _outputs(model, dataset)
-    positive = bool((found >= 0).all() and (found <= 1).all())
+    everywhere = np.concatenate([found, model.predict(_far_from_images(model), verbose=0)])
+    bounded = bool((everywhere >= 0).all() and (everywhere <= 1).all())
     if found.shape[-1] == 1:
-        return SIGMOID if positive else ONE_LOGIT
+        return SIGMOID if bounded else ONE_LOGIT
     sums_to_one = np.allclose(found.sum(-1), 1, atol=1e-3)
-    return PROBABILITIES if positive and sums_to_one else LOGITS
+    return PROBABILITIES if bounded and sums_to_one else LOGITS
+
+
+def _far_from_images(model: keras.Model) -> np.ndarray:
+    """Noise of both signs, where logits leave [0, 1] even if they happen not to on images."""
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(-10.0, 10.0, (32, *model.input_shape[1:]))
+    noise += rng.uniform(-10.0, 10.0, (32, 1, 1, 1))
+    return np.concatenate([noise, -noise]).astype(np.float32)
 
 
 def _outputs(model: keras.Model, dataset: Dataset) -> np.ndarray:

@@ -42,6 +42,17 @@ def test_logits_of_every_kind_of_output(squares, units, activation):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("units", [1, 2])
+def test_logits_that_lie_between_0_and_1_on_all_images_are_logits(squares, units):
+    model = Subclassed(units, None)
+    unit = on_unit_images(model, SHAPE, (0.0, 1.0))
+    model.dense.set_weights([np.full((256, units), 1e-3), np.full(units, 0.5)])
+    outputs = unit(images()).numpy()
+    assert outputs.min() > 0 and outputs.max() < 1
+    expected = outputs if units == 2 else np.concatenate([0 * outputs, outputs], 1)
+    np.testing.assert_allclose(with_logits(unit, squares)(images()), expected, rtol=1e-5)
+
+
 def test_pixels_are_scaled_to_what_the_model_takes():
     model = Subclassed(3, None)
     scaled = on_unit_images(model, SHAPE, (-1.0, 3.0))
