@@ -24,7 +24,7 @@ from bginv.recipes import resolve_phases
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WANTED = 0.855
 SHARES = (0.02, 0.04, 0.08, 0.16, 0.32, 1.0)
-THEIR_EPOCHS = (3, 2, 6)
+THEIR_EPOCHS = (3, 2, 5)
 EPOCH = re.compile(r"Elapsed time: (\d+)s.*?test: ([\d.,]+)", re.DOTALL)
 
 
