@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ import time
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+NUM_TRAIN = 60000
 THEIRS, OURS = "the paper's code", "bginv"
 TESTS = (
     "clean", "stripes", "checkerboard", "border", "circumferences", "clock", "salt and pepper"
@@ -63,6 +65,7 @@ def main() -> None:
     """Run and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_arguments(parser)
+    add_lengths(parser)
     options = parser.parse_args()
     folder = options.folder.resolve()
     comparison = Comparison(options, folder)
@@ -83,11 +86,22 @@ def add_arguments(parser: argparse.ArgumentParser, required: bool = True) -> Non
     parser.add_argument(
         "--reference", type=pathlib.Path, required=required, help="the authors' clone"
     )
-    parser.add_argument("--python", required=required, help="a Python with TensorFlow 2.15")
-    parser.add_argument("--data-dir", help="TFDS's data directory")
-    parser.add_argument("--epochs", type=int, default=1, help="of each phase")
-    parser.add_argument("--limit", type=int, default=60000, help="training images")
+    parser.add_argument(
+        "--python", type=command_path, required=required, help="a Python with TensorFlow 2.15"
+    )
+    parser.add_argument("--data-dir", type=os.path.abspath, help="TFDS's data directory")
     parser.add_argument("--folder", type=pathlib.Path, default="against_paper")
+
+
+def add_lengths(parser: argparse.ArgumentParser) -> None:
+    """How long the phases are."""
+    parser.add_argument("--epochs", type=int, default=1, help="of each phase")
+    parser.add_argument("--limit", type=int, default=NUM_TRAIN, help="training images")
+
+
+def command_path(name: str) -> str:
+    """Absolute path of a command, as it is started from other folders; links are not followed."""
+    return os.path.abspath(shutil.which(name) or name)
 
 
 class Comparison:

@@ -16,7 +16,6 @@ Results are added to the JSON file and models to the folder; what is there is no
 
 import argparse
 import functools
-import json
 import pathlib
 import statistics
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 from absl import logging
+from kept_results import KeptResults
 
 from bginv.commands.localization import split_validation
 from bginv.commands.three_phases import new_classifier
@@ -72,7 +72,7 @@ AUGMENTATION = {"rotation": 15.0, "shift": 0.15}
 """Of all phases."""
 GROWTH = 2
 """Of learned masks, in pixels; true ones are exact."""
-NOT_OF_RESULTS = ("seeds", "rows", "best", "folder")
+FREE = ("seeds", "rows", "best", "folder")
 COLUMNS = ("original", "mixed_same", "mixed_rand", "bg_gap", "challenge")
 ERRORS = ("ece", "ece_after", "ece_mixed", "ece_mixed_after")
 
@@ -94,15 +94,9 @@ def main() -> None:
     parser.add_argument("--folder", type=pathlib.Path, default="background_study")
     options = parser.parse_args()
     logging.set_verbosity(logging.WARNING)
-    results_file = options.folder / "results.json"
-    results = json.loads(results_file.read_text()) if results_file.exists() else {}
+    results = KeptResults(options.folder / "results.json", options, FREE)
     data = load_data("shapes", image_size=options.image_size)
     training, held_out = split_validation(data)
-    made_with = {name: value for name, value in vars(options).items() if name not in NOT_OF_RESULTS}
-    if results.setdefault("options", made_with) != made_with:
-        raise SystemExit(
-            f"{results_file} was made with {results['options']}; name another --folder"
-        )
 
     def complete(rows_of: Callable[[Study], dict[str, Callable[[], keras.Model]]]) -> None:
         for seed in options.seeds:
@@ -110,18 +104,13 @@ def main() -> None:
             for name, build in rows_of(study).items():
                 if options.rows and name not in options.rows:
                     continue
-                own = results.setdefault(name, {})
-                if str(seed) in own:
-                    continue
-                own[str(seed)] = measure(study.kept(name, build), data, held_out, options)
-                results_file.write_text(json.dumps(results, indent=2))
-                print(name, seed, own[str(seed)], flush=True)
+                figures = functools.partial(study.figures, name, build, held_out)
+                results.complete(name, seed, figures)
 
     complete(Study.rows)
-    best = options.best or best_technique(results)
+    best = options.best or best_technique(results.rows)
     complete(lambda study: study.rows_with(best))
-    del results["options"]
-    print(table(results))
+    print(table(results.rows))
 
 
 class Study:
@@ -159,6 +148,10 @@ class Study:
             f"{name}, with {technique}": functools.partial(self.phase_3, learned, mistakes, **own)
             for name, learned, mistakes in kinds
         }
+
+    def figures(self, name: str, build: Callable[[], keras.Model], held_out: ArraySource) -> dict:
+        """Every figure of a row; see `measure`."""
+        return measure(self.kept(name, build), self.data, held_out, self.options)
 
     def kept(self, name: str, build: Callable[[], keras.Model]) -> keras.Model:
         """A model from the folder, or trained now."""

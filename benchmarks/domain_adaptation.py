@@ -9,12 +9,13 @@ Results are added to the JSON file, and what stands there is not measured again.
 """
 
 import argparse
-import json
+import functools
 import pathlib
 import statistics
 import time
 
 from absl import logging
+from kept_results import KeptResults
 
 from bginv.commands.adaptation import write_label_maps
 from bginv.config import resolve
@@ -26,7 +27,7 @@ from bginv.recipes import AdaptationSettings
 from bginv.training.adaptation import LEVELS, AdaptationTraining
 from bginv.training.loop import train
 
-NOT_COMPARED = ("kinds", "seeds", "pictures", "json")
+FREE = ("kinds", "seeds", "pictures", "json")
 
 
 def main() -> None:
@@ -49,12 +50,7 @@ def main() -> None:
     parser.add_argument("--json", type=pathlib.Path, default="domain_adaptation.json")
     options = parser.parse_args()
     logging.set_verbosity(logging.WARNING)
-    found = json.loads(options.json.read_text()) if options.json.exists() else {}
-    own = {name: value for name, value in vars(options).items() if name not in NOT_COMPARED}
-    own = json.loads(json.dumps(own, default=str))
-    if found and found["options"] != own:
-        raise SystemExit(f"{options.json} holds figures of other options: {found['options']}")
-    results = found.get("results", {})
+    results = KeptResults(options.json, options, FREE)
     size = options.size[::-1]
     source, target = (
         load_domain(DomainPlace(name, tuple(size), share, classes=options.classes))
@@ -62,13 +58,9 @@ def main() -> None:
     )
     for seed in options.seeds:
         for kind in options.kinds:
-            by_seed = results.setdefault(kind, {})
-            if str(seed) in by_seed:
-                continue
-            by_seed[str(seed)] = measure(options, source, target, kind, seed)
-            print(kind, seed, by_seed[str(seed)], flush=True)
-            options.json.write_text(json.dumps({"options": own, "results": results}, indent=2))
-    print(table(results, target.classes.names))
+            figures = functools.partial(measure, options, source, target, kind, seed)
+            results.complete(kind, seed, figures)
+    print(table(results.rows, target.classes.names))
 
 
 def measure(options: argparse.Namespace, source, target, kind: str, seed: int) -> dict:

@@ -32,7 +32,7 @@ FORMATS = "keras,saved_model,onnx,litert,litert_float16,litert_int8"
 def main() -> None:
     """Train, export, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", help="TFDS's data directory")
+    parser.add_argument("--data-dir", type=os.path.abspath, help="TFDS's data directory")
     parser.add_argument("--folder", type=pathlib.Path, default="exports")
     parser.add_argument("--only", nargs="+", choices=TRAININGS, default=list(TRAININGS))
     options = parser.parse_args()

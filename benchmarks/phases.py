@@ -12,7 +12,7 @@ import json
 import pathlib
 import statistics
 
-from against_paper import OURS, PHASES, THEIRS, Comparison, add_arguments
+from against_paper import OURS, PHASES, THEIRS, Comparison, add_arguments, add_lengths
 
 MNIST_IMAGES = 60000
 TUNED, TUNED_STEPS = "bginv, tuned", 200
@@ -22,6 +22,7 @@ def main() -> None:
     """Run and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_arguments(parser)
+    add_lengths(parser)
     parser.set_defaults(epochs=2, limit=10000, folder=pathlib.Path("phases"))
     options = parser.parse_args()
     comparison = Comparison(options, options.folder.resolve())

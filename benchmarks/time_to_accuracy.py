@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-from against_paper import PHASES, Comparison, add_arguments
+from against_paper import NUM_TRAIN, OURS, PHASES, THEIRS, Comparison, add_arguments
 
 from bginv.recipes import resolve_phases
 
@@ -32,17 +32,18 @@ def main() -> None:
     """Run and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_arguments(parser, required=False)
-    parser.set_defaults(folder=pathlib.Path("time_to_accuracy"))
+    parser.set_defaults(folder=pathlib.Path("time_to_accuracy"), limit=NUM_TRAIN)
     options = parser.parse_args()
+    if bool(options.reference) != bool(options.python):
+        parser.error("--reference and --python go together")
     options.folder = options.folder.resolve()
-    found = {"bginv": ours(options)}
-    if options.reference:
-        found["the paper's code"] = theirs(options)
     options.folder.mkdir(parents=True, exist_ok=True)
-    (options.folder / "time_to_accuracy.json").write_text(json.dumps(found, indent=2) + "\n")
-    for code, points in found.items():
-        shown = ", ".join(f"{100 * mean:.1f} % after {seconds:.0f} s" for seconds, mean in points)
-        print(f"{code}: {shown}", flush=True)
+    found = {}
+    for code, points_of in {OURS: ours, **({THEIRS: theirs} if options.reference else {})}.items():
+        found[code] = points_of(options)
+        shown = (f"{100 * mean:.1f} % after {seconds:.0f} s" for seconds, mean in found[code])
+        print(f"{code}: {', '.join(shown)}", flush=True)
+        (options.folder / "time_to_accuracy.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
 def ours(options: argparse.Namespace) -> list[tuple[float, float]]:

@@ -12,19 +12,21 @@ Results are added to the JSON file, and what stands there is not measured again.
 
 import argparse
 import functools
-import json
 import pathlib
 import statistics
+from collections.abc import Callable
+from functools import partial
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
+from kept_results import KeptResults
 
 from bginv.commands.localization import split_validation
 from bginv.config import resolve
 from bginv.data.catalog import load_data
-from bginv.data.sources import Source
+from bginv.data.sources import Dataset, Source
 from bginv.evaluation.accuracy import count_correct
 from bginv.evaluation.label_maps import ClassCounts, count_classes
 from bginv.evaluation.segmentation import Agreement, agreement, count_agreement, mask_predictor
@@ -49,6 +51,7 @@ DELTAS = (0.6, 0.9)
 START_RATE, ACOL_RATE = 0.002, 0.01
 TURN = 20
 """Steps of either player in EADER."""
+FREE = ("alphas", "betas", "rows", "seeds", "json")
 
 
 def main() -> None:
@@ -69,114 +72,133 @@ def main() -> None:
     parser.add_argument("--alphas", type=float, nargs="+", default=[0.0, 0.2])
     parser.add_argument("--betas", type=float, nargs="+", default=[1e-5, 1.0])
     parser.add_argument("--attention", choices=("cam", "gcam"), default="cam", help="of EADER")
+    parser.add_argument("--rows", nargs="+", help="names of those to make (default: all)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--json", type=pathlib.Path, default="weak_localization.json")
     options = parser.parse_args()
     logging.set_verbosity(logging.WARNING)
+    results = KeptResults(options.json, options, FREE)
     data = load_data(options.dataset, image_size=options.image_size)
     training, held_out = split_validation(data)
     splits = [_with_object(source, options.only) for source in (held_out, data.tests[options.test])]
-    results = json.loads(options.json.read_text()) if options.json.exists() else {}
     for seed in options.seeds:
-        for name, build in contenders(options, data, training.without_masks(), seed).items():
-            own = results.setdefault(name, {})
-            if str(seed) in own:
+        contenders = Contenders(options, data, training.without_masks(), seed)
+        for name, build in contenders.rows().items():
+            if options.rows and name not in options.rows:
                 continue
-            model = build()
-            own[str(seed)] = measure(model, *splits, data.num_classes, options.threshold)
-            print(name, seed, own[str(seed)], flush=True)
-            options.json.write_text(json.dumps(results, indent=2))
-    print(table(results))
+            figures = partial(measure, build, *splits, data.num_classes, options.threshold)
+            results.complete(name, seed, figures)
+    print(table(results.rows))
 
 
-def contenders(options: argparse.Namespace, data, training: Source, seed: int) -> dict:
-    """What is compared: by name, a function that trains it and gives the model to ship."""
-    shape, num_classes = data.image_shape, data.num_classes
-    common = {
-        "dataset": options.dataset,
-        "batchsize": options.batchsize,
-        "seed": seed,
-        "flip": True,
-    }
-    weak = {**common, "smallest_crop": options.smallest_crop, "evaluate_every": 0}
-    adam = {"optimizer": "adam", "adversarial_optimizer": "adam"}
-    eader = {**weak, **adam, "attention_type": options.attention}
+class Contenders:
+    """Every training of one seed, each of which gives the model to ship.
 
-    @functools.cache
-    def start() -> list[np.ndarray]:
+    Args:
+        options: of the command line.
+        data: images, labels, and masks that the figures alone look at.
+        training: what is trained on.
+        seed: of everything.
+    """
+
+    def __init__(self, options: argparse.Namespace, data: Dataset, training: Source, seed: int):
+        self.options, self.data, self.training, self.seed = options, data, training, seed
+
+    def rows(self) -> dict[str, Callable[[], keras.Model]]:
+        """What trains each row."""
+        options = self.options
+        return {
+            **{
+                f"EADER, alpha {alpha:g}, beta {beta:g}": partial(self.eader, alpha, beta)
+                for beta in options.betas
+                for alpha in options.alphas
+            },
+            "ACoL p": partial(self.acol, "p", DELTAS[0]),
+            **{
+                f"ACoL {recipe}, delta {delta}": partial(self.acol, recipe, delta)
+                for recipe in ("pp", "pn")
+                for delta in DELTAS
+            },
+            "U-Net (phases 1 and 2)": self.mask_generator,
+        }
+
+    def eader(self, alpha: float, beta: float) -> keras.Model:
+        """A localizer, against an adversary unless alpha is 0."""
+        # the adversary's turns come on top
+        steps = self.options.steps * (2 if alpha else 1)
+        settings = self._eader_settings(steps, self.options.rate, alpha=alpha, beta=beta)
+        localizer, adversary = self._begun(), self._begun() if alpha else None
+        train(ErasingTraining(localizer, adversary, settings), self.training, settings)
+        return build_localizer(localizer, self.options.attention)
+
+    def acol(self, recipe: str, delta: float) -> keras.Model:
+        """A chain of classifiers on the features of one network."""
+        given = {"cls_recipe": recipe, "delta_list": (delta,), "steps": self.options.steps}
+        given = {**self._weak(), **given, "learning_rate": ACOL_RATE}
+        settings = resolve(AcolSettings, given, "paper")
+        features = self._begun().get_layer("features")
+        shape = features.output_shape[1:]
+        classifiers = build_classifiers(shape, self.data.num_classes, recipe, seed=self.seed)
+        train(AcolTraining(features, classifiers, settings), self.training, settings)
+        return build_acol(features, classifiers, (delta,))
+
+    def mask_generator(self) -> keras.Model:
+        """Phases 1 and 2, as in the tuned recipe but for the paper's augmentation."""
+        options, shape = self.options, self.data.image_shape
+        common = {**self._common(), "rotation": 15.0, "shift": 0.15, "precision": "float32"}
+        given = {**common, "steps": options.start_steps + options.steps}
+        settings = resolve(PHASES["classifier"], given, "tuned")
+        classifier = build_classifier(shape, self.data.num_classes, self.seed)
+        method = ClassifierTraining(classifier, settings, settings.steps)
+        train(method, self.training, settings)
+        given = {**common, "steps": options.mask_steps, "model": ""}
+        settings = resolve(PHASES["masks"], given, "tuned")
+        generator = build_mask_unet(shape, self.seed)
+        train(MaskTraining(generator, classifier, settings), self.training, settings)
+        return generator
+
+    @functools.cached_property
+    def _start(self) -> list[np.ndarray]:
         """Weights of the classifier that every network begins with."""
-        given = {**eader, "steps": options.start_steps, "learning_rate": START_RATE}
-        own = resolve(ErasingSettings, given, "paper")
-        network = build_network(options.network, shape, num_classes, seed=seed)
-        train(ErasingTraining(network, None, own), training, own)
+        settings = self._eader_settings(self.options.start_steps, START_RATE)
+        network = self._network()
+        train(ErasingTraining(network, None, settings), self.training, settings)
         return network.get_weights()
 
-    def begun() -> keras.Model:
-        network = build_network(options.network, shape, num_classes, seed=seed)
-        network.set_weights(start())
+    def _begun(self) -> keras.Model:
+        network = self._network()
+        network.set_weights(self._start)
         return network
 
-    def erasing(alpha: float, beta: float):
-        def build() -> keras.Model:
-            # the adversary's turns come on top
-            steps = options.steps * (2 if alpha else 1)
-            turns = {"train_steps_localizer": TURN, "train_steps_adversarial": TURN}
-            rates = {"learning_rate": options.rate, "adversarial_learning_rate": options.rate}
-            given = {**eader, **turns, **rates, "alpha": alpha, "beta": beta, "steps": steps}
-            own = resolve(ErasingSettings, given, "paper")
-            localizer = begun()
-            train(ErasingTraining(localizer, begun() if alpha else None, own), training, own)
-            return build_localizer(localizer, options.attention)
+    def _network(self) -> keras.Model:
+        shape, num_classes = self.data.image_shape, self.data.num_classes
+        return build_network(self.options.network, shape, num_classes, seed=self.seed)
 
-        return build
+    def _eader_settings(self, steps: int, rate: float, **given) -> ErasingSettings:
+        adam = {"optimizer": "adam", "adversarial_optimizer": "adam"}
+        rates = {"learning_rate": rate, "adversarial_learning_rate": rate}
+        turns = {"train_steps_localizer": TURN, "train_steps_adversarial": TURN}
+        own = {**adam, **rates, **turns, "attention_type": self.options.attention, "steps": steps}
+        return resolve(ErasingSettings, {**self._weak(), **own, **given}, "paper")
 
-    def acol(recipe: str, delta: float):
-        def build() -> keras.Model:
-            given = {**weak, "cls_recipe": recipe, "delta_list": (delta,), "steps": options.steps}
-            own = resolve(AcolSettings, {**given, "learning_rate": ACOL_RATE}, "paper")
-            features = begun().get_layer("features")
-            classifiers = build_classifiers(
-                features.output_shape[1:], num_classes, recipe, seed=seed
-            )
-            train(AcolTraining(features, classifiers, own), training, own)
-            return build_acol(features, classifiers, (delta,))
+    def _weak(self) -> dict:
+        crop = {"smallest_crop": self.options.smallest_crop, "evaluate_every": 0}
+        return {**self._common(), **crop}
 
-        return build
-
-    return {
-        **{
-            f"EADER, alpha {alpha:g}, beta {beta:g}": erasing(alpha, beta)
-            for beta in options.betas
-            for alpha in options.alphas
-        },
-        "ACoL p": acol("p", 0.9),
-        **{
-            f"ACoL {recipe}, delta {delta}": acol(recipe, delta)
-            for recipe in ("pp", "pn")
-            for delta in DELTAS
-        },
-        "U-Net (phases 1 and 2)": lambda: mask_generator(options, data, training, common),
-    }
-
-
-def mask_generator(options: argparse.Namespace, data, training: Source, common) -> keras.Model:
-    """Phases 1 and 2, as in the tuned recipe but for the paper's augmentation."""
-    common = {**common, "rotation": 15.0, "shift": 0.15, "precision": "float32"}
-    given = {**common, "steps": options.start_steps + options.steps}
-    own = resolve(PHASES["classifier"], given, "tuned")
-    classifier = build_classifier(data.image_shape, data.num_classes, own.seed)
-    train(ClassifierTraining(classifier, own, own.steps), training, own)
-    given = {**common, "steps": options.mask_steps, "model": ""}
-    own = resolve(PHASES["masks"], given, "tuned")
-    generator = build_mask_unet(data.image_shape, own.seed)
-    train(MaskTraining(generator, classifier, own), training, own)
-    return generator
+    def _common(self) -> dict:
+        own = {"dataset": self.options.dataset, "batchsize": self.options.batchsize}
+        return {**own, "seed": self.seed, "flip": True}
 
 
 def measure(
-    model: keras.Model, held_out: Source, test: Source, num_classes: int, threshold: float
+    build: Callable[[], keras.Model],
+    held_out: Source,
+    test: Source,
+    num_classes: int,
+    threshold: float,
 ) -> dict:
-    """Threshold by the held-out images, then figures of the test."""
+    """Train; threshold by the held-out images; figures of the test."""
+    model = build()
     predict = mask_predictor(model)
     best = int(np.argmin(abs(THRESHOLDS - threshold)))
     if held_out.has_masks:

@@ -12,6 +12,9 @@ except ImportError:  # there is none on Windows, where nothing is locked
     fcntl = None
 
 
+OVERWRITE = "--overwrite (in Python: overwrite=True)"
+
+
 def refuse_existing(paths: Iterable[pathlib.Path], overwrite: bool) -> None:
     """Raise if a file, or a folder with something in it, is where we are going to write.
 
@@ -21,7 +24,7 @@ def refuse_existing(paths: Iterable[pathlib.Path], overwrite: bool) -> None:
     for path in paths:
         occupied = path.is_dir() and any(path.iterdir()) or path.is_file()
         if occupied and not overwrite:
-            raise ValueError(f"{path} exists already: choose another name, or give --overwrite")
+            raise ValueError(f"{path} exists already: choose another name, or give {OVERWRITE}")
 
 
 def check_writable(path: pathlib.Path) -> None:

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from bginv.artefacts import check_writable_folder, locked, refuse_existing, write_text
+from bginv.artefacts import OVERWRITE, check_writable_folder, locked, refuse_existing, write_text
 from bginv.saved_settings import differences, read_settings, to_json
 
 METRICS = "metrics.jsonl"
@@ -223,7 +223,7 @@ class RunFolder:
         if changed:
             raise ValueError(
                 f"{self._state} holds a run made with other settings ({'; '.join(changed)}): give "
-                "those, or choose another place, or --overwrite to begin again"
+                f"those, or choose another place, or {OVERWRITE} to begin again"
             )
 
     def _remove_artefacts(self) -> None:

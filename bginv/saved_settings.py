@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from bginv.artefacts import OVERWRITE
 from bginv.config import check, kind_of, show
 
 
@@ -23,9 +24,9 @@ def read_settings(path: pathlib.Path) -> dict[str, dict[str, Any]]:
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); --overwrite begins again") from error
+        raise ValueError(f"{path} cannot be read ({error}); {OVERWRITE} begins again") from error
     if not isinstance(kept, dict) or not all(isinstance(part, dict) for part in kept.values()):
-        raise ValueError(f"{path} holds no settings of a run; --overwrite begins again")
+        raise ValueError(f"{path} holds no settings of a run; {OVERWRITE} begins again")
     return kept
 
 

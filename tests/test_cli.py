@@ -129,7 +129,7 @@ WRONG = {
     ),
     "weights that Keras does not have": (
         (*ACOL, "--model", "resnet34"),
-        "Keras has no ImageNet weights of resnet34: give a checkpoint of torchvision",
+        "Keras has no ImageNet weights of resnet34, only of resnet50",
     ),
     "CAM of dense layers": (
         (*ERASING, "--localizer-model", "vgg16", "--attention-type", "cam"),
@@ -233,7 +233,7 @@ WRONG = {
     ),
     "weights without a network": (
         ("train1", "digits", "--architecture", "mobilenet"),
-        "cannot be downloaded (<urlopen error no network today>): give --weights PATH",
+        "cannot be downloaded (<urlopen error no network today>): instead of imagenet, give a file",
     ),
     "images too small for the network": (
         ("train1", "digits", "--architecture", "xception", "--weights", "none"),

@@ -106,7 +106,7 @@ def test_other_data_or_models_are_refused(tmp_path):
 def test_a_broken_configuration_is_refused(tmp_path):
     begin(tmp_path / "run")
     (tmp_path / "run" / "config.json").write_text("{")
-    with pytest.raises(ValueError, match="config.json cannot be read .*--overwrite begins again"):
+    with pytest.raises(ValueError, match="config.json cannot be read .*--overwrite .*begins again"):
         folder(tmp_path / "run")
 
 

@@ -188,6 +188,8 @@ def _write(models: dict[str | pathlib.Path | None, keras.Model], folder: RunFold
         if path:
             save_model(model, pathlib.Path(path))
             logging.info("wrote %s", path)
+    if folder.path and not any(models):
+        logging.warning("no model is written; the same command with --output FILE.keras does")
     if folder.pictures:
         write_learning_curves(folder.pictures / "learning_curves.png", folder.metrics_file)
         logging.info("wrote configuration, metrics and pictures to %s", folder.path)

@@ -13,6 +13,7 @@ from absl import logging
 
 from bginv.artefacts import check_writable_folder, content_number, write_file, write_text
 from bginv.commands.jobs import load
+from bginv.data.catalog import full_name
 from bginv.data.files import FileSource
 from bginv.data.in9 import MASKS, SPLIT, VARIATIONS
 from bginv.data.sources import Dataset, Source
@@ -37,7 +38,7 @@ def prepare_make_variations(
     del strategy
     root = pathlib.Path(settings.output)
     check_writable_folder(root)
-    if settings.image_size is None and ":" in settings.dataset:
+    if settings.image_size is None and ":" in full_name(settings.dataset):
         settings = dataclasses.replace(settings, image_size=IMAGE_SIZE)
     dataset = load(settings)
     splits = {TRAIN: dataset.train, SPLIT: next(iter(dataset.tests.values()))}

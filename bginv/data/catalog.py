@@ -189,8 +189,16 @@ def check_name(name: str) -> None:
     raise ValueError(f"unknown dataset {name!r}{hint} Known: {known}")
 
 
+def full_name(name: str | os.PathLike) -> str:
+    """The name of a data set; that of a folder begins with "folder:", which may be left out."""
+    name = os.fspath(name)
+    is_folder = name not in CATALOG and os.path.isdir(os.path.expanduser(name))
+    return FOLDER + name if is_folder else name
+
+
 def takes_any_size(name: str) -> bool:
     """Whether a data set's images come in the size asked for."""
+    name = full_name(name)
     return name.startswith(tuple(PREFIXES)) or (name in CATALOG and CATALOG[name].any_size)
 
 
@@ -206,15 +214,15 @@ def load_data(
     Args:
         name: a key of `CATALOG`, such as "digits" or "mnist_backgrounds"; the path of a folder, or
             "folder:PATH", for the user's own photographs, see `bginv.data.folder`;
-            "multilabel:PATH" for such with
-            several classes each, see `bginv.data.multilabel`; "segmentation:PATH" for such with
-            label maps, see `bginv.data.segmentation`; "tfds:NAME" for any set of TFDS with one
-            label an image.
+            "multilabel:PATH" for such with several classes each, see `bginv.data.multilabel`;
+            "segmentation:PATH" for such with label maps, see `bginv.data.segmentation`;
+            "tfds:NAME" for any set of TFDS with one label an image.
         data_dir: where its files are: TFDS's data directory, or the folder that holds the
             publishers' files. None means TFDS's default and `~/.keras/datasets`. A folder does
             without.
         limit: use the first `limit` training images only; tests stay whole.
-        image_size: side of the images of a folder, of TFDS or of shapes; None means 64.
+        image_size: side of the images of a data set that has no size of its own, see
+            `takes_any_size`; None means 64, and 224 for "voc2012".
         skip_bad_files: leave files out that cannot be read, with a warning.
 
     Raises:
@@ -222,9 +230,7 @@ def load_data(
             has its own, or files that cannot be used.
         FileNotFoundError: the data is not there and cannot be downloaded.
     """
-    name = os.fspath(name)
-    if name not in CATALOG and os.path.isdir(os.path.expanduser(name)):
-        name = FOLDER + name
+    name = full_name(name)
     check_name(name)
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1; received {limit}")
@@ -256,7 +262,7 @@ def _load_entry(
     if image_size is not None and not entry.any_size:
         sized = [key for key, other in CATALOG.items() if other.any_size]
         sized = ", ".join([*map("".join, PREFIXES.items()), *sized])
-        raise ValueError(f"--image-size is for {sized} alone; {name} has a size of its own")
+        raise ValueError(f"an image size is for {sized} alone; {name} has a size of its own")
     place = Place(name, data_dir, image_size or entry.side, skip_bad_files)
     missing = entry.missing(data_dir)
     if missing:
@@ -265,7 +271,7 @@ def _load_entry(
         raise FileNotFoundError(
             f"{name} needs these in {place.root}: {listed}{f' and {more} more' if more > 0 else ''}"
             f"; get them from {entry.publisher} and unpack them there, or name their folder with "
-            "--data-dir"
+            "--data-dir (in Python: data_dir)"
         )
     return entry.load(place)
 

@@ -80,7 +80,7 @@ def _prepared(builder_name: str, data_dir: str | None):
         raise FileNotFoundError(
             f"{builder_name} cannot be read from {data_dir or 'the default folder of TFDS'}, nor "
             f"downloaded ({type(error).__name__}: {(str(error).strip() or '-').splitlines()[0]}): "
-            f"give --data-dir a TFDS data directory that holds {builder_name}"
+            f"give --data-dir (in Python: data_dir) a TFDS data directory that holds {builder_name}"
         ) from error
     return builder
 

@@ -242,7 +242,7 @@ def _load(path: str, load_h5) -> keras.Model:
         )
     file = check_model_name(path)
     if not file.is_file():
-        raise FileNotFoundError(f"no model file {path}; the phase before writes it with --output")
+        raise FileNotFoundError(f"there is no model file {path}")
     if file.suffix == ".h5":
         return load_h5(file)
     try:

@@ -39,8 +39,7 @@ def as_dataset(data: Data, image_size: int | None = None) -> Dataset:
             return data
         case str() | os.PathLike():
             name = os.fspath(data)
-            sized = takes_any_size(name) or os.path.isdir(os.path.expanduser(name))
-            return load_data(name, image_size=image_size if sized else None)
+            return load_data(name, image_size=image_size if takes_any_size(name) else None)
         case Mapping():
             return _of_splits(dict(data))
         case tf.data.Dataset():

@@ -5,6 +5,9 @@ Each has `train_step(batch, seed)`, which updates the models once and gives scal
 with `autograph=False`.
 A batch is a dict of `image` float32 [B, H, W, C] in [0, 1], `label` int32 [B] and, for
 `adversarial_training`, `mask` float32 [B, H, W, 1] in [0, 1]; a seed is int32 [2].
+
+After the last step call `finish()`: it gives the classifier its averaged weights. With `swa` or
+`restart_every`, call `before_step(i)` before step i, and take the step from `step_at(i)`.
 """
 
 import dataclasses
@@ -15,10 +18,18 @@ import keras
 from bginv.config import resolve
 from bginv.ops.losses import cross_entropy
 from bginv.recipes import PHASES
+from bginv.recipes.training import PhaseSettings
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.masks import MaskTraining
 from bginv.training.objective import Loss
+
+NOT_OF_STEPS = {field.name for field in dataclasses.fields(PhaseSettings)} - {"flip", "seed"} | {
+    *("architecture", "weights", "ensemble", "members", "mistakes_of", "mistakes_share"),
+    *("binarize", "backgrounds", "crops", "evaluate_every", "imsave", "debug"),
+}
+"""Settings of the phases' data, models and loop, which a loop of one's own decides."""
+NOT_OF_STEPS_OF = {"adversarial": {"area"}}
 
 
 def classifier_training(
@@ -82,7 +93,7 @@ def adversarial_training(
         image_shape: (H, W, C), square for generated backgrounds.
         batch_size: B.
         steps: length of the training, for the decay of the rate; call `before_step(i)` before step
-            i where `restart_every` is not 0.
+            i where `restart_every` is not 0, and `finish()` after the last one.
         loss: see `classifier_training`.
         **settings: see `train3.py --help`, with underscores, and `back`; of the recipe "tuned".
 
@@ -95,8 +106,12 @@ def adversarial_training(
 
 def _settings(phase: str, batch_size: int, steps: int, given: dict[str, Any]):
     of_commands = {"dataset": "", "model": "", "unet_model": ""}
-    known = {field.name for field in dataclasses.fields(PHASES[phase])} - of_commands.keys()
+    without_effect = NOT_OF_STEPS | NOT_OF_STEPS_OF.get(phase, set())
+    known = {field.name for field in dataclasses.fields(PHASES[phase])}
+    known -= of_commands.keys() | without_effect
     for name in given:
+        if name in without_effect:
+            raise ValueError(f"{name} has no effect on the steps of {phase}: leave it out")
         if name not in known:
             raise ValueError(f"{phase} has no setting {name!r}; known: {', '.join(sorted(known))}")
     own = {"batchsize": batch_size, "steps": steps, **given}

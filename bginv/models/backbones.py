@@ -149,8 +149,8 @@ def _with_imagenet(build: Callable[..., keras.Model], arguments: dict, name: str
             return build(weights=IMAGENET, **arguments)
     except Exception as error:  # Keras has no error of its own for a download
         raise ValueError(
-            f"the ImageNet weights of {name} cannot be downloaded ({_first_line(error)}): give "
-            "--weights PATH with their .h5 file (without top), or --weights none to start from "
+            f"the ImageNet weights of {name} cannot be downloaded ({_first_line(error)}): "
+            f"instead of {IMAGENET}, give a file that holds them, or {NO_WEIGHTS} to start from "
             "random ones"
         ) from error
 

@@ -64,8 +64,9 @@ def build_features(
     from_keras = weights == IMAGENET
     if from_keras and network not in IN_KERAS:
         raise ValueError(
-            f"Keras has no ImageNet weights of {network}: give a checkpoint of torchvision, or "
-            "none to start from random ones"
+            f"Keras has no ImageNet weights of {network}, only of {', '.join(IN_KERAS)}: instead "
+            f"of {IMAGENET}, give a checkpoint of torchvision, or {NO_WEIGHTS} to start from "
+            "random ones"
         )
     colour_shape = (*image_shape[:2], 3)
     if network in RESNETS:

@@ -9,7 +9,6 @@ from bginv.models.initializers import lecun_uniform
 from bginv.models.vgg import VGGS
 from bginv.ops.cams import class_activation_maps, for_each_class, grad_cams
 
-ATTENTIONS = ("gcam", "cam")
 DROPOUT = 0.5
 
 

@@ -145,6 +145,9 @@ class EvaluateDomainSettings(DataSettings):
     dataset: str = positional(help="a domain: cityscapes, gta5, synthia, shapes or domain:PATH")
     model: str = positional(help="segmentation network, .keras")
     classes: str | None = setting(None, help=CLASSES)
+    image_size: int | None = setting(
+        None, minimum=32, help="side of square images, instead of --input-size"
+    )
     input_size: tuple[int, ...] = setting(
         (1024, 512), minimum=32, help="width and height of the images"
     )

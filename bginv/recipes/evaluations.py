@@ -64,6 +64,9 @@ class MakeVariationsSettings(DataSettings):
 
     dataset: str = positional(help="name of a data set, such as folder:PATH")
     output: str = positional(help="folder of the variations")
+    image_size: int | None = setting(
+        None, minimum=8, help="side of the images (default: 224, and 64 for shapes)"
+    )
     masks: str = setting(
         "given",
         choices=("given", "boxes", "model"),

@@ -18,6 +18,7 @@ from bginv.recipes.phases import PHASES, ThreePhasesSettings
 from bginv.recipes.training import CommonSettings
 
 _MADE_BY_RUN = {"model": "classifier.keras", "unet_model": "mask_unet.keras", "output": None}
+DEFAULT = "(default: "
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,10 +48,7 @@ def add_run_flags(parser: argparse.ArgumentParser, recipe: str) -> None:
         if len(phases) == 1:
             add_option(parser, PHASES[phase], field, option_name(name), recipe)
             continue
-        values = {phase: show_default(field, recipe) for phase, field in phases.items()}
-        same = len(set(values.values())) == 1
-        defaults = next(iter(values.values())) if same else ", ".join(map(" ".join, values.items()))
-        shared_help = f"{field.metadata['help']} (default: {defaults})"
+        shared_help = _shared_help(phases, recipe)
         add_option(parser, PHASES[phase], field, option_name(name), recipe, shared_help)
         for phase, field in phases.items():
             option = option_name(f"{phase}_{name}")
@@ -59,6 +57,21 @@ def add_run_flags(parser: argparse.ArgumentParser, recipe: str) -> None:
         "An option that several phases have may be given for one of them: "
         f"{', '.join(f'--{phase}-steps' for phase in PHASES)}."
     )
+
+
+def _shared_help(phases: Mapping[str, dataclasses.Field], recipe: str) -> str:
+    """Help of a setting that several phases have, in one text or in that of each."""
+    helps = {phase: field.metadata["help"] for phase, field in phases.items()}
+    values = {phase: show_default(field, recipe) for phase, field in phases.items()}
+    if len(set(helps.values())) > 1:
+        phases_of: dict[str, list[str]] = {}
+        for phase, text in helps.items():
+            full = text if DEFAULT in text else f"{text} {DEFAULT}{values[phase]})"
+            phases_of.setdefault(full, []).append(phase)
+        return "; ".join(f"{' and '.join(own)}: {text}" for text, own in phases_of.items())
+    same = len(set(values.values())) == 1
+    defaults = next(iter(values.values())) if same else ", ".join(map(" ".join, values.items()))
+    return f"{next(iter(helps.values()))} {DEFAULT}{defaults})"
 
 
 def resolve_phases(given: Mapping[str, Any], recipe: str) -> dict[str, ThreePhasesSettings]:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 import tensorflow as tf
 from absl import logging
 
+from bginv.artefacts import OVERWRITE
+
 NAME = "step"
 KEPT = 2
 
@@ -65,13 +67,13 @@ class Checkpoints:
             except (AssertionError, ValueError) as error:
                 raise ValueError(
                     f"checkpoint {prefix} does not fit the models of this command (was it written "
-                    "by another version of bginv?); --overwrite begins again"
+                    f"by another version of bginv?); {OVERWRITE} begins again"
                 ) from error
             self.last_step = step
             return step
         if found:
             raise ValueError(
-                f"none of the checkpoints in {self.folder} can be read; --overwrite begins again"
+                f"none of the checkpoints in {self.folder} can be read; {OVERWRITE} begins again"
             )
         return 0
 

@@ -27,6 +27,13 @@ def test_steps_are_plain_functions_of_tensors(squares):
     assert [own.tiles for own in methods["adversarial"].adversaries] == [1, 2]
 
 
+def test_a_setting_without_effect_on_the_steps_is_refused():
+    with pytest.raises(ValueError, match="precision has no effect on the steps of masks"):
+        bginv.mask_training(None, None, 8, precision="bfloat16")
+    with pytest.raises(ValueError, match="area has no effect on the steps of adversarial"):
+        bginv.adversarial_training(None, (8, 8, 1), 8, 1, area=0.1)
+
+
 def test_an_unknown_setting_is_named():
     with pytest.raises(ValueError, match="masks has no setting 'areas'; known: area, "):
         bginv.mask_training(None, None, 8, areas=0.1)

@@ -68,7 +68,7 @@ def test_a_damaged_list_of_checkpoints_does_not_matter(tmp_path):
 def test_no_readable_checkpoint_is_an_error(tmp_path):
     save_steps(tmp_path, 10)
     (tmp_path / "step-10.index").write_bytes(b"")
-    with pytest.raises(ValueError, match="none of the checkpoints in .* --overwrite begins again"):
+    with pytest.raises(ValueError, match="none of the checkpoints in .* begins again"):
         make(tmp_path)[0].restore()
 
 
