@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bginv.artefacts import OVERWRITE, check_writable_folder, locked, refuse_existing, write_text
-from bginv.saved_settings import differences, read_settings, to_json
+from bginv.saved_settings import differences, may_be_settings, read_settings, to_json
 
-METRICS = "metrics.jsonl"
+CONFIG, METRICS = "config.json", "metrics.jsonl"
 _ARTEFACTS = (
-    "config.json",
     METRICS,
     "results.*",
     "report.html",
@@ -124,6 +123,7 @@ class RunFolder:
             )
         else:
             refuse_existing([self._state], overwrite)
+            self._check_is_ours()
 
     def check_inputs(self, inputs: Mapping[str, int]) -> None:
         """Raise if a run that goes on would see other data or models than it began with.
@@ -217,7 +217,7 @@ class RunFolder:
 
     @property
     def _config(self) -> pathlib.Path:
-        return self._state / "config.json"
+        return self._state / CONFIG
 
     def _refuse(self, changed: list[str]) -> None:
         if changed:
@@ -226,8 +226,21 @@ class RunFolder:
                 f"those, or choose another place, or {OVERWRITE} to begin again"
             )
 
+    def _check_is_ours(self) -> None:
+        """Raise if beginning again would remove what no run has left.
+
+        Raises:
+            ValueError: it names such a file.
+        """
+        if self._config_was_there:
+            found = [] if may_be_settings(self._config) else [self._config]
+        else:
+            found = [file for pattern in _ARTEFACTS for file in self._state.glob(pattern)]
+        if found:
+            raise ValueError(f"{found[0]} is not of a run: choose a folder for the run alone")
+
     def _remove_artefacts(self) -> None:
-        self._remove((*_ARTEFACTS, *_NEEDED_TO_GO_ON))
+        self._remove((*_ARTEFACTS, *_NEEDED_TO_GO_ON, CONFIG))
 
     def _remove(self, patterns: Iterable[str]) -> None:
         """Remove files of ours, and the folders that they leave empty."""

@@ -26,8 +26,17 @@ def read_settings(path: pathlib.Path) -> dict[str, dict[str, Any]]:
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read ({error}); {OVERWRITE} begins again") from error
     if not isinstance(kept, dict) or not all(isinstance(part, dict) for part in kept.values()):
-        raise ValueError(f"{path} holds no settings of a run; {OVERWRITE} begins again")
+        raise ValueError(f"{path} holds no settings of a run: choose another folder")
     return kept
+
+
+def may_be_settings(path: pathlib.Path) -> bool:
+    """Whether a file was written by `to_json` for a run, or is damaged so that nobody can tell."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+    return isinstance(kept, dict) and "inputs" in kept
 
 
 def resume(

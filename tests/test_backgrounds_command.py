@@ -84,6 +84,8 @@ def test_what_cannot_be_evaluated(command, release, tmp_path):
     code, _, err = command(*call, "in9.keras")
     assert code == 1 and "mixed_rand/val has the class 99_more, which is none of 00_dog" in err
     (tmp_path / "data/mixed_rand/val/99_more").rmdir()
+    (tmp_path / "data/original/val/.ipynb_checkpoints").mkdir()
+    assert command(*call, "in9.keras", "--no-challenge")[0] == 0
     (tmp_path / "data/original/val/99_more").mkdir()
     code, _, err = command(*call, "in9.keras", "--no-challenge")
     assert code == 2 and "tells 9 classes apart, but data has 10" in err

@@ -41,11 +41,24 @@ def test_overwriting_removes_what_a_run_writes_and_nothing_else(tmp_path):
 
 
 def test_nothing_is_removed_before_the_run_opens(tmp_path):
+    begin(tmp_path)
     (tmp_path / "metrics.jsonl").write_text("old")
     folder(tmp_path, overwrite=True)
     assert (tmp_path / "metrics.jsonl").read_text() == "old"
-    with pytest.raises(ValueError, match="exists already"):
-        folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "pictures/cat.png", "results.csv"])
+def test_what_no_run_has_left_is_not_overwritten(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text('{"mine": {}}')
+    with pytest.raises(ValueError, match=f"{name} is not of a run: choose a folder for the run"):
+        folder(tmp_path, overwrite=True)
+
+
+def test_beside_other_files_a_run_may_begin_again(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with folder(tmp_path, overwrite=True).opened():
+        assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_a_file_is_no_folder_even_with_overwrite(tmp_path):

@@ -111,7 +111,7 @@ def _build(
         steps = total_steps(settings, len(dataset.train))
         return None, [AgCnnTraining(model, settings, steps)], model
     if settings.global_model:
-        classifier, stages = load_classifier(settings.global_model, dataset), []
+        classifier, stages = load_classifier(settings.global_model, dataset, needs_logits=True), []
     else:
         classifier = make_classifier(settings, dataset)
         steps = total_steps(settings, len(dataset.train))

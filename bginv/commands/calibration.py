@@ -37,7 +37,7 @@ def prepare_calibrate(
     refuse_existing([output, picture], settings.overwrite)
     check_writable(output)
     dataset = load(settings)
-    classifier = load_classifier(settings.model, dataset)
+    classifier = load_classifier(settings.model, dataset, needs_logits=True)
     check_ending_for(with_temperature(classifier, 1.0), settings.output)
     fitted, tests = _split(dataset, settings.on)
 

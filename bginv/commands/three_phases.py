@@ -79,7 +79,7 @@ def prepare_train2(settings: MaskSettings, strategy: tf.distribute.Strategy) -> 
     folder = open_folder(settings, "masks")
     dataset = load(settings)
     with strategy.scope():
-        classifier = load_classifier(settings.model, dataset)
+        classifier = load_classifier(settings.model, dataset, needs_logits=True)
         unet = build_mask_unet(dataset.image_shape, settings.seed)
         method = MaskTraining(unet, classifier, settings)
     draw = drawing_of(settings, dataset)
@@ -108,7 +108,7 @@ def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strate
     learned = not given and settings.unet_model != HEURISTIC
     steps = total_steps(settings, len(dataset.train))
     with strategy.scope():
-        classifier = load_classifier(settings.model, dataset)
+        classifier = load_classifier(settings.model, dataset, needs_logits=True)
         unet = load_mask_unet(settings.unet_model, dataset) if learned else None
         method = AdversarialTraining(classifier, dataset.image_shape, settings, steps)
     check_ending_for(classifier, settings.output)

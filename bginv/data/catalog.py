@@ -278,7 +278,8 @@ def _load_entry(
 
 def noise_tests(dataset: Dataset) -> Mapping[str, Source]:
     """Some images of a grey data set's clean test at 20 rates of salt and pepper; else nothing."""
-    if dataset.name.removesuffix("_backgrounds") not in GREY:
+    is_grey = dataset.name.removesuffix("_backgrounds") in GREY
+    if not is_grey or "clean" not in dataset.tests:
         return {}
     clean = {"clean": dataset.tests["clean"].first(NOISY_IMAGES)}
     return with_noises(dataclasses.replace(dataset, tests=clean)).tests

@@ -23,8 +23,9 @@ import numpy as np
 
 from bginv.data.class_lists import CLASS_LISTS, IGNORED, ClassList, class_list, read_class_list
 from bginv.data.files import FileSource
-from bginv.data.images import ENDINGS, readable_rows, scan, shown
-from bginv.data.labelled import MasksAsLabelMaps, check_map, map_reader, palette_of
+from bginv.data.images import check_sizes, image_names, readable_rows, scan, shown
+from bginv.data.labelled import MasksAsLabelMaps, check_map, map_reader
+from bginv.data.png import palette_of
 from bginv.data.segmentation import LabelMapSource
 from bginv.data.shapes import CLASSES as SHAPES
 from bginv.data.shapes import at_dusk, load_shapes
@@ -127,7 +128,7 @@ def _load_folder(place: DomainPlace) -> Domain:
     classes = read_class_list(place.classes or str(own)).ignoring(place.ignore_label)
     names = _names(place, root / "images")
     images = [str(root / "images" / name) for name in names]
-    maps = [str(root / "labels" / f"{pathlib.Path(image).stem}.png") for image in images]
+    maps = [str((root / "labels" / name).with_suffix(".png")) for name in names]
     return _split(place, images, maps, classes, check=True)
 
 
@@ -187,7 +188,7 @@ def _load_shapes(place: DomainPlace) -> Domain:
 def _names(place: DomainPlace, folder: pathlib.Path) -> list[str]:
     """The names of the list, or of the images in a folder, in order."""
     if place.data_list is None:
-        return sorted(name for name in os.listdir(folder) if name.lower().endswith(ENDINGS))
+        return image_names(folder)
     lines = pathlib.Path(place.data_list).expanduser().read_text(encoding="utf-8").splitlines()
     return [line.strip() for line in lines if line.strip()]
 
@@ -240,6 +241,7 @@ def _labelled(
     rows = np.flatnonzero(readable[: len(images)] & readable[len(images) :])
     palette = palette_of(maps[rows[0]]) if check and len(rows) else None
     if check:
+        check_sizes(files.take(rows), files.take(rows + len(images)), "label map")
         with concurrent.futures.ThreadPoolExecutor() as pool:
             list(pool.map(lambda row: check_map(maps[row], classes, palette), rows))
     labels = np.zeros(len(rows), np.int32)

@@ -84,7 +84,7 @@ class FileSource(Source):
         def read(row: tf.Tensor) -> tf.Tensor:
             pixels = files.read(row)
             if files is self.masks and self.masks_of_labels:
-                pixels = _stretched_labels(pixels)
+                pixels = stretched_labels(pixels)
             return stretch(pixels, self.image_shape[:2], self.resizing)
 
         shape = tf.TensorSpec(self.image_shape, tf.uint8)
@@ -203,6 +203,6 @@ def input_error(error: tf.errors.OpError) -> str | None:
     return f"{not_opened[1]} cannot be read: {not_opened[2].lower()}" if not_opened else None
 
 
-def _stretched_labels(mask: tf.Tensor) -> tf.Tensor:
+def stretched_labels(mask: tf.Tensor) -> tf.Tensor:
     """A mask of zeros and ones, as labelling tools write, to 0 and 255; others as they are."""
     return tf.where(tf.reduce_max(mask) == 1, mask * 255, mask)

@@ -14,15 +14,18 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
-from bginv.data.files import FileSource, mixing_key
-from bginv.data.images import ENDINGS, ImageFiles, readable_rows, scan, shown
+from bginv.data.files import FileSource, mixing_key, stretched_labels
+from bginv.data.images import ENDINGS, ImageFiles, check_sizes, readable_rows, scan, shown
 from bginv.data.sources import Dataset
 
 TRAIN, MASKS = "train", "masks"
 FIRST_TESTS = ("test", "clean")
 LAYOUT = "the layout is PATH/train/CLASS/*.jpg and PATH/test/CLASS/*.jpg"
+LOOKED_AT, BRIGHT = 20, 200
+"""Masks that tell whether their foreground is white, and the least value of white."""
 COUNTED = f"files that end in {', '.join(ENDINGS)} count"
 
 
@@ -223,21 +226,20 @@ def _source(
     images = files.take(rows)
     masks = files.take(count + rows) if split.masks else None
     if masks is not None:
-        _check_masks_fit(images, masks)
+        check_sizes(images, masks, "mask")
+        _warn_of_dark(masks)
     return FileSource(images, labels[rows], image_shape, masks, masks_of_labels=True)
 
 
-def _check_masks_fit(images: ImageFiles, masks: ImageFiles) -> None:
-    """Raise unless each mask has its image's aspect ratio, within the rounding of a pixel."""
-    height, width = images.sizes.astype(np.int64).T
-    mask_height, mask_width = masks.sizes.astype(np.int64).T
-    difference = np.abs(height * mask_width - width * mask_height)
-    wrong = np.flatnonzero(difference > np.max([height, width, mask_height, mask_width], axis=0))
-    if len(wrong):
-        row = wrong[0]
-        raise ValueError(
-            f"{masks.name(row)} is {mask_width[row]} x {mask_height[row]}, but its image "
-            f"{images.name(row)} is {width[row]} x {height[row]}; a mask needs its image's shape"
+def _warn_of_dark(masks: ImageFiles) -> None:
+    """Warn if masks have next to no foreground, as numbers of classes and other bits than 8 do."""
+    rows = np.linspace(0, len(masks), min(LOOKED_AT, len(masks)), endpoint=False, dtype=int)
+    brightest = max(int(tf.reduce_max(stretched_labels(masks.read(row)))) for row in rows)
+    if brightest < BRIGHT:
+        logging.warning(
+            "the brightest pixel of %d masks, such as %s, is %d of 255, and white is foreground: "
+            "look at what the masks hold",
+            *(len(rows), masks.name(rows[0]), brightest),
         )
 
 

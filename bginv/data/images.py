@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import os
+import pathlib
 import re
 import stat
 import time
@@ -158,6 +159,35 @@ def scan(files: Sequence[str]) -> ImageFiles:
             fingerprints=tf.constant(fingerprints),
             sizes=sizes,
             reasons=reasons,
+        )
+
+
+def image_names(folder: pathlib.Path) -> list[str]:
+    """Names of the image files in a folder, sorted, without what is hidden."""
+    names = (entry.name for entry in folder.iterdir())
+    return sorted(own for own in names if own.lower().endswith(ENDINGS) and own[0] != ".")
+
+
+def check_sizes(images: ImageFiles, others: ImageFiles, what: str) -> None:
+    """Raise unless each file has its image's aspect ratio, within the rounding of a pixel.
+
+    Args:
+        images: the images.
+        others: a mask or label map for each.
+        what: they are, for the message.
+
+    Raises:
+        ValueError: it names both files and their sizes.
+    """
+    height, width = images.sizes.astype(np.int64).T
+    own_height, own_width = others.sizes.astype(np.int64).T
+    difference = np.abs(height * own_width - width * own_height)
+    wrong = np.flatnonzero(difference > np.max([height, width, own_height, own_width], axis=0))
+    if len(wrong):
+        row = wrong[0]
+        raise ValueError(
+            f"{others.name(row)} is {own_width[row]} x {own_height[row]}, but its image "
+            f"{images.name(row)} is {width[row]} x {height[row]}; a {what} needs its image's shape"
         )
 
 

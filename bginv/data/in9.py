@@ -86,7 +86,13 @@ def has_challenge(root: str) -> bool:
 def class_folders(root: str) -> tuple[str, ...]:
     """Names of the classes, in order: the folders of the first variation that is there."""
     folder = _root(root) / present_variations(root)[0] / SPLIT
-    return tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
+    return tuple(sorted(_folders(folder)))
+
+
+def _folders(folder: pathlib.Path) -> set[str]:
+    """Names of those in a folder that are not hidden."""
+    names = {entry.name for entry in folder.iterdir() if entry.is_dir()}
+    return {name for name in names if not name.startswith(".")}
 
 
 def load_variation(root: str, variation: str, size: tuple[int, int]) -> FileSource:
@@ -146,7 +152,7 @@ def _read_mask(file: pathlib.Path, size: tuple[int, int]) -> np.ndarray:
     """A mask uint8 [H, W, 1], 0 or 255."""
     try:
         mask = np.load(file, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"{shown(file)} cannot be read as a mask: {error}") from error
     if mask.ndim != 2:
         raise ValueError(f"{shown(file)} must hold a mask [H, W]; it has the shape {mask.shape}")
@@ -161,7 +167,7 @@ def _list(root: str, variation: str) -> tuple[list[str], np.ndarray]:
     folder = _root(root) / variation / SPLIT
     names, labels = [], []
     classes = class_folders(root)
-    unknown = {entry.name for entry in folder.iterdir() if entry.is_dir()} - set(classes)
+    unknown = _folders(folder) - set(classes)
     if unknown:
         raise ValueError(
             f"{shown(folder)} has the class {min(unknown)}, which is none of {', '.join(classes)}"

@@ -8,11 +8,10 @@ import tensorflow as tf
 
 from bginv.data.class_lists import IGNORED, ClassList
 from bginv.data.images import shown
+from bginv.data.png import check_depth, holds_colours, palette_of
 from bginv.data.sources import Source
 from bginv.data.wrapped import PairedSource, WrappedSource
 
-HEADER_BYTES, BIT_DEPTH, COLOUR_KIND, PALETTE, COLOURED = 4096, 24, 25, 3, 2
-"""Of PNG: what holds the palette, and places in the header and bits of the kind of colour."""
 TARGET_SEED = 2**31 - 1
 """What tells the order of the target's images from that of the source's."""
 
@@ -54,17 +53,6 @@ def map_reader(
     return read
 
 
-def palette_of(file: str) -> np.ndarray | None:
-    """The palette of a PNG file, uint8 [n, 3]; None where it has none."""
-    with open(file, "rb") as stream:
-        header = stream.read(HEADER_BYTES)
-    if len(header) <= COLOUR_KIND or header[COLOUR_KIND] != PALETTE:
-        return None
-    start = header.find(b"PLTE")
-    length = int.from_bytes(header[start - 4 : start], "big")
-    return np.frombuffer(header[start + 4 : start + 4 + length], np.uint8).reshape(-1, 3)
-
-
 def check_map(file: str, classes: ClassList, palette: np.ndarray | None) -> None:
     """Raise if a map holds what stands for no class, or is of another kind than the others.
 
@@ -76,14 +64,11 @@ def check_map(file: str, classes: ClassList, palette: np.ndarray | None) -> None
     Raises:
         ValueError: it names the file and what it holds.
     """
-    with open(file, "rb") as stream:
-        header = stream.read(COLOUR_KIND + 1)
-    if header[BIT_DEPTH] == 16:
-        raise ValueError(f"{shown(file)} has 16 bits; save label maps with 8")
+    check_depth(file)
     own = palette_of(file)
     if (own is None) != (palette is None) or not np.array_equal(own, palette):
         raise ValueError(f"{shown(file)} has another palette than the first label map")
-    if own is None and header[COLOUR_KIND] & COLOURED and classes.complete:
+    if own is None and holds_colours(file) and classes.complete:
         raise ValueError(
             f"{shown(file)} holds colours, which stand for no class of a file with classes: save "
             "numbers, or name a list with colours, such as --classes camvid"

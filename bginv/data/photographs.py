@@ -70,7 +70,15 @@ class Photographs:
     def held(
         cls, images: np.ndarray, image_shape: tuple[int, int, int], crops: str
     ) -> "Photographs":
-        """Photographs in memory, uint8 [N, h, w, 1 or 3]; the rest as for a folder."""
+        """Photographs in memory, uint8 [N, h, w, 1 or 3]; the rest as for a folder.
+
+        Raises:
+            ValueError: another number of channels.
+        """
+        if images.shape[-1] not in (1, 3):
+            raise ValueError(
+                f"photographs have 1 or 3 channels; received {images.shape}: drop the others"
+            )
         photographs = cls.__new__(cls)
         photographs.image_shape, photographs.crops = image_shape, crops
         photographs.files = HeldImages(images)

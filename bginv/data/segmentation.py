@@ -18,10 +18,19 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from bginv.data.entries import Place
 from bginv.data.files import FileSource
-from bginv.data.images import ImageFiles, readable_rows, scan, shown
+from bginv.data.images import (
+    ImageFiles,
+    check_sizes,
+    image_names,
+    readable_rows,
+    scan,
+    shown,
+)
+from bginv.data.png import check_depth
 from bginv.data.sources import Dataset, Source
 
 TRAIN, UNKNOWN = "train", 255
@@ -32,6 +41,17 @@ VOC_CLASSES = (
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
     *("train", "tvmonitor"),
 )
+
+
+def _voc_colours() -> np.ndarray:
+    """The colour of each number, uint8 [256, 3]; see `class_numbers`."""
+    colours = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        colours[:, bit % 3] |= ((np.arange(256) >> bit & 1) << (7 - bit // 3)).astype(np.uint8)
+    return colours
+
+
+VOC_COLOURS = _voc_colours()
 
 
 class LabelMapSource(Source):
@@ -131,7 +151,7 @@ def load_voc(place: Place) -> Dataset:
     validation = _read_names(lists / "val.txt")
     augmented = root / "SegmentationClassAug"
     if augmented.is_dir():
-        found = {file.removesuffix(".png") for file in os.listdir(augmented)}
+        found = {file.removesuffix(".png") for file in image_names(augmented)}
         training, maps = sorted(found - set(validation)), augmented
     else:
         training, maps = _read_names(lists / "train.txt"), root / "SegmentationClass"
@@ -176,7 +196,8 @@ def load_label_maps(path: str, side: int, skip_bad_files: bool) -> Dataset:
         )
     splits = {}
     for name in names:
-        images = sorted(map(str, (root / name / "images").iterdir()))
+        folder = root / name / "images"
+        images = [str(folder / image) for image in image_names(folder)]
         folder = root / name / "labels"
         maps = [str(folder / f"{pathlib.Path(image).stem}.png") for image in images]
         missing = [file for file in maps if not os.path.isfile(file)]
@@ -199,12 +220,17 @@ def _load_split(
     readable[readable_rows(files, skip_bad_files)] = True
     rows = np.flatnonzero(readable[: len(images)] & readable[len(images) :])
     maps_taken = files.take(rows + len(images))
+    check_sizes(files.take(rows), maps_taken, "label map")
     with concurrent.futures.ThreadPoolExecutor() as pool:
         read = pool.map(
             lambda row: _classes_of(maps_taken.path(row), num_classes), range(len(rows))
         )
         labels = np.array(list(read), np.int32).reshape(len(rows), num_classes)
     some = np.flatnonzero(labels.any(1))
+    if not len(some):
+        raise ValueError(f"no label map beside {shown(images[0])} shows a class; {LAYOUT}")
+    if len(some) < len(rows):
+        logging.info("%d of %d images show no class: left out", len(rows) - len(some), len(rows))
     source = FileSource(files.take(rows[some]), labels[some], (side, side, 3))
     return LabelMapSource(source, maps_taken.take(some))
 
@@ -216,7 +242,17 @@ def _classes_of(file: str, num_classes: int) -> np.ndarray:
         ValueError: the map holds another number.
     """
     with tf.device("CPU"):
-        numbers = np.unique(class_numbers(tf.io.read_file(file)))
+        contents = tf.io.read_file(file)
+        pixels, numbers = tf.io.decode_png(contents).numpy(), class_numbers(contents).numpy()
+    check_depth(file)
+    if pixels.shape[-1] >= 3:
+        other = (pixels[..., :3] != VOC_COLOURS[numbers]).any(-1)
+        if other.any():
+            raise ValueError(
+                f"{shown(file)} holds the colour {tuple(pixels[other][0, :3].tolist())}, which is "
+                "none of PASCAL VOC's: save the numbers as grey values"
+            )
+    numbers = np.unique(numbers)
     numbers = numbers[(numbers != 0) & (numbers != UNKNOWN)]
     if len(numbers) and numbers[-1] > num_classes:
         raise ValueError(

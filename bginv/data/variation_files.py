@@ -145,7 +145,9 @@ def _names(source: Source) -> list[str]:
         return [f"img_{row:06d}" for row in range(len(source))]
     names, seen = [], set()
     for row, label in enumerate(source.labels.tolist()):
-        stem = pathlib.Path(source.images.path(row)).stem
-        names.append(f"{stem}_{row}" if (label, stem) in seen else stem)
-        seen.add((label, stem))
+        name = pathlib.Path(source.images.path(row)).stem
+        while (label, name) in seen:
+            name = f"{name}_{row}"
+        names.append(name)
+        seen.add((label, name))
     return names

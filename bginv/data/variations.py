@@ -136,4 +136,4 @@ def choose_partners(labels: np.ndarray, num_classes: int, seed: int) -> dict[str
         partners["mixed_same"].append(one_of(int(label), row))
         partners["mixed_rand"].append(one_of(int(rng.choice(filled)), row))
         partners["mixed_next"].append(one_of(following, row))
-    return {name: np.array(rows) for name, rows in partners.items()}
+    return {name: np.array(rows, int) for name, rows in partners.items()}

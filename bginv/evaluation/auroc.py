@@ -62,8 +62,10 @@ def evaluate_auroc(
         batches = source.without_masks().batches(source.pass_batch)
         predicted = [predict(batch["image"]) for batch in batches]
         scores = {name: np.concatenate([part[name] for part in predicted]) for name in outputs}
-        num_classes = scores[outputs[0]].shape[1]
+        num_outputs = scores[outputs[0]].shape[1]
         labels = source.labels
-        targets = np.eye(num_classes)[labels] if labels.ndim == 1 else labels
+        targets = np.eye(num_outputs)[labels] if labels.ndim == 1 else labels
+        # a model may know more classes than the data has
+        scores = {name: own[:, : targets.shape[1]] for name, own in scores.items()}
         found.append({name: auroc_per_class(targets, own) for name, own in scores.items()})
     return found

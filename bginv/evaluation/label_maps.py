@@ -96,7 +96,8 @@ def evaluate_label_maps(localizer: keras.Model, source: Source, threshold: float
 
     @tf.function(reduce_retracing=True)
     def predict(batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        maps = maps_at(localizer(batch["image"], training=False)["maps"], batch["image"].shape[1:3])
+        maps = localizer(batch["image"], training=False)["maps"][..., :num_classes]
+        maps = maps_at(maps, batch["image"].shape[1:3])
         return segmentation_maps(maps, batch["label"], threshold)
 
     num_classes = source.labels.shape[1]

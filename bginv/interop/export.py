@@ -18,6 +18,7 @@ from bginv.interop.formats import FORMATS, Predict, named, run_keras
 DEFAULT_FORMATS = tuple(name for name in FORMATS if name != "h5")
 BATCH, TIMED_CALLS, WARM_UP_CALLS = 64, 30, 3
 NUM_CALIBRATION, NOISE_SIDE = 200, 224
+SAVED_MODEL = "saved_model.pb"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +139,8 @@ def export_model(
     """
     for path in files.values():
         check_writable_folder(path.parent)
+        if path.is_dir() and any(path.iterdir()) and not (path / SAVED_MODEL).is_file():
+            raise ValueError(f"{path} is a folder with something else in it: choose another place")
     refuse_existing(files.values(), overwrite)
     with_names = named(model, images.shape[1:])
     expected = _in_batches(run_keras(with_names), images)
@@ -145,12 +148,17 @@ def export_model(
     for name, path in files.items():
         logging.info("writing %s", path)
         chosen = with_names if FORMATS[name].named else model
+        unfinished = path.with_name(f".unfinished-{path.name}")
         try:
-            _write(name, chosen, path, calibration, class_names)
-            found[name] = _compare(path, FORMATS[name].load(path), images, expected)
-        except Exception as error:  # converters and runtimes have no error of their own
+            _write(name, chosen, unfinished, calibration, class_names)
+            of_file = _compare(unfinished, FORMATS[name].load(unfinished), images, expected)
             _remove(path)
+            unfinished.rename(path)
+            found[name] = dataclasses.replace(of_file, path=path)
+        except Exception as error:  # converters and runtimes have no error of their own
             found[name] = Exported(problem=_first_line(error))
+        finally:
+            _remove(unfinished)
     return found
 
 
@@ -161,20 +169,15 @@ def _write(
     calibration: np.ndarray,
     class_names: Sequence[str],
 ) -> None:
-    """A file in its place, once it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".unfinished-{path.name}")
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)  # TensorFlow tells how long it took
     try:
-        FORMATS[name].write(model, unfinished, calibration)
+        FORMATS[name].write(model, path, calibration)
         if class_names:
-            FORMATS[name].put_names(unfinished, class_names)
-        _remove(path)
-        unfinished.rename(path)
+            FORMATS[name].put_names(path, class_names)
     finally:
         logging.set_verbosity(verbosity)
-        _remove(unfinished)
 
 
 def _remove(path: pathlib.Path) -> None:

@@ -60,6 +60,9 @@ def named(model: keras.Model, image_shape: tuple[int, int, int]) -> keras.Model:
     outputs = model(image)
     if isinstance(outputs, dict):
         return keras.Model(image, outputs, name=model.name)
+    if isinstance(outputs, list | tuple):
+        numbered = {f"output_{number}": own for number, own in enumerate(outputs)}
+        return keras.Model(image, numbered, name=model.name)
     names = getattr(model, "output_names", None) or ["output"]
     return keras.Model(image, {names[0]: outputs}, name=model.name)
 

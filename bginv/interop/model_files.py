@@ -24,18 +24,21 @@ from bginv.models import (  # noqa: F401 - they register layers
     ensembles,
     localizer,
 )
+from bginv.models.activations import last_activation
 from bginv.models.attention import logits_alone
 
 ENDINGS = (".keras", ".h5")
+PROBABILITIES = ("softmax", "sigmoid")
 PICKLES = (".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth", ".tar")
 
 
-def load_classifier(path: str, dataset: Dataset) -> keras.Model:
+def load_classifier(path: str, dataset: Dataset, needs_logits: bool = False) -> keras.Model:
     """A classifier that fits the data set.
 
     Args:
         path: `.keras` or `.h5` file.
         dataset: what it is for.
+        needs_logits: refuse one that gives probabilities.
 
     Raises:
         FileNotFoundError: no such file.
@@ -49,6 +52,12 @@ def load_classifier(path: str, dataset: Dataset) -> keras.Model:
         raise ValueError(
             f"{path} gives outputs of shape {model.output_shape[1:]}, "
             "which are no logits: name a classifier, such as train1.py writes"
+        )
+    ending = last_activation(model)
+    if needs_logits and ending in PROBABILITIES:
+        raise ValueError(
+            f"{path} ends in {ending}, and logits are needed: build it without that (and train it "
+            "with from_logits=True), or give it to bginv.robustify, which takes either"
         )
     if model.output_shape[1] < dataset.num_classes:
         raise ValueError(

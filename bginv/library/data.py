@@ -99,7 +99,7 @@ def pixels_of(images: Any, what: str) -> np.ndarray:
         what: they are, for messages.
 
     Raises:
-        ValueError: another rank or dtype, or values outside [0, 1].
+        ValueError: another rank or dtype, values outside [0, 1], or bytes that are 0 and 1 alone.
     """
     array = np.asarray(images)
     if array.ndim == 3:
@@ -107,6 +107,10 @@ def pixels_of(images: Any, what: str) -> np.ndarray:
     if array.ndim != 4:
         raise ValueError(f"{what} images must be [N, H, W, C]; received {array.shape}")
     if array.dtype == np.uint8:
+        if array.max(initial=0) == 1:
+            raise ValueError(
+                f"{what} images are uint8 of 0 and 1, where 255 is white: give booleans or floats"
+            )
         return array
     if array.dtype == bool:
         return array.astype(np.uint8) * 255
@@ -163,6 +167,8 @@ def _gathered(data: tf.data.Dataset) -> Arrays:
     spec = data.element_spec
     if not (isinstance(spec, tuple) and len(spec) == 2):
         raise ValueError(f"a tf.data.Dataset must give (image, label) pairs; received {spec}")
+    if data.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError("a tf.data.Dataset must have an end: leave repeat() out")
     pairs = list(data.as_numpy_iterator())
     shape, label_rank = spec[0].shape, spec[1].shape.rank
     # batches of grey images without a channel have rank 3, as single colour images do

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from bginv.data.sources import Dataset
+from bginv.models.activations import last_activation
 from bginv.ops.losses import cross_entropy
 from bginv.training.objective import Loss
 
@@ -28,9 +29,15 @@ def on_unit_images(
         pixels: the range of the images that the model takes.
 
     Raises:
-        ValueError: the model cannot take such images.
+        ValueError: the model cannot take such images, or takes integers, as which all images in
+            [0, 1] are black.
     """
     low, high = pixels
+    if takes_integers(model) and high - low <= 1:
+        raise ValueError(
+            f"{model.name} takes {model.inputs[0].dtype} images: give pixels=(0, 255), or whatever "
+            "their range is"
+        )
     image = x = keras.Input(image_shape, name="image")
     if pixels != (0.0, 1.0):
         x = keras.layers.Rescaling(high - low, low, name="pixels")(x)
@@ -43,6 +50,12 @@ def on_unit_images(
             f"{model.name} cannot take images of {height}x{width}x{channels}: {reason}"
         ) from error
     return keras.Model(image, outputs, name="classifier")
+
+
+def takes_integers(model: keras.Model) -> bool:
+    """Whether a model rounds its images, so that it has no gradient by them."""
+    inputs = getattr(model, "inputs", None) or ()
+    return any("int" in tensor.dtype for tensor in inputs)
 
 
 def with_logits(model: keras.Model, dataset: Dataset) -> keras.Model:
@@ -62,6 +75,8 @@ def with_logits(model: keras.Model, dataset: Dataset) -> keras.Model:
         shown = getattr(outputs, "shape", type(outputs).__name__)
         raise ValueError(f"a classifier gives outputs [B, K]; this model gives {shown}")
     kind, known = _kind(model, dataset), max(outputs.shape[-1], 2)
+    if outputs.dtype != "float32":  # which has no room for the smallest probability
+        outputs = keras.ops.cast(outputs, "float32")
     if known < dataset.num_classes:
         raise ValueError(
             f"the model tells {known} classes apart, but {dataset.name} has {dataset.num_classes}"
@@ -90,20 +105,10 @@ def check_numbers(model: keras.Model, dataset: Dataset) -> None:
         )
 
 
-def _last_activation(model: keras.Model) -> str | None:
-    """Name of what a model ends with, where its layers tell."""
-    layer = model
-    while isinstance(layer, keras.Sequential) or type(layer).__name__ == "Functional":
-        layer = layer.layers[-1]
-    if isinstance(layer, keras.layers.Softmax):
-        return "softmax"
-    return getattr(getattr(layer, "activation", None), "__name__", None)
-
-
 def _kind(model: keras.Model, dataset: Dataset) -> str:
     known = {"softmax": PROBABILITIES, "sigmoid": SIGMOID, "linear": LOGITS}
     single = model.output_shape[-1] == 1
-    kind = known.get(_last_activation(model) or "")
+    kind = known.get(last_activation(model) or "")
     if kind is not None and single is (kind == SIGMOID):
         return kind
     if kind == LOGITS:
@@ -126,8 +131,10 @@ def _far_from_images(model: keras.Model) -> np.ndarray:
 
 
 def _outputs(model: keras.Model, dataset: Dataset) -> np.ndarray:
-    records = dataset.train.without_masks().gather(tf.constant(_rows(dataset)))
-    return np.asarray(model.predict(records["image"], verbose=0))
+    source, rows = dataset.train.without_masks(), _rows(dataset)
+    batches = np.split(rows, range(source.pass_batch, len(rows), source.pass_batch))
+    found = [model.predict_on_batch(source.gather(tf.constant(own))["image"]) for own in batches]
+    return np.concatenate(found)
 
 
 def _rows(dataset: Dataset) -> np.ndarray:

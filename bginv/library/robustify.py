@@ -27,6 +27,7 @@ from bginv.library.models import (
     knows_something,
     loss_of,
     on_unit_images,
+    takes_integers,
     with_logits,
 )
 from bginv.library.results import Robustified
@@ -130,8 +131,17 @@ def robustify(
         rate = _rate(dataset, start.train_classifier)
         given = {"classifier_learning_rate": rate, "adversarial_learning_rate": rate, **given}
     path = pathlib.Path(run_dir or _temporary_folder())
-    said = {"loss": str(getattr(loss, "name", loss)), "pixels": pixels, "augment": augments}
+    said = {"loss": _described(loss), "pixels": pixels, "augment": augments}
     return _train(model, start, _phases(dataset, given), path, overwrite, said)
+
+
+def _described(loss: Any) -> str:
+    """What tells one loss from another, the same in every process."""
+    names = (getattr(loss, own, None) for own in ("name", "__name__"))
+    name = next(filter(None, names), type(loss).__name__)
+    if loss is None or isinstance(loss, str):
+        return str(loss)
+    return f"{name} {loss.get_config()}" if hasattr(loss, "get_config") else str(name)
 
 
 def _with_loss(
@@ -142,6 +152,11 @@ def _with_loss(
     train_first: bool | None,
 ) -> Start:
     """The model as the phases take it, with its loss, and whether it needs phase 1."""
+    if takes_integers(model):
+        raise ValueError(
+            f"{model.name} takes {model.inputs[0].dtype} images, by which its loss has no gradient:"
+            " build it on an input of float32"
+        )
     classifier = on_unit_images(model, dataset.image_shape, pixels)
     own_loss = loss_of(model, dataset, loss)
     if dataset.regression:
@@ -257,6 +272,12 @@ def _photographs(
                 f"array; received {os.fspath(backgrounds)!r}"
             )
         return Photographs(os.fspath(backgrounds), dataset.image_shape, crops)
+    shape = np.shape(backgrounds)
+    if len(shape) == 3 and shape[-1] in (1, 3):
+        raise ValueError(
+            f"backgrounds must be [M, h, w, C] for M photographs; received {shape}: for one, give "
+            "it a first axis"
+        )
     held = pixels_of(backgrounds, "background")
     return Photographs.held(held, dataset.image_shape, crops)
 

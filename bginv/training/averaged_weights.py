@@ -23,7 +23,9 @@ class AveragedWeights(tf.Module):
 
     def __init__(self, model: keras.Model, decay: float | None):
         super().__init__()
-        self.decay, self._weights = decay, model.weights
+        self.decay = decay
+        # counters and images that layers hold have no average
+        self._weights = [weight for weight in model.weights if "float" in weight.dtype]
 
         def variable(value) -> tf.Variable:
             first = tf.VariableAggregation.ONLY_FIRST_REPLICA

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 
+import keras
 import tensorflow as tf
 from absl import logging
 
@@ -40,7 +41,7 @@ class Checkpoints:
         self.last_step: int | None = None
         self._saved_at = time.monotonic()
         if folder:
-            self._checkpoint = tf.train.Checkpoint(**objects)
+            self._checkpoint = tf.train.Checkpoint(**objects, **_not_tracked(objects))
             self._manager = tf.train.CheckpointManager(
                 self._checkpoint, str(folder), max_to_keep=KEPT, checkpoint_name=NAME
             )
@@ -139,6 +140,19 @@ class Checkpoints:
     def _remove_unfinished(self) -> None:
         for path in self.folder.glob(f"{NAME}-*temp*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _not_tracked(objects: Mapping[str, object]) -> dict[str, list[tf.Variable]]:
+    """Variables of models that TensorFlow does not find: Keras wraps lists of layers."""
+    found = {}
+    for name, model in objects.items():
+        if not isinstance(model, keras.Model):
+            continue
+        known = {id(own) for own in tf.train.TrackableView(model).descendants()}
+        missing = [own.value for own in model.variables if id(own.value) not in known]
+        if missing:
+            found[f"{name}_variables"] = missing
+    return found
 
 
 @contextlib.contextmanager

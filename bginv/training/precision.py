@@ -11,6 +11,7 @@ Update = tuple[keras.Optimizer, Sequence[tf.Tensor], Sequence[keras.Variable]]
 
 INITIAL_SCALE = 2.0**15
 STEPS_BETWEEN_GROWTHS = 2000
+KNOWN_PACKAGES = ("keras", "bginv")
 PROCESSOR_FILE = pathlib.Path("/proc/cpuinfo")
 BFLOAT16_CAPABILITY = (8, 0)
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
@@ -52,8 +53,8 @@ def _processor_flags() -> set[str]:
 def computing_in(precision: str, models: Iterable[keras.Model]) -> Iterator[None]:
     """Let layers compute in 16 bits while a function is traced; weights stay float32.
 
-    The layers that give a model's outputs stay in float32, those named after logits too, and so
-    does what is saved.
+    The layers that give a model's outputs stay in float32, those named after logits too, those of
+    the user's own, which may hold float32 constants, and so does what is saved.
 
     Args:
         precision: "float32", "bfloat16" or "float16".
@@ -82,7 +83,8 @@ def _hidden_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
         elif layer.name.startswith("logits"):
             continue
         elif id(layer) not in last and not isinstance(layer, keras.layers.InputLayer):
-            if layer.dtype_policy.name == "float32":
+            known = type(layer).__module__.split(".")[0] in KNOWN_PACKAGES
+            if known and layer.dtype_policy.name == "float32":
                 yield layer
 
 

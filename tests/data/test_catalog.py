@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import re
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 import bginv
-from bginv.data.catalog import CATALOG, check_name, load_data, proof_name
+from bginv.data.catalog import CATALOG, check_name, load_data, noise_tests, proof_name
 from bginv.ops.patterns import BACKGROUNDS
 
 
@@ -193,3 +194,8 @@ def test_entries_say_where_their_data_comes_from():
     assert CATALOG["cifar10_stl10"].source() == "TFDS cifar10, stl10"
     assert CATALOG["svhn_synthdigits"].source().startswith("TFDS svhn_cropped and files of Ganin")
     assert all(entry.about and "\n" not in entry.about for entry in CATALOG.values())
+
+
+def test_noises_need_a_clean_test(digits):
+    assert noise_tests(dataclasses.replace(digits, tests={"mine": digits.tests["clean"]})) == {}
+    assert len(noise_tests(digits)) == 20

@@ -189,6 +189,7 @@ def write_palette_map(path, numbers: np.ndarray, palette: np.ndarray) -> None:
     size = struct.pack(">II", *numbers.shape[::-1])
     chunks = {
         b"IHDR": size + bytes([8, 3, 0, 0, 0]),
+        b"tEXt": b"Comment\0" + 5000 * b" ",
         b"PLTE": palette.astype(np.uint8).tobytes(),
         b"IDAT": zlib.compress(rows),
         b"IEND": b"",
@@ -227,6 +228,21 @@ def test_maps_of_another_kind_are_refused(folder, pixels, message):
         write_map(folder / f"labels/frame{place}.png", pixels)
     with pytest.raises(ValueError, match=message):
         load(f"{DOMAIN}{folder}")
+
+
+def test_a_map_of_another_shape_is_refused(folder):
+    write_map(folder / "labels/frame0.png", np.zeros((40, 30), np.uint8))
+    with pytest.raises(ValueError, match="frame0.png is 30 x 40, but its image .* is 40 x 30"):
+        load(f"{DOMAIN}{folder}")
+
+
+def test_names_in_folders_have_maps_in_such_folders(folder):
+    for place in range(2):
+        write_image(folder / f"images/s{place}/a.jpg", place)
+        write_map(folder / f"labels/s{place}/a.png", np.full((30, 40), place, np.uint8))
+    (folder / "list.txt").write_text("s0/a.jpg\ns1/a.jpg\n")
+    found = load(f"{DOMAIN}{folder}", data_list=str(folder / "list.txt"))
+    assert [maps_of(own).max() for own in (found.train, found.held_out)] == [0, 1]
 
 
 def test_a_target_needs_no_label_maps(folder):

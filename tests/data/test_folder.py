@@ -138,3 +138,13 @@ def test_an_image_with_a_bad_mask_is_left_out(animals, write):
     batch = next(iter(load_folder(str(animals), 8, True).tests["clean"].batches(4)))
     assert len(batch["label"]) == 2
     np.testing.assert_array_equal(batch["image"][..., 0], batch["mask"][..., 0])
+
+
+@pytest.mark.parametrize(("value", "warned"), [(255, False), (1, False), (3, True), (128, True)])
+def test_masks_without_white_are_told(animals, write, caplog, value, warned):
+    for i in range(8):
+        for name in ("cat", "dog"):
+            write(f"train/masks/{name}/{i}.png", 3 * (value,))
+    load_folder(str(animals), 8, False)
+    told = any(f"is {value} of 255, and white is foreground" in text for text in warnings(caplog))
+    assert told is warned

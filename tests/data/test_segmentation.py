@@ -137,3 +137,31 @@ def test_what_is_wrong_with_a_folder(folder):
     (folder / "train/classes.txt").write_text("cat")
     with pytest.raises(ValueError, match="holds images for no split"):
         load_data(f"segmentation:{folder / 'train'}")
+
+
+def test_hidden_files_are_no_images(folder):
+    (folder / "train/images/.DS_Store").write_text("")
+    (folder / "train/images/._a.jpg").write_text("")
+    (folder / "train/images/notes.txt").write_text("")
+    assert len(load_data(f"segmentation:{folder}", image_size=8).train) == 2
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.ones((30, 40, 3), np.uint8), r"a.png holds the colour \(1, 1, 1\), which is none of"),
+        (np.ones((30, 40), np.uint16), "a.png has 16 bits; save label maps with 8"),
+        (np.ones((40, 30), np.uint8), "a.png is 30 x 40, but its image .* is 40 x 30; a label map"),
+    ],
+)
+def test_maps_that_would_be_misread_are_refused(folder, pixels, message):
+    assert cv2.imwrite(str(folder / "train/labels/a.png"), pixels)
+    with pytest.raises(ValueError, match=message):
+        load_data(f"segmentation:{folder}")
+
+
+def test_a_split_without_any_class_is_refused(folder):
+    for name in "ab":
+        write_map(folder / f"dusk/labels/{name}.png", np.zeros((30, 40), np.uint8))
+    with pytest.raises(ValueError, match="no label map beside .*dusk.* shows a class"):
+        load_data(f"segmentation:{folder}")

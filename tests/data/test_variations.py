@@ -127,3 +127,8 @@ def test_backgrounds_do_not_change_outside_the_box(scene, fill):
     image, mask = scene
     found = background_of(image, mask, fill)
     np.testing.assert_array_equal(found[:12], image[:12])
+
+
+def test_no_image_has_no_partners():
+    found = choose_partners(np.array([], int), 1, 0)
+    assert all(own.tolist() == [] and own.dtype.kind == "i" for own in found.values())

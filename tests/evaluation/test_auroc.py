@@ -81,3 +81,9 @@ def test_the_mean_is_that_of_the_classes_with_a_value(brightness):
     found = mean_auroc(classifier, [levels(np.array([0, 1, 1, 0, 0])), everything_0])
     # 0 is brighter than 1 in four of six pairs
     assert found[0] == pytest.approx(2 / 3) and np.isnan(found[1])
+
+
+def test_a_model_may_know_more_classes_than_the_data(brightness):
+    labels = np.array([[1, 0], [0, 1], [1, 0], [0, 1]])
+    found = evaluate_auroc(brightness, [levels(labels)], ("logits",))
+    assert found == [{"logits": [0.25, 0.25]}]

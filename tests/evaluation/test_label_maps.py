@@ -92,3 +92,14 @@ def test_the_localizers_maps_of_the_classes_that_are_there_count():
     # the second class is hidden where it is not named
     counts = evaluate_label_maps(localizer, LabelMaps(images, np.array([[1, 0, 0]]), true), 0.3)
     np.testing.assert_array_equal(counts.predicted, [3, 4, 0, 0])
+
+
+def test_a_localizer_may_know_more_classes_than_the_data():
+    image = keras.Input((2, 4, 3))
+    maps = keras.layers.Identity()(image)
+    logits = keras.layers.GlobalAveragePooling2D()(image)
+    localizer = keras.Model(image, {"logits": logits, "maps": maps})
+    source = LabelMaps(
+        np.full((1, 2, 4, 3), 255, np.uint8), np.array([[1, 0]]), np.ones((1, 2, 4, 1), np.uint8)
+    )
+    assert evaluate_label_maps(localizer, source, 0.3).true.tolist() == [0, 8, 0]

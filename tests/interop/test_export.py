@@ -1,3 +1,4 @@
+import dataclasses
 import importlib.util
 import json
 import zipfile
@@ -153,3 +154,37 @@ def test_the_command(digits, command, tmp_path):
 
 def test_h5_is_not_among_the_formats_that_nobody_asked_for():
     assert set(FORMATS) - set(DEFAULT_FORMATS) == {"h5"}
+
+
+def test_overwriting_spares_what_is_no_export_and_what_still_works(tmp_path, monkeypatch):
+    needed("litert")
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()], name="flat")
+    images = np.random.default_rng(0).random((4, 8, 8, 1), np.float32)
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats/cat.jpg").write_text("mine")
+    with pytest.raises(ValueError, match="cats is a folder with something else in it"):
+        files = export_files(tmp_path, "cats", ["saved_model"])
+        export_model(model, files, images, images, overwrite=True)
+    files = export_files(tmp_path, "good", ["litert"])
+    export_model(model, files, images, images)
+    before = files["litert"].read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(FORMATS, "litert", dataclasses.replace(FORMATS["litert"], write=full))
+    found = export_model(model, files, images, images, overwrite=True)
+    assert "No space left" in found["litert"].problem
+    assert files["litert"].read_bytes() == before
+    assert (tmp_path / "cats/cat.jpg").read_text() == "mine"
+
+
+def test_outputs_in_a_list_get_numbers(tmp_path):
+    image = keras.Input((8, 8, 1))
+    flat = keras.layers.Flatten()(image)
+    model = keras.Model(image, [keras.layers.Dense(2)(flat), keras.layers.Dense(3)(flat)])
+    images = np.random.default_rng(0).random((4, 8, 8, 1), np.float32)
+    files = export_files(tmp_path, "two", ["saved_model"])
+    (found,) = export_model(model, files, images, images).values()
+    assert found.problem is None and found.difference < 1e-5
+    assert set(FORMATS["saved_model"].load(found.path)(images)) == {"output_0", "output_1"}

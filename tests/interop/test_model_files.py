@@ -130,3 +130,11 @@ def test_pickled_code_never_runs(tmp_path, squares, name):
     assert not trap.exists()
     pickle.loads(pickle.dumps(Trap(trap)))
     assert trap.exists(), "the trap works"
+
+
+def test_probabilities_are_refused_where_logits_are_needed(tmp_path, squares):
+    layers = [keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")]
+    keras.Sequential(layers).save(tmp_path / "m.keras")
+    load_classifier(str(tmp_path / "m.keras"), squares)  # whose accuracy is the same
+    with pytest.raises(ValueError, match="m.keras ends in softmax, and logits are needed"):
+        load_classifier(str(tmp_path / "m.keras"), squares, needs_logits=True)

@@ -95,3 +95,16 @@ def test_pixels_that_would_be_wrong_are_refused():
         pixels_of(IMAGES.reshape(12, 64), "train")
     with pytest.raises(ValueError, match="received int"):
         as_dataset(3)
+
+
+def test_a_data_set_without_an_end_is_refused():
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES[..., None], LABELS)).repeat()
+    with pytest.raises(ValueError, match=r"must have an end: leave repeat\(\) out"):
+        as_dataset(pairs.batch(4))
+
+
+def test_bytes_of_0_and_1_are_no_pixels():
+    with pytest.raises(ValueError, match="uint8 of 0 and 1, where 255 is white"):
+        pixels_of(IMAGES % 2, "test")
+    assert pixels_of(IMAGES % 2 > 0, "test").max() == 255
+    assert pixels_of(0 * IMAGES, "test").max() == 0

@@ -120,3 +120,40 @@ def test_layers_that_keras_cannot_write_are_told():
     fine = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten()])
     assert can_be_saved(fine)
     assert not can_be_saved(keras.Sequential([keras.Input(SHAPE), Odd(object())]))
+
+
+def with_ending(name: str) -> keras.Model:
+    """Three classes; what stands behind the last layer is no layer."""
+    image = keras.Input(SHAPE)
+    outputs = keras.layers.Dense(3)(keras.layers.Flatten()(image))
+    if name == "log softmax":
+        outputs = keras.ops.log(keras.layers.Softmax()(outputs))
+    return keras.Model(image, keras.ops.softmax(outputs) if name == "softmax" else outputs)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log softmax", "logits"])
+def test_operations_behind_the_last_layer_count(squares, name):
+    model = with_ending(name)
+    raw = model(images()).numpy()
+    expected = raw if name == "softmax" else tf.nn.softmax(raw).numpy()
+    logits = with_logits(model, squares)
+    again = with_logits(logits, squares)  # as of a model that robustify gave back
+    for found in (logits, again):
+        np.testing.assert_allclose(tf.nn.softmax(found(images())), expected, rtol=1e-4)
+
+
+def test_probabilities_of_16_bits_have_finite_logarithms(squares):
+    image = keras.Input(SHAPE)
+    scores = 100 * keras.layers.Dense(2)(keras.layers.Flatten()(image))
+    model = keras.Model(image, keras.layers.Activation("softmax", dtype="float16")(scores))
+    found = with_logits(model, squares)(images())
+    assert found.dtype == tf.float32 and np.isfinite(found).all()
+
+
+def test_a_model_of_integers_needs_their_range():
+    image = keras.Input(SHAPE, dtype="uint8")
+    scaled = keras.layers.Rescaling(1 / 255)(image)
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(scaled)))
+    with pytest.raises(ValueError, match=r"takes uint8 images: give pixels=\(0, 255\)"):
+        on_unit_images(model, SHAPE, (0.0, 1.0))
+    assert on_unit_images(model, SHAPE, (0.0, 255.0)).output_shape == (None, 2)

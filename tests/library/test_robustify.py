@@ -154,6 +154,8 @@ def test_a_run_that_is_there_is_not_begun_again(squares, tmp_path):
         ({"masks": "learnt"}, "masks must be learn, heuristic, given, an array or a model"),
         ({"masks": np.zeros((3, 16, 16))}, r"shape \(24, 16, 16, 1\).*received \(3, 16, 16, 1\)"),
         ({"backgrounds": "nowhere"}, "backgrounds must be adv, noise, black, a folder"),
+        ({"backgrounds": np.zeros((20, 30, 3), np.uint8)}, "for one, give it a first axis"),
+        ({"backgrounds": np.zeros((2, 20, 30, 4), np.uint8)}, "photographs have 1 or 3 channels"),
         ({"adversarial_step": 3}, "'adversarial_step'; did you mean 'adversarial_steps'"),
         ({"architecture": "small"}, "no setting 'architecture'"),
         ({"tiles": (3,)}, "3x3 tiles do not fit images of 16x16"),

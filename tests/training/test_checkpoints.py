@@ -1,6 +1,7 @@
 import resource
 import signal
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -113,3 +114,28 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
     assert again.restore() == 10
     np.testing.assert_array_equal(weights, [10] * 20_000)
     assert not list(tmp_path.glob("*temp*"))
+
+
+class Listed(keras.Model):
+    """A model whose layers stand in a list."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts = [keras.layers.Dense(3), keras.layers.Dense(2)]
+
+    def call(self, inputs):
+        for part in self.parts:
+            inputs = part(inputs)
+        return inputs
+
+
+def test_layers_in_lists_are_saved_too(tmp_path):
+    def inside() -> keras.Model:
+        inputs = keras.Input((4,))
+        return keras.Model(inputs, Listed()(inputs))
+
+    model, other = inside(), inside()
+    Checkpoints(tmp_path, {"model": model}, 1, 0).save(1)
+    assert Checkpoints(tmp_path, {"model": other}, 1, 0).restore() == 1
+    for expected, found in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)

@@ -8,6 +8,7 @@ from bginv.data.sources import Dataset
 from bginv.models.classifier import build_classifier
 from bginv.models.ensembles import build_ensemble
 from bginv.recipes import ClassifierSettings
+from bginv.training.averaged_weights import AveragedWeights
 from bginv.training.checkpoints import Checkpoints
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import train
@@ -106,3 +107,13 @@ def test_backgrounds_are_mixed_after_the_augmentation(squares):
     inside = one["mask"].numpy()[..., 0] == 1
     np.testing.assert_allclose(one["image"][inside], other["image"][inside], atol=1e-6)
     assert np.abs(one["image"] - other["image"]).max() > 0.01
+
+
+def test_weights_that_are_no_floats_have_no_average():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Normalization()])
+    model.layers[-1].adapt(np.arange(12.0).reshape(3, 4))
+    assert any("int" in weight.dtype for weight in model.weights)
+    average = AveragedWeights(model, None)
+    average.update()
+    average.take_over()
+    assert np.isfinite(model(np.ones((1, 4)))).all()

@@ -151,3 +151,17 @@ def test_the_scale_doubles_after_enough_good_steps(monkeypatch):
     for _ in range(3):
         scale.apply([(optimizer, [tf.constant([1.0, 1.0])], [weight])])
     assert (float(scale.scale), int(scale.good_steps)) == (before * 2, 0)
+
+
+class Shifted(keras.layers.Layer):
+    """A layer of a user's, with a constant of 32 bits."""
+
+    def call(self, inputs):
+        return inputs - tf.constant(0.5)
+
+
+def test_layers_of_others_stay_in_32_bits():
+    model = keras.Sequential([keras.Input(SHAPE), Shifted(), *map(keras.layers.Dense, (3, 2))])
+    with computing_in("bfloat16", [model]):
+        assert [layer.compute_dtype for layer in model.layers] == ["float32", "bfloat16", "float32"]
+        assert model(tf.zeros([1, *SHAPE])).dtype == tf.float32
