@@ -5,7 +5,8 @@ classifier, trained at random weights on the same images and labels; then each m
 many steps. EADER with alpha = 0 is the localizer without an adversary, ACoL with p a classifier
 with its CAM. A soft mask is the map of the image's label; its threshold is the one that is best on
 a tenth of the training images, which no method trains on (or --threshold, where these have no
-masks), and the figures are those of a test.
+masks), and the figures are those of a test. With --early-steps, the images that a classifier of so
+many steps gets wrong are drawn more often by every method (Liu et al. 2021).
 
 Results are added to the JSON file, and what stands there is not measured again.
 """
@@ -27,8 +28,10 @@ from bginv.commands.localization import split_validation
 from bginv.config import resolve
 from bginv.data.catalog import load_data
 from bginv.data.sources import Dataset, Source
+from bginv.data.stratified import StratifiedSource
 from bginv.evaluation.accuracy import count_correct
 from bginv.evaluation.label_maps import ClassCounts, count_classes
+from bginv.evaluation.predictions import predict
 from bginv.evaluation.segmentation import Agreement, agreement, count_agreement, mask_predictor
 from bginv.models.acol import build_acol, build_classifiers
 from bginv.models.attention import logits_alone
@@ -44,8 +47,9 @@ from bginv.training.loop import train
 from bginv.training.masks import MaskTraining
 
 THRESHOLDS = np.arange(0.05, 1.0, 0.05)
-SHALLOW, THIN = "resnet_shallow", "resnet18deeplab_thin"
+SHALLOW, LOCAL, THIN = "resnet_shallow", "resnet_local", "resnet18deeplab_thin"
 RESNETS[SHALLOW] = ResNet((2, 1, 0, 0), bottleneck=False, dilated=(True, True, True), channels=32)
+RESNETS[LOCAL] = ResNet((1, 0, 0, 0), bottleneck=False, dilated=(True, True, True), channels=32)
 RESNETS[THIN] = ResNet((2, 2, 2, 2), bottleneck=False, dilated=(False, True, True), channels=16)
 DELTAS = (0.6, 0.9)
 START_RATE, ACOL_RATE = 0.002, 0.01
@@ -62,7 +66,11 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, default=0.5, help="where none can be chosen")
     parser.add_argument("--only", type=int, help="class number; masks of it alone are compared")
     parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--network", default=SHALLOW, help=f"of NETWORKS, {SHALLOW} or {THIN}")
+    own = ", ".join((SHALLOW, LOCAL, THIN))
+    parser.add_argument("--network", default=SHALLOW, help=f"of NETWORKS, or {own}")
+    parser.add_argument("--head-filters", type=int, default=0, help="of ACoL's 3x3 convolutions")
+    parser.add_argument("--early-steps", type=int, default=0, help="of what makes mistakes")
+    parser.add_argument("--mistakes-share", type=float, default=1.0, help="of the images drawn")
     parser.add_argument("--start-steps", type=int, default=600, help="of the classifier")
     parser.add_argument("--steps", type=int, default=200, help="of each method after it")
     parser.add_argument("--mask-steps", type=int, default=300, help="of phase 2")
@@ -97,12 +105,12 @@ class Contenders:
     Args:
         options: of the command line.
         data: images, labels, and masks that the figures alone look at.
-        training: what is trained on.
+        source: what is trained on.
         seed: of everything.
     """
 
-    def __init__(self, options: argparse.Namespace, data: Dataset, training: Source, seed: int):
-        self.options, self.data, self.training, self.seed = options, data, training, seed
+    def __init__(self, options: argparse.Namespace, data: Dataset, source: Source, seed: int):
+        self.options, self.data, self.source, self.seed = options, data, source, seed
 
     def rows(self) -> dict[str, Callable[[], keras.Model]]:
         """What trains each row."""
@@ -137,8 +145,15 @@ class Contenders:
         given = {**self._weak(), **given, "learning_rate": ACOL_RATE}
         settings = resolve(AcolSettings, given, "paper")
         features = self._begun().get_layer("features")
-        shape = features.output_shape[1:]
-        classifiers = build_classifiers(shape, self.data.num_classes, recipe, seed=self.seed)
+        filters = self.options.head_filters
+        classifiers = build_classifiers(
+            features.output_shape[1:],
+            self.data.num_classes,
+            recipe,
+            "conv" if filters else "linear",
+            self.seed,
+            filters,
+        )
         train(AcolTraining(features, classifiers, settings), self.training, settings)
         return build_acol(features, classifiers, (delta,))
 
@@ -158,12 +173,26 @@ class Contenders:
         return generator
 
     @functools.cached_property
+    def training(self) -> Source:
+        """The images, drawn alike or by the mistakes of an early classifier."""
+        if not self.options.early_steps:
+            return self.source
+        early = build_localizer(self._classifier(self.source, self.options.early_steps), "cam")
+        (found,) = predict(logits_alone(early), [self.source])
+        wrong = found.predicted != found.labels
+        print(f"mistakes: {wrong.sum()} of {len(wrong)}", flush=True)
+        return StratifiedSource(self.source, wrong, self.options.mistakes_share)
+
+    @functools.cached_property
     def _start(self) -> list[np.ndarray]:
         """Weights of the classifier that every network begins with."""
-        settings = self._eader_settings(self.options.start_steps, START_RATE)
+        return self._classifier(self.training, self.options.start_steps).get_weights()
+
+    def _classifier(self, source: Source, steps: int) -> keras.Model:
+        settings = self._eader_settings(steps, START_RATE)
         network = self._network()
-        train(ErasingTraining(network, None, settings), self.training, settings)
-        return network.get_weights()
+        train(ErasingTraining(network, None, settings), source, settings)
+        return network
 
     def _begun(self) -> keras.Model:
         network = self._network()
@@ -232,7 +261,7 @@ def at_thresholds(predict, source: Source, num_classes: int):
             hard = tf.cast(soft >= threshold, tf.float32)
             pixels[place].append(count_agreement(hard, true).numpy())
             own = count_classes(
-                numbers * hard.numpy().astype(int), numbers * true.numpy().astype(int), num_classes
+                numbers * true.numpy().astype(int), numbers * hard.numpy().astype(int), num_classes
             )
             classes[place] = own if classes[place] is None else classes[place] + own
     found: list[Agreement] = [agreement(np.concatenate(parts)) for parts in pixels]

@@ -16,7 +16,7 @@ from absl.flags import argparse_flags
 import bginv
 from bginv.config import add_flags, positional_names, resolve
 from bginv.recipes import PHASES, add_run_flags, resolve_phases
-from bginv.run_folder import default_run_dir, kept_settings
+from bginv.run_folder import default_run_dir, experiment_dir, kept_settings
 from bginv.saved_settings import resume
 from bginv.subcommands import COMMANDS
 
@@ -176,12 +176,9 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
     if given.get("resume"):
         if given.get("overwrite"):
             raise ValueError("--resume goes on and --overwrite begins again; give one of them")
-        run_dir = given.get("run_dir") or (
-            default_run_dir(given["dataset"]) if name == "run" else None
-        )
         # the command that began the run may have had the opposite
         given = {**given, "overwrite": False}
-        settings = resume(kinds, kept_settings(run_dir, given.get("output")), given)
+        settings = resume(kinds, kept_settings(_run_dir(name, given), given.get("output")), given)
         if _distribute(settings) == "multiworker":
             raise ValueError(
                 "--resume is for one machine; give every worker the same command again"
@@ -189,6 +186,15 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
         return settings
     settings = {name: resolve(command.settings, given, command.recipe)}
     return {**settings, **resolve_phases(given, command.recipe)} if name == "run" else settings
+
+
+def _run_dir(name: str, given: dict) -> str | None:
+    """The folder of the run that a command begins, where it has one."""
+    if not given.get("run_dir") and name == "run":
+        return default_run_dir(given["dataset"])
+    if not given.get("run_dir") and given.get("experiment_name"):
+        return experiment_dir(given["experiment_name"])
+    return given.get("run_dir")
 
 
 def _distribute(settings: dict[str, Any]) -> str:

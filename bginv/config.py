@@ -27,6 +27,7 @@ def setting(
     instead_of: str | None = None,
     may_change: bool = False,
     also: tuple[str, ...] = (),
+    metavar: str | None = None,
 ) -> Any:
     """Declare an option.
 
@@ -40,6 +41,7 @@ def setting(
         instead_of: name of a setting that becomes None where only this one is given.
         may_change: a run that goes on may have another value than it began with.
         also: other names of the option, those of a paper's code.
+        metavar: what `--help` calls its value (default: by its type).
     """
     return dataclasses.field(
         default=paper,
@@ -52,6 +54,7 @@ def setting(
             "instead_of": instead_of,
             "may_change": may_change,
             "also": also,
+            "metavar": metavar,
         },
     )
 
@@ -126,15 +129,15 @@ def add_option(
         "help": help or _help(field, recipe),
     }
     options = [option, *map(option_name, field.metadata.get("also", ()))]
-    group = _group(parser, settings, field)
+    group, choices = _group(parser, settings, field), field.metadata.get("choices")
     if kind is bool:
         group.add_argument(*options, action=argparse.BooleanOptionalAction, **keywords)
         return
     group.add_argument(
         *options,
         type=_numbers_of(settings, field) if kind is tuple else kind,
-        choices=field.metadata.get("choices"),
-        metavar=None if field.metadata.get("choices") else _METAVARS[kind],
+        choices=choices,
+        metavar=None if choices else field.metadata.get("metavar") or _METAVARS[kind],
         **keywords,
     )
 
@@ -233,7 +236,7 @@ def _help(field: dataclasses.Field, recipe: str) -> str:
     paper, tuned = (show_default(field, name) for name in RECIPES)
     both = "" if paper == tuned else f"; paper: {paper}, tuned: {tuned}"
     default = f" (default: {show_default(field, recipe)}{both})"
-    nothing = field.default is None and not both
+    nothing = field.default in (None, ()) and not both
     return (field.metadata["help"] + ("" if nothing else default)).replace("%", "%%")
 
 

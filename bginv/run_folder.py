@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bginv.artefacts import OVERWRITE, check_writable_folder, locked, refuse_existing, write_text
-from bginv.saved_settings import differences, may_be_settings, read_settings, to_json
+from bginv.saved_settings import are_settings, differences, read_settings, to_json
 
 CONFIG, METRICS = "config.json", "metrics.jsonl"
 _ARTEFACTS = (
@@ -44,6 +44,11 @@ def default_run_dir(dataset: str) -> str:
     return f"runs/{dataset.replace(':', '_').replace('/', '_')}"
 
 
+def experiment_dir(name: str) -> str:
+    """Where an experiment of this name leaves everything, as in the published code of EADER."""
+    return f"results/{name}"
+
+
 def state_folder(run_dir: str | None, output: str | None) -> pathlib.Path | None:
     """Where a command keeps what it needs to go on: the run's folder, or one beside its output."""
     if run_dir:
@@ -60,9 +65,9 @@ def kept_settings(run_dir: str | None, output: str | None) -> dict[str, Any]:
     state = state_folder(run_dir, output)
     if state is None:
         raise ValueError("--resume needs the --run-dir or the --output of the run to go on with")
-    if not (state / "config.json").is_file():
+    if not (state / CONFIG).is_file():
         raise ValueError(f"--resume: {state} holds no run that could go on; leave --resume out")
-    return read_settings(state / "config.json")
+    return read_settings(state / CONFIG)
 
 
 def command_line() -> str:
@@ -233,7 +238,7 @@ class RunFolder:
             ValueError: it names such a file.
         """
         if self._config_was_there:
-            found = [] if may_be_settings(self._config) else [self._config]
+            found = [] if are_settings(self._config) else [self._config]
         else:
             found = [file for pattern in _ARTEFACTS for file in self._state.glob(pattern)]
         if found:

@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from bginv.artefacts import OVERWRITE
 from bginv.config import check, kind_of, show
 
 
@@ -24,19 +23,21 @@ def read_settings(path: pathlib.Path) -> dict[str, dict[str, Any]]:
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); {OVERWRITE} begins again") from error
+        raise ValueError(
+            f"{path} cannot be read ({error}): choose another folder, or remove that one"
+        ) from error
     if not isinstance(kept, dict) or not all(isinstance(part, dict) for part in kept.values()):
         raise ValueError(f"{path} holds no settings of a run: choose another folder")
     return kept
 
 
-def may_be_settings(path: pathlib.Path) -> bool:
-    """Whether a file was written by `to_json` for a run, or is damaged so that nobody can tell."""
+def are_settings(path: pathlib.Path) -> bool:
+    """Whether a file is one that `to_json` wrote for a run."""
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return True
-    return isinstance(kept, dict) and "inputs" in kept
+        return False
+    return isinstance(kept, dict) and {"inputs", "command"} <= kept.keys()
 
 
 def resume(

@@ -146,6 +146,8 @@ def test_eader(command, caplog):
     assert re.search(rf"train_erasing.py-shapes-.*(,{NUMBER}){{6}}", out)
     assert "| masks of clean, in % |" in caplog.text
     assert pathlib.Path("results/first/pictures/maps-last.png").is_file()
+    code, _, err = command("train-erasing", "--resume", "--experiment_name", "first")
+    assert code == 0, err
     model = keras.models.load_model("e.keras", safe_mode=True)
     assert model.output["maps"].shape == (None, 2, 2, 6)
     code, again, err = command("train-erasing", *ERASING, "--evaluate", "--output", "e.keras")

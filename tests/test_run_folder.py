@@ -47,10 +47,19 @@ def test_nothing_is_removed_before_the_run_opens(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_text() == "old"
 
 
-@pytest.mark.parametrize("name", ["config.json", "pictures/cat.png", "results.csv"])
-def test_what_no_run_has_left_is_not_overwritten(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", '{"mine": {}}'),
+        ("config.json", '{"inputs": {}}'),
+        ("config.json", '{"mine": {}} // what I chose'),
+        ("pictures/cat.png", ""),
+        ("results.csv", ""),
+    ],
+)
+def test_what_no_run_has_left_is_not_overwritten(tmp_path, name, content):
     (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_text('{"mine": {}}')
+    (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=f"{name} is not of a run: choose a folder for the run"):
         folder(tmp_path, overwrite=True)
 
@@ -119,7 +128,7 @@ def test_other_data_or_models_are_refused(tmp_path):
 def test_a_broken_configuration_is_refused(tmp_path):
     begin(tmp_path / "run")
     (tmp_path / "run" / "config.json").write_text("{")
-    with pytest.raises(ValueError, match="config.json cannot be read .*--overwrite .*begins again"):
+    with pytest.raises(ValueError, match="config.json cannot be read .*choose another folder"):
         folder(tmp_path / "run")
 
 

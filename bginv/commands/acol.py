@@ -9,7 +9,6 @@ from absl import logging
 from bginv.commands.jobs import Job, inputs, of_worker, open_folder, training_job
 from bginv.commands.localization import (
     check_maps,
-    every,
     features_with,
     load_sized,
     report_localizer,
@@ -25,7 +24,7 @@ from bginv.interop.model_files import check_ending_for
 from bginv.models.acol import build_acol, build_classifiers
 from bginv.models.attention import logits_alone
 from bginv.recipes import AcolSettings
-from bginv.runs.phases import train_phase
+from bginv.runs.phases import on_evaluated_epochs, train_phase
 from bginv.training.acol import AcolTraining
 
 IMAGE_SIDE = 197
@@ -63,7 +62,7 @@ def prepare_train_acol(settings: AcolSettings, strategy: tf.distribute.Strategy)
         write_maps(model, validation, folder, epoch)
 
     def run() -> dict[str, keras.Model]:
-        evaluate = every(settings.evaluate_every, after_epoch)
+        evaluate = on_evaluated_epochs(after_epoch, settings, len(train))
         train_phase(method, to_crop_from(train, shape), settings, folder, evaluate)
         return {settings.output: model}
 

@@ -12,7 +12,6 @@ from absl import logging
 
 from bginv.artefacts import check_writable, check_writable_folder, content_number, refuse_existing
 from bginv.commands.jobs import Job, command_line, of_worker, open_folder, training_job
-from bginv.commands.localization import every
 from bginv.config import option_name
 from bginv.data.domains import Domain, DomainPlace, load_domain
 from bginv.data.labelled import WithTarget
@@ -23,7 +22,7 @@ from bginv.models.deeplab import BRANCHES, build_deeplab, build_segmenter, with_
 from bginv.recipes import AdaptationSettings, EvaluateDomainSettings
 from bginv.report.pictures import colour_label_maps, write_sheet
 from bginv.report.tables import class_iou_table
-from bginv.runs.phases import train_phase
+from bginv.runs.phases import on_evaluated_epochs, train_phase
 from bginv.training.adaptation import AdaptationTraining
 from bginv.training.loop import total_steps
 
@@ -47,14 +46,14 @@ def prepare_train_adapt(settings: AdaptationSettings, strategy: tf.distribute.St
         segmenter = build_segmenter(method.deeplab)
     pairs = WithTarget(train, target.train)
     folder.check_inputs(_inputs(settings, pairs, source, target))
-    evaluate = segmentation_evaluator(segmenter)
+    count = segmentation_evaluator(segmenter)
     held_out = {f"{source.name}, held out": source.held_out}
     if target.held_out:
         held_out[target.name] = target.held_out
     chosen_by = (source if settings.validation == "source" else target).held_out
 
     def offer(epoch: int, what: str) -> None:
-        found = {name: evaluate(held) for name, held in held_out.items()}
+        found = {name: count(held) for name, held in held_out.items()}
         score = next(found[name] for name, held in held_out.items() if held is chosen_by)
         # without any pixel of a class there is no score
         best = method.best.offer(np.nan_to_num(score.mean_iou))
@@ -69,12 +68,12 @@ def prepare_train_adapt(settings: AdaptationSettings, strategy: tf.distribute.St
         write_label_maps(segmenter, target, folder.pictures, str(epoch))
 
     def run() -> dict[str, keras.Model]:
-        epochs = settings.evaluate_every
-        train_phase(method, pairs, looped, folder, every(epochs, after_epoch))
+        evaluate = on_evaluated_epochs(after_epoch, looped, len(train))
+        train_phase(method, pairs, looped, folder, evaluate)
         return {settings.output: segmenter}
 
     def report() -> None:
-        found = {name: evaluate(held) for name, held in held_out.items()}
+        found = {name: count(held) for name, held in held_out.items()}
         logging.info("\n%s", class_iou_table(found, source.classes.names, "IoU in %"))
         write_label_maps(segmenter, target, folder.pictures, "last")
         *_, last = found.values()
@@ -99,12 +98,11 @@ def prepare_evaluate_domain(
             settings.held_out,
             settings.data_dir,
             classes=settings.classes,
-            labelled=False,
+            ignore_label=settings.ignore_label,
             skip_bad_files=settings.skip_bad_files,
+            only_held_out=True,
         )
     )
-    if not domain.held_out:
-        raise ValueError(f"{domain.name} has no label maps to evaluate with")
     if settings.limit:
         domain = dataclasses.replace(domain, held_out=domain.held_out.first(settings.limit))
     segmenter = load_segmenter(settings.model, len(domain.classes))

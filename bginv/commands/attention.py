@@ -136,7 +136,7 @@ def _build(
 
 
 def _report_crops(model: keras.Model, dataset: Dataset, folder: RunFolder) -> None:
-    """Tell how large the crops are, and draw some of the last test."""
+    """Tell how large the crops are, and draw some of the first test."""
     splits = {"train": dataset.train, **dataset.tests}
     found = crop_statistics(model, splits.values())
     for (name, split), crops in zip(splits.items(), found, strict=True):

@@ -8,7 +8,6 @@ import tensorflow as tf
 from bginv.commands.jobs import Job, inputs, of_worker, open_folder, training_job
 from bginv.commands.localization import (
     check_maps,
-    every,
     load_sized,
     network_with,
     report_localizer,
@@ -21,7 +20,8 @@ from bginv.interop.model_files import check_ending_for, load_mask_model
 from bginv.models.backbones import NO_WEIGHTS
 from bginv.models.localizer import build_localizer, has_linear_head
 from bginv.recipes import ErasingSettings
-from bginv.runs.phases import train_phase
+from bginv.run_folder import experiment_dir
+from bginv.runs.phases import on_evaluated_epochs, train_phase
 from bginv.training.erasing import ErasingTraining
 
 IMAGE_SIDE, VOC = 448, "voc2012"
@@ -32,7 +32,7 @@ def prepare_train_erasing(settings: ErasingSettings, strategy: tf.distribute.Str
     """End-to-end adversarial erasing."""
     settings = with_dataset(settings, "dataset_root", {"dataset": VOC, "data_dir": "{}"})
     if settings.experiment_name and not settings.run_dir:
-        settings = dataclasses.replace(settings, run_dir=f"results/{settings.experiment_name}")
+        settings = dataclasses.replace(settings, run_dir=experiment_dir(settings.experiment_name))
     settings = of_worker(settings, strategy)
     _check_erasing(settings)
     if settings.evaluate:
@@ -44,30 +44,31 @@ def prepare_train_erasing(settings: ErasingSettings, strategy: tf.distribute.Str
             f"--xla on needs one label an image, and {dataset.name} has several; leave it out"
         )
     shape, num_classes = dataset.image_shape, dataset.num_classes
+    localizer_weights = _weights(settings.localizer_from_scratch, settings.localizer_weights)
+    adversarial_weights = _weights(settings.adversarial_from_scratch, settings.adversarial_weights)
     with strategy.scope():
         localizer = network_with(
             settings.localizer_model,
             shape,
             num_classes,
-            _localizer_weights(settings),
+            localizer_weights,
             settings.seed,
         )
         check_maps(localizer.get_layer("features"))
         adversary = None
         if settings.adversarial_model:
-            weights = NO_WEIGHTS if settings.adversarial_from_scratch else None
             adversary = network_with(
                 settings.adversarial_model,
                 shape,
                 num_classes,
-                weights or settings.adversarial_weights,
+                adversarial_weights,
                 settings.seed + 1,
             )
         method = ErasingTraining(localizer, adversary, settings, dataset.multi_label)
         model = build_localizer(localizer, settings.attention_type)
     check_ending_for(model, settings.output)
-    used = [_localizer_weights(settings), settings.adversarial_weights if adversary else NO_WEIGHTS]
-    folder.check_inputs(inputs(dataset, *weight_files(*used)))
+    used = weight_files(localizer_weights, adversarial_weights if adversary else NO_WEIGHTS)
+    folder.check_inputs(inputs(dataset, *used))
     shown = next(iter(dataset.tests.values()))
 
     def after_epoch(epoch: int) -> None:
@@ -76,8 +77,8 @@ def prepare_train_erasing(settings: ErasingSettings, strategy: tf.distribute.Str
 
     def run() -> dict[str, keras.Model]:
         source = to_crop_from(dataset.train, shape)
-        evaluate = every(settings.evaluate_every, after_epoch)
-        train_phase(method, source, settings, folder, evaluate)
+        draw = on_evaluated_epochs(after_epoch, settings, len(source))
+        train_phase(method, source, settings, folder, draw)
         return {settings.output: model}
 
     return training_job(
@@ -111,5 +112,5 @@ def _check_erasing(settings: ErasingSettings) -> None:
         )
 
 
-def _localizer_weights(settings: ErasingSettings) -> str:
-    return NO_WEIGHTS if settings.localizer_from_scratch else settings.localizer_weights
+def _weights(from_scratch: bool, weights: str) -> str:
+    return NO_WEIGHTS if from_scratch else weights

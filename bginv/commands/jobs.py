@@ -125,7 +125,7 @@ def print_accuracies(classifier: keras.Model, dataset: Dataset, folder: RunFolde
         results = Results(dataset, folder)
         accuracies = results.add_row(classifier.name, classifier)
         log_accuracies(accuracies)
-        results.write()
+        results.write(page=False)  # the job writes it at its end
     else:
         accuracies = evaluate_and_log(classifier, dataset)
     print(f"{command_line()},{accuracies.line()}")

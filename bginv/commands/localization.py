@@ -1,7 +1,6 @@
 """What the commands share that learn from image labels where objects are."""
 
 import dataclasses
-from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -124,13 +123,6 @@ def check_maps(features: keras.Model) -> None:
 def weight_files(*weights: str) -> list[str]:
     """Those of these settings that name a file."""
     return [name for name in weights if name not in (IMAGENET, NO_WEIGHTS)]
-
-
-def every(epochs: int, call: Callable[[int], None]) -> Callable[[int], None] | None:
-    """What calls that after so many epochs each; None for 0."""
-    if not epochs:
-        return None
-    return lambda epoch: call(epoch) if epoch % epochs == 0 else None
 
 
 def write_maps(

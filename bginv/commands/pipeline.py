@@ -7,18 +7,13 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.commands.jobs import inputs, load, of_worker
-from bginv.commands.three_phases import (
-    check_masks,
-    check_mixing,
-    load_photographs,
-    new_classifier,
-)
+from bginv.commands.three_phases import check_masks, load_photographs, new_classifier
 from bginv.data.catalog import proof_name
 from bginv.recipes import RunSettings, ThreePhasesSettings
 from bginv.report.pictures import write_learning_curves
 from bginv.run_folder import RunFolder, default_run_dir
 from bginv.runs.results import Results
-from bginv.runs.three_phases import GIVEN, Start, ThreePhases
+from bginv.runs.three_phases import Start, ThreePhases
 from bginv.training.distribution import check_same_command, send_from_chief
 from bginv.training.progress import training_seconds
 
@@ -54,14 +49,13 @@ class Pipeline:
         dataset = load(dataclasses.replace(settings, dataset=proof_name(settings.dataset)))
         photographs = load_photographs(phases["adversarial"], dataset)
         check_masks(settings.masks, dataset)
-        check_mixing(phases["classifier"], dataset)
-        given = settings.masks == GIVEN or phases["classifier"].background_mixing > 0
         with strategy.scope():
             classifier = new_classifier(phases["classifier"], dataset)
             start = Start(dataset, classifier, settings.masks, photographs=photographs)
             self._three = ThreePhases(start, own_phases, self.folder)
         early = [phase.mistakes_of for phase in phases.values()]
-        self.folder.check_inputs(inputs(dataset, *early, photographs=photographs, masks=given))
+        masks = self._three.uses_given_masks
+        self.folder.check_inputs(inputs(dataset, *early, photographs=photographs, masks=masks))
         self._results = Results(dataset, self.folder)
 
     def run(self) -> None:

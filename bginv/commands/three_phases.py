@@ -35,6 +35,7 @@ from bginv.recipes import (
 )
 from bginv.runs.mistakes import drawing_of
 from bginv.runs.phases import (
+    check_mixing,
     run_adversarial_phase,
     run_classifier_phase,
     run_mask_phase,
@@ -150,20 +151,6 @@ def new_classifier(settings: ClassifierSettings, dataset: Dataset) -> keras.Mode
     shape, num_classes = dataset.image_shape, dataset.num_classes
     members = settings.members or MEMBERS[settings.ensemble]
     return build_ensemble(kind, shape, num_classes, members, settings.seed)
-
-
-def check_mixing(settings: ClassifierSettings, dataset: Dataset) -> None:
-    """Raise if phase 1 is to mix backgrounds, and nothing tells what is background.
-
-    Raises:
-        ValueError: it says what to do.
-    """
-    if settings.background_mixing and not dataset.train.has_masks:
-        raise ValueError(
-            f"--background-mixing needs masks, and the training images of {dataset.name} have none "
-            "of their own: put masks into PATH/train/masks of a folder, or mix in phase 3 alone "
-            "(train3.py, or bginv run --adversarial-background-mixing), which learns them"
-        )
 
 
 def check_masks(masks: str, dataset: Dataset) -> None:

@@ -1,5 +1,6 @@
 """The command that makes the Backgrounds Challenge of anybody's images."""
 
+import collections
 import csv
 import dataclasses
 import pathlib
@@ -167,11 +168,15 @@ def _read_boxes(path: str, source: Source) -> list[tuple[int, int, int, int]]:
     if not isinstance(source, FileSource):
         raise ValueError("--boxes is for images in files; leave it out to take the masks' boxes")
     with pathlib.Path(path).open(newline="", encoding="utf-8-sig") as stream:
-        found = list(_parse_boxes(path, csv.reader(stream)))
+        found = collections.defaultdict(list)
+        for name, box in _parse_boxes(path, csv.reader(stream)):
+            found[name.name].append((name, box))
     boxes = []
     for row in range(len(source)):
         file = pathlib.PurePath(source.images.path(row))
-        fitting = {box for name, box in found if file.parts[-len(name.parts) :] == name.parts}
+        fitting = {
+            box for name, box in found[file.name] if file.parts[-len(name.parts) :] == name.parts
+        }
         if len(fitting) != 1:
             what = "several boxes" if fitting else "no box"
             raise ValueError(

@@ -9,6 +9,20 @@ import numpy as np
 from bginv.data.images import shown
 
 IGNORED, VOID = 255, "void"
+
+
+def _voc_colours() -> np.ndarray:
+    """PASCAL VOC's colour of each number, uint8 [256, 3].
+
+    From the lowest on, the bits of a number are the highest of red, green and blue in turn.
+    """
+    colours = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        colours[:, bit % 3] |= ((np.arange(256) >> bit & 1) << (7 - bit // 3)).astype(np.uint8)
+    return colours
+
+
+VOC_COLOURS = _voc_colours()
 _CITYSCAPES = {
     "road": (7, (128, 64, 128)),
     "sidewalk": (8, (244, 35, 232)),
@@ -141,13 +155,5 @@ def class_list(
     numbers = tuple(range(len(names))) if numbers is None else numbers
     of_files = {number: place for place, number in enumerate(numbers)}
     void = dict.fromkeys(set(range(count or len(names))) - set(numbers), IGNORED)
-    colours = np.array([_colour(place + 1) for place in range(len(names))], np.uint8)
+    colours = VOC_COLOURS[1 : len(names) + 1]
     return ClassList(names, colours, {**of_files, **void}, complete=True)
-
-
-def _colour(number: int) -> tuple[int, ...]:
-    """PASCAL VOC's colour of a number: its bits in turn are the highest of red, green and blue."""
-    return tuple(
-        sum((number >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3))
-        for channel in range(3)
-    )

@@ -23,7 +23,7 @@ import numpy as np
 
 from bginv.data.class_lists import CLASS_LISTS, IGNORED, ClassList, class_list, read_class_list
 from bginv.data.files import FileSource
-from bginv.data.images import check_sizes, image_names, readable_rows, scan, shown
+from bginv.data.images import image_names, readable_rows, scan, scan_pairs, shown
 from bginv.data.labelled import MasksAsLabelMaps, check_map, map_reader
 from bginv.data.png import palette_of
 from bginv.data.segmentation import LabelMapSource
@@ -45,13 +45,14 @@ class Domain:
 
     Attributes:
         name: as given to `load_domain`.
-        train: to train on, with label maps where it is to be a source.
+        train: to train on, with label maps where it is to be a source; None where only the
+            rest was asked for.
         held_out: to evaluate with, label maps too; None where a target has none.
         classes: what the label maps show.
     """
 
     name: str
-    train: Source
+    train: Source | None
     held_out: Source | None
     classes: ClassList
 
@@ -71,6 +72,7 @@ class DomainPlace:
         labelled: it is a source; of a target, training images need no label maps.
         split: of Cityscapes, to train on.
         skip_bad_files: leave files out that cannot be read.
+        only_held_out: nothing is trained, so what one would train on is not read.
     """
 
     name: str
@@ -83,6 +85,7 @@ class DomainPlace:
     labelled: bool = True
     split: str = "train"
     skip_bad_files: bool = False
+    only_held_out: bool = False
 
     @property
     def root(self) -> pathlib.Path:
@@ -162,6 +165,8 @@ def _load_cityscapes(place: DomainPlace) -> Domain:
 
     images, maps = files("val", listed=False)
     held_out = _labelled(images, maps, classes, place) if _any(maps) else None
+    if place.only_held_out:
+        return _only(held_out, place, classes)
     images, maps = files(place.split, listed=True)
     if not place.labelled:
         return Domain(place.name, _bare(images, place), held_out, classes)
@@ -197,16 +202,31 @@ def _split(
     place: DomainPlace, images: list[str], maps: list[str], classes: ClassList, **how: bool
 ) -> Domain:
     """The first images to train on, the last ones to evaluate with."""
+    if place.only_held_out and not _any(maps):
+        return _only(None, place, classes)
     if not place.labelled and not _any(maps):
         return Domain(place.name, _bare(images, place), None, classes)
     if len(images) < 2:
         raise ValueError(f"{place.name} has {len(images)} images; two or more are needed")
     cut = len(images) - min(max(1, round(len(images) * place.held_out)), len(images) - 1)
     held_out = _labelled(images[cut:], maps[cut:], classes, place, **how)
+    if place.only_held_out:
+        return _only(held_out, place, classes)
     if not place.labelled:
         return Domain(place.name, _bare(images[:cut], place), held_out, classes)
     train = _labelled(images[:cut], maps[:cut], classes, place, **how)
     return Domain(place.name, train, held_out, classes)
+
+
+def _only(held_out: Source | None, place: DomainPlace, classes: ClassList) -> Domain:
+    """A domain to evaluate with.
+
+    Raises:
+        ValueError: there are no label maps.
+    """
+    if held_out is None:
+        raise ValueError(f"{place.name} has no label maps in {shown(place.root)} to evaluate with")
+    return Domain(place.name, None, held_out, classes)
 
 
 def _bare(images: Sequence[str], place: DomainPlace) -> FileSource:
@@ -235,19 +255,16 @@ def _labelled(
         raise FileNotFoundError(
             f"{len(missing)} of {len(maps)} label maps are missing, such as {shown(missing[0])}"
         )
-    files = scan([*images, *maps])
-    readable = np.zeros(len(files), bool)
-    readable[readable_rows(files, place.skip_bad_files)] = True
-    rows = np.flatnonzero(readable[: len(images)] & readable[len(images) :])
+    rows, found, found_maps = scan_pairs(
+        images, maps, place.skip_bad_files, "label map" if check else None
+    )
     palette = palette_of(maps[rows[0]]) if check and len(rows) else None
     if check:
-        check_sizes(files.take(rows), files.take(rows + len(images)), "label map")
         with concurrent.futures.ThreadPoolExecutor() as pool:
             list(pool.map(lambda row: check_map(maps[row], classes, palette), rows))
     labels = np.zeros(len(rows), np.int32)
-    held = FileSource(files.take(rows), labels, (*place.size, 3), resizing="bicubic")
-    reader = map_reader(classes, first_channel, palette)
-    return LabelMapSource(held, files.take(rows + len(images)), reader)
+    held = FileSource(found, labels, (*place.size, 3), resizing="bicubic")
+    return LabelMapSource(held, found_maps, map_reader(classes, first_channel, palette))
 
 
 def _any(maps: Sequence[str]) -> bool:

@@ -168,6 +168,33 @@ def image_names(folder: pathlib.Path) -> list[str]:
     return sorted(own for own in names if own.lower().endswith(ENDINGS) and own[0] != ".")
 
 
+def scan_pairs(
+    images: Sequence[str],
+    others: Sequence[str],
+    skip_bad_files: bool,
+    same_shape_as: str | None = None,
+) -> tuple[np.ndarray, ImageFiles, ImageFiles]:
+    """Images and a file for each, scanned together; those of which both can be read.
+
+    Args:
+        images: paths.
+        others: as many paths.
+        skip_bad_files: see `rows_without`.
+        same_shape_as: what the others are, where `check_sizes` is to look at them.
+
+    Returns:
+        Rows of those images, int [M]; and the files of either kind in these rows.
+    """
+    files = scan([*images, *others])
+    readable = np.zeros(len(files), bool)
+    readable[readable_rows(files, skip_bad_files)] = True
+    rows = np.flatnonzero(readable[: len(images)] & readable[len(images) :])
+    found, found_others = files.take(rows), files.take(len(images) + rows)
+    if same_shape_as:
+        check_sizes(found, found_others, same_shape_as)
+    return rows, found, found_others
+
+
 def check_sizes(images: ImageFiles, others: ImageFiles, what: str) -> None:
     """Raise unless each file has its image's aspect ratio, within the rounding of a pixel.
 

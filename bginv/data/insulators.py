@@ -12,7 +12,7 @@ import pathlib
 
 from bginv.data.files import mixing_key
 from bginv.data.folder import Split, read_splits
-from bginv.data.images import ENDINGS, shown
+from bginv.data.images import ENDINGS, image_names, shown
 from bginv.data.sources import Dataset
 
 MATERIALS = ("IPL", "IPN", "IPV", "ISB")
@@ -62,8 +62,7 @@ def _find_split(folder: pathlib.Path, types: tuple[int, ...]) -> Split:
 
 
 def _images(folder: pathlib.Path) -> list[str]:
-    names = sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
-    images = [name for name in names if name.lower().endswith(ENDINGS) and name[0] != "."]
+    images = image_names(folder) if folder.is_dir() else []
     if not images:
         raise ValueError(
             f"{shown(folder)} holds no image; it has to hold photographs of insulators"

@@ -20,16 +20,10 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from bginv.data.class_lists import VOC_COLOURS
 from bginv.data.entries import Place
 from bginv.data.files import FileSource
-from bginv.data.images import (
-    ImageFiles,
-    check_sizes,
-    image_names,
-    readable_rows,
-    scan,
-    shown,
-)
+from bginv.data.images import ImageFiles, image_names, scan_pairs, shown
 from bginv.data.png import check_depth
 from bginv.data.sources import Dataset, Source
 
@@ -41,17 +35,6 @@ VOC_CLASSES = (
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
     *("train", "tvmonitor"),
 )
-
-
-def _voc_colours() -> np.ndarray:
-    """The colour of each number, uint8 [256, 3]; see `class_numbers`."""
-    colours = np.zeros((256, 3), np.uint8)
-    for bit in range(8):
-        colours[:, bit % 3] |= ((np.arange(256) >> bit & 1) << (7 - bit // 3)).astype(np.uint8)
-    return colours
-
-
-VOC_COLOURS = _voc_colours()
 
 
 class LabelMapSource(Source):
@@ -158,6 +141,7 @@ def load_voc(place: Place) -> Dataset:
     num_classes = len(VOC_CLASSES)
     splits = {
         name: _load_split(
+            f"the list of {name} in {shown(lists)}",
             [str(root / f"JPEGImages/{image}.jpg") for image in names],
             [str(folder / f"{image}.png") for image in names],
             num_classes,
@@ -206,33 +190,39 @@ def load_label_maps(path: str, side: int, skip_bad_files: bool) -> Dataset:
                 f"{len(missing)} of {len(maps)} label maps are missing, such as "
                 f"{shown(missing[0])}; {LAYOUT}"
             )
-        splits[name] = _load_split(images, maps, len(class_names), side, skip_bad_files)
+        splits[name] = _load_split(
+            shown(root / name / "images"), images, maps, len(class_names), side, skip_bad_files
+        )
     shape = (side, side, 3)
     return Dataset(f"segmentation:{path}", splits.pop(TRAIN), splits, tuple(class_names), shape)
 
 
 def _load_split(
-    images: Sequence[str], maps: Sequence[str], num_classes: int, side: int, skip_bad_files: bool
+    what: str,
+    images: Sequence[str],
+    maps: Sequence[str],
+    num_classes: int,
+    side: int,
+    skip_bad_files: bool,
 ) -> LabelMapSource:
-    """A split; images without any class are left out, as there is nothing to learn from them."""
-    files = scan([*images, *maps])
-    readable = np.zeros(len(files), bool)
-    readable[readable_rows(files, skip_bad_files)] = True
-    rows = np.flatnonzero(readable[: len(images)] & readable[len(images) :])
-    maps_taken = files.take(rows + len(images))
-    check_sizes(files.take(rows), maps_taken, "label map")
+    """A split; images without any class are left out, as there is nothing to learn from them.
+
+    Raises:
+        ValueError: no image, or none that shows a class.
+    """
+    if not images:
+        raise ValueError(f"{what} holds no image; {LAYOUT}")
+    rows, found, found_maps = scan_pairs(images, maps, skip_bad_files, "label map")
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        read = pool.map(
-            lambda row: _classes_of(maps_taken.path(row), num_classes), range(len(rows))
-        )
+        read = pool.map(lambda row: _classes_of(maps[row], num_classes), rows)
         labels = np.array(list(read), np.int32).reshape(len(rows), num_classes)
     some = np.flatnonzero(labels.any(1))
     if not len(some):
         raise ValueError(f"no label map beside {shown(images[0])} shows a class; {LAYOUT}")
     if len(some) < len(rows):
         logging.info("%d of %d images show no class: left out", len(rows) - len(some), len(rows))
-    source = FileSource(files.take(rows[some]), labels[some], (side, side, 3))
-    return LabelMapSource(source, maps_taken.take(some))
+    source = FileSource(found.take(some), labels[some], (side, side, 3))
+    return LabelMapSource(source, found_maps.take(some))
 
 
 def _classes_of(file: str, num_classes: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Random-access sources of images, and the batches drawn from them."""
 
 import abc
+import copy
 import dataclasses
 import zlib
 from collections.abc import Mapping, Sequence
@@ -157,16 +158,7 @@ class ArraySource(Source):
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, masks: np.ndarray | None = None):
-        for name, array in (("images", images), ("masks", masks)):
-            if array is not None and (array.dtype != np.uint8 or array.ndim != 4):
-                raise ValueError(
-                    f"{name} must be uint8 [N, H, W, C]; received {array.dtype} {array.shape}"
-                )
-        lengths = {len(array) for array in (images, labels, masks) if array is not None}
-        if len(lengths) != 1 or 0 in lengths:
-            raise ValueError(
-                f"images, labels and masks need one length above 0; received {sorted(lengths)}"
-            )
+        _check_arrays(images, labels, masks)
         self.image_shape = images.shape[1:]
         labels = np.asarray(labels)
         numbers = labels.ndim == 2 and labels.dtype.kind == "f"
@@ -202,7 +194,12 @@ class ArraySource(Source):
 
     def with_masks(self, masks: np.ndarray) -> "ArraySource":
         """The same images with these masks, uint8 [N, H, W, 1]."""
-        return ArraySource(self.images, self.labels, masks)
+        _check_arrays(self.images, self.labels, masks)
+        with tf.device("CPU"):
+            held = tf.constant(masks)
+        found = copy.copy(self)
+        found.masks, found._tensors = np.asarray(held), {**self._tensors, "mask": held}
+        return found
 
     @property
     def has_masks(self) -> bool:
@@ -217,8 +214,27 @@ class ArraySource(Source):
         )
 
     def without_masks(self) -> "ArraySource":
-        """See `Source.without_masks`."""
-        return self if self.masks is None else ArraySource(self.images, self.labels)
+        """See `Source.without_masks`; the images are the same ones."""
+        if self.masks is None:
+            return self
+        found = copy.copy(self)
+        found.masks = None
+        found._tensors = {name: self._tensors[name] for name in ("image", "label")}
+        return found
+
+
+def _check_arrays(images: np.ndarray, labels: np.ndarray, masks: np.ndarray | None) -> None:
+    """Raise unless these are records; see `ArraySource`."""
+    for name, array in (("images", images), ("masks", masks)):
+        if array is not None and (array.dtype != np.uint8 or array.ndim != 4):
+            raise ValueError(
+                f"{name} must be uint8 [N, H, W, C]; received {array.dtype} {array.shape}"
+            )
+    lengths = {len(array) for array in (images, labels, masks) if array is not None}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ValueError(
+            f"images, labels and masks need one length above 0; received {sorted(lengths)}"
+        )
 
 
 def pixel_range(source: Source) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from bginv.data.files import stretch
 from bginv.data.sources import ArraySource, Dataset, split_off_test
+from bginv.errors import first_line
 
 READ_AT_ONCE = 512
 
@@ -79,7 +80,7 @@ def _prepared(builder_name: str, data_dir: str | None):
     except Exception as error:  # TFDS lets its many back ends' own errors through
         raise FileNotFoundError(
             f"{builder_name} cannot be read from {data_dir or 'the default folder of TFDS'}, nor "
-            f"downloaded ({type(error).__name__}: {(str(error).strip() or '-').splitlines()[0]}): "
+            f"downloaded ({type(error).__name__}: {first_line(error)}): "
             f"give --data-dir (in Python: data_dir) a TFDS data directory that holds {builder_name}"
         ) from error
     return builder

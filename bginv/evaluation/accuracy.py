@@ -32,7 +32,7 @@ def count_correct(classifier: keras.Model, sources: Iterable[Source]) -> list[in
 
     return [
         sum(int(correct(batch)) for batch in source.batches(source.pass_batch))
-        for source in sources
+        for source in (own.without_masks() for own in sources)
     ]
 
 

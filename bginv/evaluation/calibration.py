@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
+import scipy.optimize
+import scipy.special
 import tensorflow as tf
 
 from bginv.data.sources import Source
 
 BINS = 15
-LARGEST_LOG_TEMPERATURE, SEARCH_STEPS = 5.0, 80
-GOLDEN_SHARE = (np.sqrt(5) - 1) / 2
+LARGEST_LOG_TEMPERATURE, TOLERANCE = 5.0, 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +59,7 @@ def collect_all_logits(
 
 def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Softmax of logits [N, K] over a temperature."""
-    scaled = logits / temperature
-    powers = np.exp(scaled - scaled.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
+    return scipy.special.softmax(logits / temperature, -1)
 
 
 def reliability(
@@ -90,32 +89,30 @@ def negative_log_likelihood(
     logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0
 ) -> float:
     """Mean negative log-probability of the labels, in nats."""
-    scaled = logits / temperature
-    highest = scaled.max(-1, keepdims=True)
-    normalizer = highest[:, 0] + np.log(np.exp(scaled - highest).sum(-1))
-    return float(np.mean(normalizer - scaled[np.arange(len(labels)), labels]))
+    log_shares = scipy.special.log_softmax(logits / temperature, -1)
+    return float(-np.mean(log_shares[np.arange(len(labels)), labels]))
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature of the least negative log-likelihood (Guo et al. 2017, section 4.2).
 
-    The likelihood has one maximum over the temperature; it is searched by golden section between
-    exp(-5) and exp(5).
+    The likelihood has one maximum over the temperature; it is searched between exp(-5) and exp(5).
 
     Args:
         logits: float [N, K], of images that were not trained on.
         labels: int [N].
     """
-    low, high = -LARGEST_LOG_TEMPERATURE, LARGEST_LOG_TEMPERATURE
 
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(logits, labels, float(np.exp(log_temperature)))
 
-    for _ in range(SEARCH_STEPS):
-        width = GOLDEN_SHARE * (high - low)
-        left, right = high - width, low + width
-        low, high = (low, right) if loss(left) < loss(right) else (left, high)
-    return float(np.exp((low + high) / 2))
+    found = scipy.optimize.minimize_scalar(
+        loss,
+        bounds=(-LARGEST_LOG_TEMPERATURE, LARGEST_LOG_TEMPERATURE),
+        method="bounded",
+        options={"xatol": TOLERANCE},
+    )
+    return float(np.exp(found.x))
 
 
 def with_temperature(classifier: keras.Model, temperature: float) -> keras.Model:

@@ -58,26 +58,27 @@ class ClassCounts:
 
 
 def count_classes(
-    predicted: np.ndarray, true: np.ndarray, num_classes: int, ignored: int = IGNORED
+    true: np.ndarray, predicted: np.ndarray, num_classes: int, ignored: int = IGNORED
 ) -> ClassCounts:
     """Count the pixels of each class.
 
     Args:
-        predicted: int [...], 0 for background, k + 1 for class k.
-        true: the same shape; pixels of the value `ignored` do not count.
+        true: int [...], 0 for background, k + 1 for class k; pixels of the value `ignored` do not
+            count.
+        predicted: the same shape.
         num_classes: K, without background.
         ignored: the value of pixels that have no truth.
 
     Raises:
         ValueError: shapes that differ.
     """
-    predicted, true = np.asarray(predicted), np.asarray(true)
-    if predicted.shape != true.shape:
+    true, predicted = np.asarray(true), np.asarray(predicted)
+    if true.shape != predicted.shape:
         raise ValueError(
-            f"predicted and true maps need one shape; received {predicted.shape} and {true.shape}"
+            f"true and predicted maps need one shape; received {true.shape} and {predicted.shape}"
         )
     known = true != ignored
-    predicted, true = predicted[known].astype(np.int64), true[known].astype(np.int64)
+    true, predicted = true[known].astype(np.int64), predicted[known].astype(np.int64)
 
     def count(values: np.ndarray) -> np.ndarray:
         return np.bincount(values, minlength=num_classes + 1)[: num_classes + 1]
@@ -103,6 +104,6 @@ def evaluate_label_maps(localizer: keras.Model, source: Source, threshold: float
     num_classes = source.labels.shape[1]
     total = None
     for batch in source.batches(source.pass_batch):
-        counts = count_classes(predict(batch).numpy(), batch["label_map"].numpy(), num_classes)
+        counts = count_classes(batch["label_map"].numpy(), predict(batch).numpy(), num_classes)
         total = counts if total is None else total + counts
     return total

@@ -157,7 +157,7 @@ def evaluate_masks(
 
 def _centred_boxes(source: Source) -> np.ndarray:
     """Half-open rows and columns of boxes, int [K, 4]; the last one is the whole image."""
-    height, width = source.batches(1).element_spec["mask"].shape[1:3]
+    height, width = source.image_shape[:2]
     boxes = []
     for rows in np.round(BOX_SIDES * height).astype(int):
         for columns in np.round(BOX_SIDES * width).astype(int):

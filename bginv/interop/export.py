@@ -13,6 +13,7 @@ from absl import logging
 
 from bginv.artefacts import check_writable_folder, refuse_existing
 from bginv.data.sources import Dataset
+from bginv.errors import first_line
 from bginv.interop.formats import FORMATS, Predict, named, run_keras
 
 DEFAULT_FORMATS = tuple(name for name in FORMATS if name != "h5")
@@ -156,7 +157,7 @@ def export_model(
             unfinished.rename(path)
             found[name] = dataclasses.replace(of_file, path=path)
         except Exception as error:  # converters and runtimes have no error of their own
-            found[name] = Exported(problem=_first_line(error))
+            found[name] = Exported(problem=first_line(error))
         finally:
             _remove(unfinished)
     return found
@@ -223,7 +224,3 @@ def _milliseconds(predict: Predict, image: np.ndarray) -> float:
         if call >= WARM_UP_CALLS:
             seconds.append(time.perf_counter() - began)
     return 1000 * statistics.median(seconds)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

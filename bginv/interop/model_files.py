@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from bginv.artefacts import write_file
 from bginv.data.sources import Dataset
+from bginv.errors import first_line
 from bginv.interop.keras2_h5 import save_h5
 from bginv.interop.paper_h5 import (
     is_paper_classifier,
@@ -257,7 +258,7 @@ def _load(path: str, load_h5) -> keras.Model:
     try:
         return keras.models.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # Keras has no error of its own for a file that it cannot load
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         if "lambda" in reason.lower():
             raise ValueError(
                 f"{path} holds Python code (a Lambda layer), which is never run here; put a layer "

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import h5py
 import keras
 
+from bginv.errors import first_line
 from bginv.models.backbones import NO_WEIGHTS, VGG19_SIDE, build_backbone_classifier
 from bginv.models.background_generator import build_background_generator, fitting_tiles, seed_side
 from bginv.models.classifier import build_classifier
@@ -30,13 +31,21 @@ def load_classifier_h5(path: pathlib.Path) -> keras.Model:
 
 def is_paper_classifier(classifier: keras.Model) -> bool:
     """Whether a classifier has the architecture that `load_classifier_h5` builds for its images."""
-    if None in classifier.input_shape[1:]:
+    outputs = classifier.output_shape
+    if None in classifier.input_shape[1:] or isinstance(outputs, dict) or len(outputs) != 2:
         return False
     with keras.StatelessScope():  # shapes alone: VGG19 would fill 0.5 GB
-        own = _paper_builder(classifier.input_shape[1:])(
-            classifier.input_shape[1:], classifier.output_shape[1]
-        )
-    return [weight.shape for weight in own.weights] == [w.shape for w in classifier.weights]
+        own = _paper_builder(classifier.input_shape[1:])(classifier.input_shape[1:], outputs[1])
+    return _layer_shapes(own) == _layer_shapes(classifier)
+
+
+def _layer_shapes(model: keras.Model) -> list[tuple[type, list[tuple[int, ...]]]]:
+    """What weights find their layers by, in a file without names."""
+    return [
+        (type(layer), [weight.shape for weight in layer.weights])
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+    ]
 
 
 def load_mask_unet_h5(path: pathlib.Path) -> keras.Model:
@@ -88,7 +97,7 @@ def _lend(path: pathlib.Path, model: keras.Model) -> keras.Model:
     except (ValueError, KeyError, OSError) as error:
         raise ValueError(
             f"{path} does not hold the paper's {model.name}, and other models are read from "
-            f".keras files alone: {_first_line(error)}"
+            f".keras files alone: {first_line(error)}"
         ) from error
     return model
 
@@ -120,15 +129,11 @@ def _weights(path: pathlib.Path) -> list[tuple[int, ...]]:
                 for layer in group.attrs["layer_names"]
                 for weight in group[layer].attrs["weight_names"]
             ]
-    except KeyError as error:
+    except (OSError, KeyError) as error:
         raise ValueError(f"{path} holds no weights that Keras saved: {error}") from error
     if not shapes:
         raise ValueError(f"{path} holds a model without weights")
     return shapes
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
 
 
 def _paper_builder(image_shape: tuple[int, int, int]) -> Callable[..., keras.Model]:

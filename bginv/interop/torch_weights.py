@@ -6,10 +6,13 @@ stored in such a file is run.
 
 import pathlib
 import re
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
+
+from bginv.errors import first_line
 
 WRAPPERS = ("state_dict", "model", "localizer", "net")
 """Keys under which the published codes save a state dict; see `read_state` for others."""
@@ -178,7 +181,7 @@ def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not an .npz file of arrays: {error}") from error
 
 
@@ -194,7 +197,7 @@ def _read_torch(path: pathlib.Path, part: str | None) -> dict[str, np.ndarray]:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has as many kinds as there are broken files
         raise ValueError(
-            f"{path} cannot be read as a checkpoint of weights alone: {_first_line(error)}"
+            f"{path} cannot be read as a checkpoint of weights alone: {first_line(error)}"
         ) from error
     found = _part(saved, part, path)
     return {
@@ -224,7 +227,3 @@ def _first(names: Sequence[str]) -> str:
 
 def _show(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape)) or "scalar"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -13,9 +13,9 @@ from bginv.interop.export import (
     export_files,
     export_model,
 )
-from bginv.interop.model_files import load_classifier
+from bginv.interop.model_files import load_any, load_classifier
 from bginv.library.data import Data, as_dataset
-from bginv.library.models import on_unit_images, with_logits
+from bginv.library.models import on_unit_images, side_of, with_logits
 from bginv.report.table import Table
 from bginv.report.tables import accuracy_table, exports_table
 
@@ -33,11 +33,13 @@ def evaluate(
     Raises:
         ValueError: a model for other images or fewer classes.
     """
-    dataset = as_dataset(data, _side(model) if isinstance(model, keras.Model) else None)
     if not isinstance(model, keras.Model):
-        name, classifier = os.fspath(model), load_classifier(os.fspath(model), dataset)
+        name = os.fspath(model)
+        dataset = as_dataset(data, side_of(load_any(name)))
+        classifier = load_classifier(name, dataset)
     else:
-        name, classifier = model.name, on_unit_images(model, dataset.image_shape, pixels)
+        name, dataset = model.name, as_dataset(data, side_of(model))
+        classifier = on_unit_images(model, dataset.image_shape, pixels)
         if not dataset.regression and not dataset.multi_label:
             classifier = with_logits(classifier, dataset)
     return accuracy_table({name: evaluate_accuracy(classifier, dataset, with_train=False)})
@@ -71,12 +73,6 @@ def export(
         ValueError: an unknown format, a package that is not there, or a file that exists.
     """
     files = export_files(pathlib.Path(path), "model", formats or available_formats())
-    dataset = None if data is None else as_dataset(data, _side(model))
+    dataset = None if data is None else as_dataset(data, side_of(model))
     compared = comparison_images(model, dataset, images)
     return exports_table(export_model(model, files, *compared, overwrite))
-
-
-def _side(model: keras.Model) -> int | None:
-    """Height of the images that a model takes, if it tells."""
-    shape = getattr(model, "input_shape", None)
-    return shape[1] if isinstance(shape, tuple) and len(shape) == 4 else None

@@ -24,11 +24,12 @@ from bginv.training.classifier import ClassifierTraining
 from bginv.training.masks import MaskTraining
 from bginv.training.objective import Loss
 
-NOT_OF_STEPS = {field.name for field in dataclasses.fields(PhaseSettings)} - {"flip", "seed"} | {
+OF_STEPS = {"flip", "recipe", "seed"}
+NOT_OF_STEPS = {field.name for field in dataclasses.fields(PhaseSettings)} - OF_STEPS | {
     *("architecture", "weights", "ensemble", "members", "mistakes_of", "mistakes_share"),
     *("binarize", "backgrounds", "crops", "evaluate_every", "imsave", "debug"),
 }
-"""Settings of the phases' data, models and loop, which a loop of one's own decides."""
+"""Settings of the phases' data, models and loop, which a program of one's own decides."""
 NOT_OF_STEPS_OF = {"adversarial": {"area"}}
 
 
@@ -46,7 +47,7 @@ def classifier_training(
         batch_size: B.
         steps: length of the training, where something depends on it.
         loss: labels and outputs to a scalar.
-        **settings: see `train1.py --help`, with underscores; of the recipe "tuned".
+        **settings: see `train1.py --help`, with underscores; `recipe` is "tuned" by default.
 
     Raises:
         ValueError: settings that do not go together.
@@ -69,7 +70,7 @@ def mask_training(
         classifier: see `classifier_training`.
         batch_size: B.
         loss: see `classifier_training`.
-        **settings: see `train2.py --help`, with underscores; of the recipe "tuned".
+        **settings: see `train2.py --help`, with underscores; `recipe` is "tuned" by default.
 
     Raises:
         ValueError: settings that do not go together.
@@ -95,7 +96,8 @@ def adversarial_training(
         steps: length of the training, for the decay of the rate; call `before_step(i)` before step
             i where `restart_every` is not 0, and `finish()` after the last one.
         loss: see `classifier_training`.
-        **settings: see `train3.py --help`, with underscores, and `back`; of the recipe "tuned".
+        **settings: see `train3.py --help`, with underscores, and `back`; `recipe` is "tuned" by
+                default.
 
     Raises:
         ValueError: settings that do not go together.
@@ -111,7 +113,10 @@ def _settings(phase: str, batch_size: int, steps: int, given: dict[str, Any]):
     known -= of_commands.keys() | without_effect
     for name in given:
         if name in without_effect:
-            raise ValueError(f"{name} has no effect on the steps of {phase}: leave it out")
+            raise ValueError(
+                f"{name} is decided by your own loop, data and models, not by the steps of {phase}:"
+                " leave it out"
+            )
         if name not in known:
             raise ValueError(f"{phase} has no setting {name!r}; known: {', '.join(sorted(known))}")
     own = {"batchsize": batch_size, "steps": steps, **given}

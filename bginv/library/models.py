@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from bginv.data.sources import Dataset
+from bginv.errors import first_line
 from bginv.models.activations import last_activation
 from bginv.ops.losses import cross_entropy
 from bginv.training.objective import Loss
@@ -45,11 +46,18 @@ def on_unit_images(
         outputs = model(x)
     except Exception as error:  # as many kinds as there are layers
         height, width, channels = image_shape
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"{model.name} cannot take images of {height}x{width}x{channels}: {reason}"
+            f"{model.name} cannot take images of {height}x{width}x{channels}: {first_line(error)}"
         ) from error
     return keras.Model(image, outputs, name="classifier")
+
+
+def side_of(model: keras.Model) -> int | None:
+    """Side of the square images that a model takes, if it tells."""
+    shape = getattr(model, "input_shape", None)
+    if isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2]:
+        return shape[1]
+    return None
 
 
 def takes_integers(model: keras.Model) -> bool:
@@ -64,7 +72,8 @@ def with_logits(model: keras.Model, dataset: Dataset) -> keras.Model:
     A model that gives one number for each image tells two classes apart.
 
     Args:
-        model: images in [0, 1] to logits, probabilities, or one of either.
+        model: images in [0, 1] to logits, probabilities (of one class among all, or of each by
+            itself), or one of either.
         dataset: some of its images tell which.
 
     Raises:
@@ -83,6 +92,9 @@ def with_logits(model: keras.Model, dataset: Dataset) -> keras.Model:
         )
     if kind == PROBABILITIES:
         outputs = keras.ops.log(outputs + SMALLEST_PROBABILITY)
+    elif kind == SIGMOID and outputs.shape[-1] > 1:
+        log = keras.ops.log
+        outputs = log(outputs + SMALLEST_PROBABILITY) - log(1.0 - outputs + SMALLEST_PROBABILITY)
     elif kind == SIGMOID:
         both = keras.ops.concatenate([1.0 - outputs, outputs], -1)
         outputs = keras.ops.log(both + SMALLEST_PROBABILITY)
@@ -109,17 +121,17 @@ def _kind(model: keras.Model, dataset: Dataset) -> str:
     known = {"softmax": PROBABILITIES, "sigmoid": SIGMOID, "linear": LOGITS}
     single = model.output_shape[-1] == 1
     kind = known.get(last_activation(model) or "")
-    if kind is not None and single is (kind == SIGMOID):
+    if kind == SIGMOID or kind == PROBABILITIES and not single:
         return kind
     if kind == LOGITS:
-        return ONE_LOGIT
+        return ONE_LOGIT if single else LOGITS
     found = _outputs(model, dataset)
     everywhere = np.concatenate([found, model.predict(_far_from_images(model), verbose=0)])
     bounded = bool((everywhere >= 0).all() and (everywhere <= 1).all())
-    if found.shape[-1] == 1:
-        return SIGMOID if bounded else ONE_LOGIT
-    sums_to_one = np.allclose(found.sum(-1), 1, atol=1e-3)
-    return PROBABILITIES if bounded and sums_to_one else LOGITS
+    if not bounded:
+        return ONE_LOGIT if single else LOGITS
+    sums_to_one = not single and np.allclose(found.sum(-1), 1, atol=1e-3)
+    return PROBABILITIES if sums_to_one else SIGMOID
 
 
 def _far_from_images(model: keras.Model) -> np.ndarray:

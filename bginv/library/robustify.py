@@ -27,6 +27,7 @@ from bginv.library.models import (
     knows_something,
     loss_of,
     on_unit_images,
+    side_of,
     takes_integers,
     with_logits,
 )
@@ -36,6 +37,7 @@ from bginv.models.background_generator import fitting_tiles
 from bginv.ops.augment import Augmentation
 from bginv.ops.losses import cross_entropy
 from bginv.recipes import (
+    PHASES,
     AdversarialSettings,
     RunSettings,
     ThreePhasesSettings,
@@ -108,12 +110,22 @@ def robustify(
     Raises:
         ValueError: something that does not go together; it says what.
     """
-    dataset = as_dataset(_proof(data), _side(model))
+    dataset = as_dataset(_proof(data), side_of(model))
     if dataset.multi_label:
         raise ValueError(f"{dataset.name} has several classes an image, which robustify cannot do")
     start = _with_loss(model, dataset, loss, pixels, train_first)
     dataset, mask_kind, unet = _masks(masks, dataset, is_split(data))
-    photographs = _photographs(backgrounds, dataset, settings.get("crops", "any"))
+    given = {"recipe": recipe, "seed": seed, **settings}
+    if epochs is not None:
+        given["epochs"] = epochs
+    generated = isinstance(backgrounds, str) and backgrounds in BACKGROUNDS
+    given["back"] = backgrounds if generated else "real"
+    if "learning_rate" not in settings:
+        rate = _rate(dataset, start.train_classifier)
+        given = {"classifier_learning_rate": rate, "adversarial_learning_rate": rate, **given}
+    phases = _phases(dataset, given)
+    crops = cast(AdversarialSettings, phases["adversarial"]).crops
+    photographs = None if generated else _photographs(backgrounds, dataset, crops)
     augments = not dataset.regression if augment is None else augment
     start = dataclasses.replace(
         start,
@@ -123,16 +135,9 @@ def robustify(
         photographs=photographs,
         augmentation=None if augments else UNCHANGED,
     )
-    given = {"recipe": recipe, "seed": seed, **settings}
-    if epochs is not None:
-        given["epochs"] = epochs
-    given["back"] = "real" if photographs else backgrounds
-    if "learning_rate" not in settings:
-        rate = _rate(dataset, start.train_classifier)
-        given = {"classifier_learning_rate": rate, "adversarial_learning_rate": rate, **given}
     path = pathlib.Path(run_dir or _temporary_folder())
     said = {"loss": _described(loss), "pixels": pixels, "augment": augments}
-    return _train(model, start, _phases(dataset, given), path, overwrite, said)
+    return _train(model, start, phases, path, overwrite, said)
 
 
 def _described(loss: Any) -> str:
@@ -195,7 +200,7 @@ def _train(
         raise ValueError(f"{path} holds a finished run: overwrite=True begins again")
     numbers = {name: zlib.crc32(repr(value).encode()) for name, value in said.items()}
     three = ThreePhases(start, phases, folder)
-    folder.check_inputs({**_inputs(start, phases), **numbers})
+    folder.check_inputs({**_inputs(start, phases, three.uses_given_masks), **numbers})
     results = Results(start.dataset, folder, BEFORE, AFTER)
     with folder.opened():
         three.run(results)
@@ -216,14 +221,6 @@ def _train(
 
 def _proof(data: Data) -> Data:
     return proof_name(data) if isinstance(data, str) else data
-
-
-def _side(model: keras.Model) -> int | None:
-    """Side of the square images that a model takes, if it tells."""
-    shape = getattr(model, "input_shape", None)
-    if isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2]:
-        return shape[1]
-    return None
 
 
 def _masks(
@@ -262,9 +259,7 @@ def _masks(
 
 def _photographs(
     backgrounds: str | os.PathLike | np.ndarray, dataset: Dataset, crops: str
-) -> Photographs | None:
-    if isinstance(backgrounds, str) and backgrounds in BACKGROUNDS:
-        return None
+) -> Photographs:
     if isinstance(backgrounds, str | os.PathLike):
         if not os.path.isdir(os.path.expanduser(backgrounds)):
             raise ValueError(
@@ -288,7 +283,8 @@ def _rate(dataset: Dataset, train_first: bool) -> float:
 
 
 def _phases(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, ThreePhasesSettings]:
-    known = phase_setting_names() - NOT_FOR_MODELS
+    own = {f"{phase}_{name}" for phase in PHASES for name in NOT_FOR_MODELS} | NOT_FOR_MODELS
+    known = phase_setting_names() - own
     for name in given.keys() - known - {"recipe", "seed", "back"}:
         near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -306,14 +302,16 @@ def _phases(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, ThreePhases
     return resolve_phases({**given, "tiles": tiles or (1,)}, given["recipe"])
 
 
-def _inputs(start: Start, phases: Mapping[str, ThreePhasesSettings]) -> dict[str, int]:
+def _inputs(
+    start: Start, phases: Mapping[str, ThreePhasesSettings], uses_given_masks: bool
+) -> dict[str, int]:
     """What a run that goes on must have begun with."""
     train = start.dataset.train
     numbers = {"training images": train.digest()}
     for phase in phases.values():
         if phase.mistakes_of:
             numbers[phase.mistakes_of] = content_number(pathlib.Path(phase.mistakes_of))
-    if start.masks == GIVEN:
+    if uses_given_masks:
         numbers["masks"] = train.masks_digest()
     if start.photographs:
         numbers["background photographs"] = start.photographs.digest()

@@ -21,6 +21,7 @@ def build_classifiers(
     recipe: str,
     head: str = "linear",
     seed: int | None = None,
+    filters: int = HEAD_FILTERS,
 ) -> list[keras.Model]:
     """The classifiers of a recipe.
 
@@ -28,9 +29,10 @@ def build_classifiers(
         features_shape: (h, w, F).
         num_classes: number of maps.
         recipe: a letter for each classifier: p, trained for the label, or n, for all others.
-        head: "linear", a 1x1 convolution, as in the port; "conv", two 3x3 convolutions of 1024
-            filters before it, as in the paper.
+        head: "linear", a 1x1 convolution, as in the port; "conv", two 3x3 convolutions before it,
+            as in the paper.
         seed: of the initial weights; None draws one.
+        filters: of either 3x3 convolution.
 
     Returns:
         Models from features [B, h, w, F] to a map of scores for each class, [B, h, w, K].
@@ -43,7 +45,7 @@ def build_classifiers(
         hidden = 2 if head == "conv" else 0
         for number in range(hidden):
             x = layers.Conv2D(
-                HEAD_FILTERS,
+                filters,
                 3,
                 padding="same",
                 activation="relu",

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from bginv.errors import first_line
 from bginv.models.classifier import build_classifier
-from bginv.models.ensembles import members_of
 from bginv.models.initializers import glorot_uniform
 
 VGG19_SIDE = 128
@@ -50,6 +50,9 @@ _PREPROCESSING = {
     "xception": "symmetric",
 }
 """What each module of `keras.applications` does to its images before its networks see them."""
+
+_FAMILIES = tuple(name.split("_")[0] for name in _PREPROCESSING)
+"""What the names of its networks begin with."""
 
 
 def build_architecture(
@@ -131,7 +134,7 @@ def build_backbone(
     try:
         backbone = build(weights=None, **arguments)
     except ValueError as error:
-        raise ValueError(f"{architecture}: {_first_line(error)}") from error
+        raise ValueError(f"{architecture}: {first_line(error)}") from error
     if weights.lower() == IMAGENET:
         return _with_imagenet(build, arguments, backbone.name)
     if weights.lower() != NO_WEIGHTS:
@@ -149,7 +152,7 @@ def _with_imagenet(build: Callable[..., keras.Model], arguments: dict, name: str
             return build(weights=IMAGENET, **arguments)
     except Exception as error:  # Keras has no error of its own for a download
         raise ValueError(
-            f"the ImageNet weights of {name} cannot be downloaded ({_first_line(error)}): "
+            f"the ImageNet weights of {name} cannot be downloaded ({first_line(error)}): "
             f"instead of {IMAGENET}, give a file that holds them, or {NO_WEIGHTS} to start from "
             "random ones"
         ) from error
@@ -169,7 +172,7 @@ def _with_file(
             return build(weights=path, **arguments)
     except Exception as error:  # as many kinds as there are broken files
         raise ValueError(
-            f"--weights {path} does not hold {name} without top: {_first_line(error)}"
+            f"--weights {path} does not hold {name} without top: {first_line(error)}"
         ) from error
 
 
@@ -212,11 +215,9 @@ def preprocessing_of(architecture: str) -> str:
 
 
 def holds_backbone(classifier: keras.Model) -> bool:
-    """Whether a classifier is built on another model, as those of this file are."""
-    return members_of(classifier) is None and any(
-        isinstance(layer, keras.Model) for layer in classifier.layers
+    """Whether a network of `keras.applications` is a part of a classifier."""
+    return any(
+        isinstance(layer, keras.Model)
+        and (layer.name.lower().startswith(_FAMILIES) or holds_backbone(layer))
+        for layer in classifier.layers
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

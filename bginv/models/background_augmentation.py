@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from bginv.models.background_generator import build_background_generator, generate_backgrounds
-from bginv.ops.binarize import binarize
+from bginv.ops.binarize import BINARIZATIONS, binarize, not_black
 from bginv.ops.compositing import composite
 from bginv.ops.losses import reverse_gradient
 
@@ -30,7 +30,7 @@ class BackgroundAugmentation(keras.layers.Layer):
         backgrounds: "adv"; "noise", uniform in [0, 1]; "black"; or images to draw from, uint8 or
             floats in [0, 1], [N, H, W, C].
         masks: "heuristic", `image > 0`; or a Keras model from images to masks [B, H, W, 1] in
-            [0, 1], which stays as it is. `call` takes other masks for a batch.
+            [0, 1], which becomes not trainable. `call` takes other masks for a batch.
         rate: share of the images that get another background, in [0, 1].
         binarize: of the model's masks: "otsu", "0.5", "quantile" or "none".
         area: share of foreground, for "quantile".
@@ -55,6 +55,12 @@ class BackgroundAugmentation(keras.layers.Layer):
         super().__init__(**keywords)
         if not 0 <= rate <= 1:
             raise ValueError(f"rate must be in [0, 1]; received {rate}")
+        if binarize not in BINARIZATIONS:
+            raise ValueError(f"binarize must be {', '.join(BINARIZATIONS)}; received {binarize!r}")
+        if not 0 <= area <= 1:
+            raise ValueError(f"area must be in [0, 1]; received {area}")
+        if not tiles:
+            raise ValueError("tiles must have a number for each generator; received none")
         if isinstance(backgrounds, str) and backgrounds not in KINDS:
             raise ValueError(
                 f"backgrounds must be {', '.join(KINDS)} or an array; received {backgrounds!r}"
@@ -139,7 +145,7 @@ class BackgroundAugmentation(keras.layers.Layer):
 
     def _masks(self, images: tf.Tensor) -> tf.Tensor:
         if self.mask_generator is None:
-            return tf.reduce_max(tf.cast(images > 0, tf.float32), -1, keepdims=True)
+            return not_black(images)
         soft = self.mask_generator(images, training=False)
         return binarize(soft, self.method, self.area)
 
@@ -153,13 +159,13 @@ class BackgroundAugmentation(keras.layers.Layer):
             rows = keras.random.randint([count], 0, self.held.shape[0], seed=self._random)
             return tf.cast(tf.gather(self.held.value, rows), tf.float32) / 255.0
         seed = tf.cast(self._random.next(), tf.int32)
+        each = -(-count // len(self.generators))
         drawn = [
-            generate_backgrounds(generator, count, tiles, tf.random.fold_in(seed, i))
+            generate_backgrounds(generator, each, tiles, tf.random.fold_in(seed, i))
             for i, (generator, tiles) in enumerate(zip(self.generators, self.tiles, strict=True))
         ]
-        turn = tf.range(count) % len(drawn)
-        row = tf.stack([turn, tf.range(count)], 1)
-        return reverse_gradient(tf.gather_nd(tf.stack(drawn), row), 1.0)
+        in_turn = tf.reshape(tf.stack(drawn, 1), [-1, *image_shape])[:count]
+        return reverse_gradient(in_turn, 1.0)
 
 
 def _as_bytes(images: np.ndarray) -> np.ndarray:

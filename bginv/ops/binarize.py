@@ -34,6 +34,18 @@ def binarize(masks: tf.Tensor, method: str, area: float = 0.2) -> tf.Tensor:
     return tf.cast(masks >= threshold[:, None, None, None], masks.dtype)
 
 
+def not_black(images: tf.Tensor) -> tf.Tensor:
+    """The heuristic mask of Cruz et al. 2020: where any channel is above 0.
+
+    Args:
+        images: float [B, H, W, C].
+
+    Returns:
+        float32 [B, H, W, 1], 0 or 1.
+    """
+    return tf.reduce_max(tf.cast(images > 0, tf.float32), -1, keepdims=True)
+
+
 def otsu_threshold(masks: tf.Tensor) -> tf.Tensor:
     """Threshold of largest between-class variance (Otsu, 1979) of each mask.
 

@@ -1,4 +1,4 @@
-"""Every loss term of the papers, one function each: tensors in, a scalar out."""
+"""Every loss term of the papers, one function each, and the reversal of gradients."""
 
 import keras
 import tensorflow as tf

@@ -9,6 +9,7 @@ DEEPLABS = ("DeepLab", "DeeplabVGG", "light")
 ADAPTATIONS = ("multi", "single", "feature", "statistics", "none")
 ASPPS = ("reference", "paper")
 CLASSES = "of domain:PATH: camvid, cityscapes or a file with a class a line (default: classes.txt)"
+IGNORE_LABEL = "class that does not count"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,9 @@ class AdaptationSettings(PhaseSettings):
         minimum=32,
         help="side of square images of both domains, instead of the two --input-size",
     )
-    target: str = setting("cityscapes", help="the target, whose labels are not used in training")
+    target: str = setting(
+        "cityscapes", metavar="NAME", help="the target, whose labels are not used in training"
+    )
     data_dir_target: str | None = setting(
         None, may_change=True, help="folder with the target's files"
     )
@@ -32,9 +35,11 @@ class AdaptationSettings(PhaseSettings):
     data_list_target: str | None = setting(
         None, may_change=True, help="file with names of target images"
     )
-    target_split: str = setting("train", also=("set",), help="of Cityscapes, to adapt to")
+    target_split: str = setting(
+        "train", also=("set",), metavar="NAME", help="of Cityscapes, to adapt to"
+    )
     classes: str | None = setting(None, help=CLASSES)
-    ignore_label: int = setting(255, minimum=0, maximum=255, help="class that does not count")
+    ignore_label: int = setting(255, minimum=0, maximum=255, help=IGNORE_LABEL)
     held_out: float = setting(
         1 / 3, minimum=0.01, maximum=0.9, help="last share of the target, to evaluate with"
     )
@@ -145,6 +150,7 @@ class EvaluateDomainSettings(DataSettings):
     dataset: str = positional(help="a domain: cityscapes, gta5, synthia, shapes or domain:PATH")
     model: str = positional(help="segmentation network, .keras")
     classes: str | None = setting(None, help=CLASSES)
+    ignore_label: int = setting(255, minimum=0, maximum=255, help=IGNORE_LABEL)
     image_size: int | None = setting(
         None, minimum=32, help="side of square images, instead of --input-size"
     )

@@ -92,7 +92,9 @@ class AcolSettings(WeakLocalizationSettings):
     model: str = setting("resnet50", choices=NETWORKS, help="network behind the classifiers")
     weights: str = setting("imagenet", help=WEIGHTS)
     cls_recipe: str = setting(
-        "pp", help="a letter for each classifier: p (the label) or n (all others)"
+        "pp",
+        metavar="LETTERS",
+        help="a letter for each classifier: p (the label) or n (all others)",
     )
     delta_list: tuple[float, ...] = setting(
         (0.9,), minimum=0, maximum=1, help="what a map has above it is erased for the next one"
@@ -117,7 +119,10 @@ class ErasingSettings(WeakLocalizationSettings):
         None, may_change=True, help="folder that holds VOCdevkit: data set voc2012"
     )
     experiment_name: str | None = setting(
-        None, may_change=True, help="--run-dir results/NAME, by the reference's name"
+        None,
+        may_change=True,
+        metavar="NAME",
+        help="--run-dir results/NAME, by the reference's name",
     )
     localizer_model: str = setting("resnet101", choices=NETWORKS, help="network that localizes")
     localizer_weights: str = setting("imagenet", help=WEIGHTS)

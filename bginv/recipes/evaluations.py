@@ -22,7 +22,9 @@ class CalibrateSettings(DataSettings):
     model: str = positional(help="classifier, .keras or .h5")
     output: str = positional(help="calibrated classifier to write, .keras")
     on: str | None = setting(
-        None, help="test whose every second image tells the temperature (default: the first one)"
+        None,
+        metavar="NAME",
+        help="test whose every second image tells the temperature (default: the first one)",
     )
 
 
@@ -93,11 +95,14 @@ class ExportSettings(DataSettings):
         help="classifier, mask generator, localizer or segmenter, .keras or .h5"
     )
     dataset: str | None = setting(
-        None, help="data set whose images the files are compared on (default: noise)"
+        None,
+        metavar="NAME",
+        help="data set whose images the files are compared on (default: noise)",
     )
     output: str = setting("exported", help="folder of the files")
     formats: tuple[str, ...] = setting(
         (),
+        metavar="NAME[,NAME...]",
         help="of keras,saved_model,onnx,litert,litert_float16,litert_int8,h5 (default: those "
         "whose packages are there, but h5)",
     )
@@ -134,7 +139,9 @@ class ConvertSettings:
     network: str = setting("resnet50", choices=NETWORKS, help="its name in PyTorch")
     image_size: int = setting(224, minimum=8, help="side of the images that it is to take")
     part: str | None = setting(
-        None, help="key of the state dict, where the file holds several, such as adversarial"
+        None,
+        metavar="NAME",
+        help="key of the state dict, where the file holds several, such as adversarial",
     )
     delta_list: tuple[float, ...] = setting(
         (0.9,), minimum=0, maximum=1, help="thresholds of an acol model, which are not in the file"

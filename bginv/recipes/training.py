@@ -142,7 +142,9 @@ class NewClassifierSettings(ClassifierTrainingSettings):
     HEADING: ClassVar[str] = "the classifier"
 
     architecture: str = setting(
-        "auto", help="auto (VGG19 from 128 rows on), small, or a name of keras.applications"
+        "auto",
+        metavar="NAME",
+        help="auto (VGG19 from 128 rows on), small, or a name of keras.applications",
     )
     weights: str = setting(
         "imagenet",

@@ -136,7 +136,7 @@ def read_run(path: pathlib.Path) -> Run:
     """What lies in a run's folder.
 
     Raises:
-        ValueError: no run is there.
+        ValueError: no run is there, or a damaged one.
     """
     if not (path / "config.json").is_file():
         raise ValueError(f"{path} is no folder of a run: it has no config.json")
@@ -144,10 +144,17 @@ def read_run(path: pathlib.Path) -> Run:
     metrics = path / "metrics.jsonl"
     return Run(
         path,
-        json.loads((path / "config.json").read_text(encoding="utf-8")),
-        json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {},
+        _read_json(path / "config.json"),
+        _read_json(results) if results.is_file() else {},
         training_records(metrics) if metrics.is_file() else [],
     )
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def write_report(folder: pathlib.Path) -> pathlib.Path:

@@ -1,6 +1,5 @@
 """The three phases: train, evaluate between epochs, draw."""
 
-import math
 import pathlib
 from collections.abc import Callable
 
@@ -15,12 +14,14 @@ from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.models.background_generator import generate_backgrounds
 from bginv.ops.compositing import composite
 from bginv.recipes import (
+    AdaptationSettings,
     AdversarialSettings,
     ClassifierSettings,
     ClassifierTrainingSettings,
     MaskSettings,
     PhaseSettings,
 )
+from bginv.recipes.comparisons import WeakLocalizationSettings
 from bginv.report.pictures import write_image, write_sheet
 from bginv.report.strips import write_strip
 from bginv.run_folder import RunFolder
@@ -28,7 +29,7 @@ from bginv.runs.mistakes import Draw
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.distribution import is_chief
-from bginv.training.loop import steps_per_epoch, total_steps, train
+from bginv.training.loop import last_epoch, train
 from bginv.training.masks import MaskTraining, soft_and_binary_masks
 from bginv.training.method import Method
 
@@ -48,6 +49,20 @@ def run_classifier_phase(
     after_epoch = evaluation_of_epochs(method.classifier, dataset, settings)
     source = dataset.train if settings.background_mixing else dataset.train.without_masks()
     train_phase(method, draw(source), settings, folder, after_epoch)
+
+
+def check_mixing(settings: ClassifierSettings, dataset: Dataset) -> None:
+    """Raise if phase 1 is to mix backgrounds, and nothing tells what is background.
+
+    Raises:
+        ValueError: it says what to do.
+    """
+    if settings.background_mixing and not dataset.train.has_masks:
+        raise ValueError(
+            f"--background-mixing needs masks, and the training images of {dataset.name} have none "
+            "of their own: put masks into PATH/train/masks of a folder, or mix in phase 3 alone "
+            "(train3.py, or --adversarial-background-mixing for all phases), which learns them"
+        )
 
 
 def run_mask_phase(
@@ -142,16 +157,32 @@ def _do_nothing(epoch: int) -> None:
     del epoch
 
 
+def on_evaluated_epochs(
+    call: Callable[[int], None],
+    settings: WeakLocalizationSettings | AdaptationSettings,
+    num_records: int,
+) -> Callable[[int], None]:
+    """What calls that with the last epoch's number, and with those of `evaluate_every`."""
+    last, every = last_epoch(settings, num_records), settings.evaluate_every
+
+    def after_epoch(epoch: int) -> None:
+        if epoch == last or (every and epoch % every == 0):
+            call(epoch)
+
+    return after_epoch
+
+
 def evaluation_of_epochs(
     classifier: keras.Model, dataset: Dataset, settings: ClassifierTrainingSettings
 ) -> Callable[[int], None] | None:
     """What evaluates a classifier after an epoch, or None."""
     if not settings.evaluate_every:
         return None
+    last = last_epoch(settings, len(dataset.train))
 
     def evaluate(epoch: int) -> None:
         # the last epoch is evaluated by the command, which prints its accuracy
-        if epoch % settings.evaluate_every == 0 and epoch != settings.epochs:
+        if epoch % settings.evaluate_every == 0 and epoch != last:
             evaluate_and_log(classifier, dataset)
 
     return evaluate
@@ -256,10 +287,9 @@ def _example_backgrounds(
 
 def _epochs_to_show(settings: AdversarialSettings, num_records: int) -> set[int]:
     """A few epochs, the first and the last among them, after which composites are drawn."""
-    epoch_steps = steps_per_epoch(num_records, settings.batchsize)
-    last = math.ceil(total_steps(settings, num_records) / epoch_steps)
     # near each other at first, as the adversary learns fast there
-    return {int(epoch) for epoch in np.round(np.geomspace(1, last, NUM_STRIPS))}
+    shown = np.geomspace(1, last_epoch(settings, num_records), NUM_STRIPS)
+    return {int(epoch) for epoch in np.round(shown)}
 
 
 def _training_composites(

@@ -84,8 +84,12 @@ class Results:
         rows = {**self.rows, **self._published()}
         return str(accuracy_table(rows))
 
-    def write(self, **more: Any) -> None:
-        """Write `results.json`, the report, and the table last: with it the run is finished."""
+    def write(self, page: bool = True) -> None:
+        """Write `results.json`, the page, and the table last: with it the run is finished.
+
+        Args:
+            page: whether the report is written, which may come later.
+        """
         path = self._path
         versions = {
             "bginv": bginv.__version__,
@@ -104,10 +108,10 @@ class Results:
             noises=self._noises,
             confusion=self._confusion,
             mistakes=self._mistakes,
-            **more,
         )
         write_text(path / "results.json", results)
-        write_page(path)
+        if page:
+            write_page(path)
         write_text(path / "results.md", self.table())
 
     @property

@@ -14,7 +14,12 @@ from bginv.ops.losses import cross_entropy
 from bginv.recipes import AdversarialSettings, ThreePhasesSettings
 from bginv.run_folder import RunFolder
 from bginv.runs.mistakes import Draw, drawing_of
-from bginv.runs.phases import run_adversarial_phase, run_classifier_phase, run_mask_phase
+from bginv.runs.phases import (
+    check_mixing,
+    run_adversarial_phase,
+    run_classifier_phase,
+    run_mask_phase,
+)
 from bginv.runs.results import Results
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
@@ -76,6 +81,7 @@ class ThreePhases:
     Attributes:
         unet: the mask generator, or None.
         phase3: the last method; it owns the background generators.
+        uses_given_masks: whether the masks of the data set matter.
     """
 
     def __init__(self, start: Start, phases: Mapping[str, ThreePhasesSettings], folder: RunFolder):
@@ -84,7 +90,10 @@ class ThreePhases:
         self._draw = {name: drawing_of(own, dataset) for name, own in phases.items()}
         steps = {name: total_steps(own, len(dataset.train)) for name, own in phases.items()}
         self._phase1 = self._phase2 = None
+        self.uses_given_masks = start.masks == GIVEN
         if start.train_classifier:
+            check_mixing(phases["classifier"], dataset)
+            self.uses_given_masks |= phases["classifier"].background_mixing > 0
             self._phase1 = ClassifierTraining(
                 classifier, phases["classifier"], steps["classifier"], loss
             )

@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.artefacts import OVERWRITE
+from bginv.errors import first_line
 
 NAME = "step"
 KEPT = 2
@@ -108,7 +109,7 @@ class Checkpoints:
                 self._manager.save(checkpoint_number=step)
         except (tf.errors.OpError, OSError) as error:
             self._remove_unfinished()
-            reason = str(getattr(error, "message", error)).strip().splitlines()[0]
+            reason = first_line(error)
             raise OSError(
                 f"checkpoint {step} cannot be written ({reason}); {self.last()}; make room and run "
                 "the same command again"
@@ -174,5 +175,5 @@ def _reason_not_readable(prefix: str) -> str | None:
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
     except Exception as error:  # the reader raises many kinds, IndexError where a file is cut
-        return str(getattr(error, "message", error)).strip().splitlines()[0]
+        return first_line(error)
     return None

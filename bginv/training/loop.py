@@ -31,6 +31,12 @@ def total_steps(settings: PhaseSettings, num_records: int) -> int:
     return settings.steps or settings.epochs * steps_per_epoch(num_records, settings.batchsize)
 
 
+def last_epoch(settings: PhaseSettings, num_records: int) -> int:
+    """Number of the epoch that a training ends in, from 1."""
+    epoch_steps = steps_per_epoch(num_records, settings.batchsize)
+    return math.ceil(total_steps(settings, num_records) / epoch_steps)
+
+
 def train(
     method: Method,
     source: Source,

@@ -15,7 +15,7 @@ from bginv.artefacts import write_file
 from bginv.data.files import FileSource
 from bginv.data.sources import ArraySource
 from bginv.models.fused_upsampling import fuse_upsampling
-from bginv.ops.binarize import binarize
+from bginv.ops.binarize import binarize, not_black
 from bginv.ops.losses import area_loss, cross_entropy, total_variation
 from bginv.recipes import MaskSettings
 from bginv.training.method import Method, augmentation_of
@@ -158,7 +158,7 @@ def soft_and_binary_masks(
         area: for the method "quantile".
     """
     if unet is None:
-        masks = tf.reduce_max(tf.cast(images > 0, tf.float32), -1, keepdims=True)
+        masks = not_black(images)
         return masks, masks
     soft = unet(images, training=False)
     return soft, binarize(soft, method, area)

@@ -24,10 +24,12 @@ class SGD(keras.optimizers.SGD):
     def update_step(self, gradient, variable, learning_rate):
         """See Keras."""
         dtype = variable.dtype
-        velocity = self.momentums[self._get_variable_index(variable)]
-        gradient = ops.cast(gradient, dtype) + self.decay * variable
-        self.assign(velocity, self.momentum * velocity + gradient)
-        self.assign_sub(variable, ops.cast(learning_rate, dtype) * velocity)
+        step = ops.cast(gradient, dtype) + self.decay * variable
+        if self.momentum:  # Keras keeps no velocity without
+            velocity = self.momentums[self._get_variable_index(variable)]
+            step = self.momentum * velocity + step
+            self.assign(velocity, step)
+        self.assign_sub(variable, ops.cast(learning_rate, dtype) * step)
 
     def get_config(self):
         """See Keras."""
@@ -54,11 +56,14 @@ class RepeatedSGD(SGD):
         dtype, index = variable.dtype, self._get_variable_index(variable)
         gradient, rate = ops.cast(gradient, dtype), ops.cast(learning_rate, dtype)
         kept = ops.where(self.iterations == 0, 0.0, self.momentum)
-        velocity, weight = ops.convert_to_tensor(self.momentums[index]), variable + 0
+        velocity, weight = 0.0, variable + 0
+        if self.momentum:  # Keras keeps no velocity without
+            velocity = ops.convert_to_tensor(self.momentums[index])
         for _ in range(self.times[index]):
             velocity = kept * velocity + gradient + self.decay * weight
             weight = weight - rate * velocity
-        self.assign(self.momentums[index], velocity)
+        if self.momentum:
+            self.assign(self.momentums[index], velocity)
         self.assign(variable, weight)
 
     def get_config(self):

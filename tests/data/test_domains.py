@@ -1,5 +1,6 @@
 """Domains: layouts of publishers and of users, class numbers, and what is held out."""
 
+import shutil
 import struct
 import zlib
 
@@ -126,6 +127,12 @@ def test_cityscapes_holds_out_its_own_validation(tmp_path):
     assert (len(domain.train), len(domain.held_out)) == (3, 2)
     assert set(np.unique(maps_of(domain.train))) == {2}
     assert set(np.unique(maps_of(domain.held_out))) == {10}
+    shutil.rmtree(tmp_path / "leftImg8bit/train")
+    domain = load("cityscapes", tmp_path, only_held_out=True, ignore_label=10)
+    assert set(np.unique(maps_of(domain.held_out))) == {255} and domain.train is None
+    shutil.rmtree(tmp_path / "gtFine")
+    with pytest.raises(ValueError, match="cityscapes has no label maps in .* to evaluate with"):
+        load("cityscapes", tmp_path, only_held_out=True)
 
 
 def test_what_is_not_there(tmp_path):

@@ -1,5 +1,7 @@
 """PASCAL VOC in its own layout, and folders of images with label maps."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -125,6 +127,12 @@ def test_a_folder(folder):
 
 
 def test_what_is_wrong_with_a_folder(folder):
+    shutil.copytree(folder / "dusk", folder / "night")
+    for image in (folder / "night/images").iterdir():
+        image.unlink()
+    with pytest.raises(ValueError, match="night/images holds no image; the layout is"):
+        load_data(f"segmentation:{folder}")
+    shutil.rmtree(folder / "night")
     write_map(folder / "dusk/labels/b.png", np.full((30, 40), 3, np.uint8))
     with pytest.raises(ValueError, match="holds the number 3; there are 2 classes"):
         load_data(f"segmentation:{folder}")

@@ -117,6 +117,11 @@ def test_masks_can_be_left_out(source):
     assert "mask" not in bare.gather(tf.constant([0], tf.int64))
     assert bare.digest() == source.digest()
     assert bare.without_masks() is bare
+    again = bare.with_masks(source.masks[::-1])
+    assert np.shares_memory(again.images, source.images) and not bare.has_masks
+    np.testing.assert_array_equal(again.masks, source.masks[::-1])
+    with pytest.raises(ValueError, match="need one length above 0"):
+        bare.with_masks(source.masks[1:])
 
 
 def test_the_digest_of_masks_tells_masks_apart(source):

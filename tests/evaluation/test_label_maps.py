@@ -12,7 +12,7 @@ def test_counts_of_the_reference(golden_arrays):
     reference = golden_arrays("eader_metrics")
     counts = None
     for predicted, true in zip(reference["pred"], reference["target"], strict=True):
-        own = count_classes(predicted, true, 20)
+        own = count_classes(true, predicted, 20)
         counts = own if counts is None else counts + own
     np.testing.assert_array_equal(counts.intersection, reference["intersection"])
     np.testing.assert_array_equal(counts.union, reference["union"])
@@ -30,7 +30,7 @@ def test_counts_of_the_reference(golden_arrays):
 
 
 def test_counts_by_hand():
-    counts = count_classes(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 255]), 2)
+    counts = count_classes(np.array([0, 1, 2, 255]), np.array([0, 1, 1, 2]), 2)
     np.testing.assert_array_equal(counts.intersection, [1, 1, 0])
     np.testing.assert_array_equal(counts.union, [1, 2, 1])
     np.testing.assert_allclose(counts.iou, [1, 0.5, 0])

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from bginv.evaluation.calibration import with_temperature
 from bginv.interop.model_files import save_model
 from bginv.interop.paper_h5 import (
     is_paper_classifier,
@@ -9,6 +10,7 @@ from bginv.interop.paper_h5 import (
     load_classifier_h5,
     load_mask_unet_h5,
 )
+from bginv.models.acol import build_acol, build_classifiers
 from bginv.models.backbones import build_backbone_classifier
 from bginv.models.background_generator import (
     backgrounds_from_noise,
@@ -59,6 +61,15 @@ def test_a_file_of_another_model_is_refused(tmp_path):
         load_mask_unet_h5(path)
     with pytest.raises(ValueError, match="takes inputs of shape"):
         load_background_generator_h5(path, (16, 16, 1))
+
+
+def test_what_the_file_could_not_give_back_is_not_the_papers():
+    classifier = build_classifier((16, 16, 1), 2)
+    assert is_paper_classifier(classifier)
+    assert not is_paper_classifier(with_temperature(classifier, 2.0))
+    features = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Conv2D(4, 3)])
+    heads = build_classifiers((14, 14, 4), 2, "p")
+    assert not is_paper_classifier(build_acol(features, heads, ()))
 
 
 def vgg19_of_the_paper(side: int, num_classes: int) -> keras.Model:

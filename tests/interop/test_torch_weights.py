@@ -1,5 +1,7 @@
 """Checkpoints of PyTorch: every form in which the published codes save them."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -144,9 +146,13 @@ def test_not_a_checkpoint(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file"):
         read_state(tmp_path / "missing.npz")
     broken = tmp_path / "broken.npz"
-    broken.write_bytes(b"PK nothing")
-    with pytest.raises(ValueError, match="is not an .npz file of arrays"):
-        read_state(broken)
+    whole = pathlib.Path(write(tmp_path / "whole.npz", {"a": np.zeros(9)})).read_bytes()
+    array = tmp_path / "array.npy"
+    np.save(array, np.zeros(3))
+    for content in (b"PK nothing", whole[:-20], array.read_bytes(), b""):
+        broken.write_bytes(content)
+        with pytest.raises(ValueError, match="broken.npz is not an .npz file of arrays"):
+            read_state(broken)
     pickled = tmp_path / "pickled.npz"
     np.savez(pickled, a=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="is not an .npz file of arrays"):

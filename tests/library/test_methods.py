@@ -28,10 +28,17 @@ def test_steps_are_plain_functions_of_tensors(squares):
 
 
 def test_a_setting_without_effect_on_the_steps_is_refused():
-    with pytest.raises(ValueError, match="precision has no effect on the steps of masks"):
+    with pytest.raises(ValueError, match="precision is decided by your own loop, data and models"):
         bginv.mask_training(None, None, 8, precision="bfloat16")
-    with pytest.raises(ValueError, match="area has no effect on the steps of adversarial"):
+    with pytest.raises(ValueError, match="area is decided by your own loop, data and models"):
         bginv.adversarial_training(None, (8, 8, 1), 8, 1, area=0.1)
+
+
+@pytest.mark.parametrize(("recipe", "flips"), [("paper", True), ("tuned", False)])
+def test_steps_of_either_recipe(recipe, flips):
+    classifier = build_classifier((16, 16, 1), 2)
+    method = bginv.classifier_training(classifier, 8, recipe=recipe)
+    assert method.settings.flip is flips
 
 
 def test_an_unknown_setting_is_named():

@@ -26,7 +26,8 @@ def images(count: int = 5) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("units", "activation"), [(2, None), (2, "softmax"), (1, "sigmoid"), (1, None)]
+    ("units", "activation"),
+    [(2, None), (2, "softmax"), (2, "sigmoid"), (1, "sigmoid"), (1, None)],
 )
 def test_logits_of_every_kind_of_output(squares, units, activation):
     model = Subclassed(units, activation)
@@ -34,6 +35,9 @@ def test_logits_of_every_kind_of_output(squares, units, activation):
     raw, found = model(images()).numpy(), tf.nn.softmax(logits(images())).numpy()
     if activation is None and units == 2:
         expected = tf.nn.softmax(raw).numpy()
+    elif activation == "sigmoid" and units == 2:
+        odds = raw / (1 - raw)
+        expected = odds / odds.sum(1, keepdims=True)
     elif units == 2:
         expected = raw
     else:

@@ -1,10 +1,13 @@
+import dataclasses
 import json
 
+import cv2
 import keras
 import numpy as np
 import pytest
 
 import bginv
+from bginv.data.photographs import Photographs
 from bginv.data.shapes import load_shapes
 from bginv.library.robustify import robustify
 from bginv.models.classifier import build_classifier
@@ -158,6 +161,8 @@ def test_a_run_that_is_there_is_not_begun_again(squares, tmp_path):
         ({"backgrounds": np.zeros((2, 20, 30, 4), np.uint8)}, "photographs have 1 or 3 channels"),
         ({"adversarial_step": 3}, "'adversarial_step'; did you mean 'adversarial_steps'"),
         ({"architecture": "small"}, "no setting 'architecture'"),
+        ({"adversarial_back": "real"}, "no setting 'adversarial_back'"),
+        ({"classifier_ensemble": "mimo"}, "no setting 'classifier_ensemble'"),
         ({"tiles": (3,)}, "3x3 tiles do not fit images of 16x16"),
         ({"loss": "mse", "mixup": 0.2}, "are for cross-entropy"),
     ],
@@ -165,6 +170,35 @@ def test_a_run_that_is_there_is_not_begun_again(squares, tmp_path):
 def test_wrong_arguments(squares, given, message):
     with pytest.raises(ValueError, match=message):
         robustify(sequential(), squares, **given)
+
+
+def test_mixing_in_phase_1_needs_masks(squares):
+    bare = dataclasses.replace(squares, train=squares.train.without_masks())
+    with pytest.raises(ValueError, match="--background-mixing needs masks"):
+        robustify(sequential(), bare, background_mixing=0.5, train_first=True, **SHORT)
+
+
+def test_photographs_are_cropped_as_the_recipe_says(squares, monkeypatch):
+    def held(images, image_shape, crops):
+        raise InterruptedError(crops)
+
+    monkeypatch.setattr(Photographs, "held", held)
+    photographs = np.zeros((2, 20, 30, 1), np.uint8)
+    for given, crops in (({}, "any"), ({"recipe": "paper"}, "native"), ({"crops": "any"}, "any")):
+        with pytest.raises(InterruptedError, match=crops):
+            robustify(sequential(), squares, backgrounds=photographs, **given)
+
+
+def test_a_saved_model_tells_the_size_of_images_in_files(squares, tmp_path):
+    for split in ("train", "test"):
+        for name in "ab":
+            (tmp_path / f"data/{split}/{name}").mkdir(parents=True)
+            for i in range(2):
+                pixels = np.full((40, 40, 3), 60 * i, np.uint8)
+                cv2.imwrite(str(tmp_path / f"data/{split}/{name}/{i}.png"), pixels)
+    build_classifier((32, 32, 3), 2).save(tmp_path / "m.keras")
+    table = bginv.evaluate(tmp_path / "m.keras", f"folder:{tmp_path / 'data'}")
+    assert 0 <= table.rows[str(tmp_path / "m.keras")]["test"] <= 1
 
 
 def test_evaluate_and_export(squares, tmp_path):

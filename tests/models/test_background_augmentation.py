@@ -86,6 +86,9 @@ def test_fit_trains_a_model_with_it_and_it_comes_back(tmp_path):
     [
         ({"rate": 2}, r"rate must be in \[0, 1\]; received 2"),
         ({"backgrounds": "real"}, "backgrounds must be adv, noise, black or an array"),
+        ({"binarize": "triangle"}, "binarize must be otsu, 0.5, .*received 'triangle'"),
+        ({"area": 7}, r"area must be in \[0, 1\]; received 7"),
+        ({"tiles": ()}, "tiles must have a number for each generator"),
         ({"masks": "learn"}, "masks must be 'heuristic' or a model"),
         ({"backgrounds": np.full((2, 4, 4, 1), 7.0)}, r"must be \[N, H, W, C\], uint8 or in"),
     ],

@@ -1,7 +1,9 @@
 import contextlib
 import io
 import json
+import pathlib
 import re
+import shutil
 import sys
 
 import pytest
@@ -91,6 +93,10 @@ def test_runs_side_by_side(folders, command):
     code, _, err = command(None, "compare", ".", "--output", "d.html")
     assert code == 2 and "is no folder of a run: it has no config.json" in err
     assert command(None, "compare", first, "--output", "d.txt")[0] == 2
+    shutil.copytree(first, "damaged")
+    pathlib.Path("damaged/results.json").write_text("{")
+    code, _, err = command(None, "compare", first, "damaged", "--output", "d.html")
+    assert code == 2 and "damaged/results.json is damaged: " in err
 
 
 def test_a_browser_shows_both_pages_everywhere(folders, tmp_path, command):

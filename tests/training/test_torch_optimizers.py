@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from bginv.training.torch_optimizers import SGD, Adam, RMSprop
+from bginv.training.torch_optimizers import SGD, Adam, RepeatedSGD, RMSprop
 
 GRADIENTS = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
 RATES = [0.1, 0.1, 0.05, 0.05, 0.01, 0.01]
@@ -39,10 +39,12 @@ def rmsprop(w, alpha=0.99, epsilon=1e-2):
     ("optimizer", "expected"),
     [
         (SGD(0.1, 0.9, 0.01), sgd),
+        (SGD(0.1, 0.0, 0.01), lambda w: sgd(w, momentum=0.0)),
+        (RepeatedSGD(0.1, 0.0, 0.01, times=[1]), lambda w: sgd(w, momentum=0.0)),
         (Adam(0.1, 0.5, epsilon=1e-2), adam),
         (RMSprop(0.1, epsilon=1e-2), rmsprop),
     ],
-    ids=["sgd", "adam", "rmsprop"],
+    ids=["sgd", "sgd without momentum", "repeated sgd without momentum", "adam", "rmsprop"],
 )
 def test_steps_are_those_of_pytorch(optimizer, expected):
     start = np.linspace(-1, 1, 5, dtype=np.float32)
