@@ -6,6 +6,7 @@ import cv2
 import keras
 import numpy as np
 
+from bginv.commands.calibration import _split
 from bginv.data.catalog import load_data
 from bginv.interop.model_files import save_model
 from bginv.models.classifier import build_classifier
@@ -32,3 +33,9 @@ def test_calibrate(command, tmp_path):
     code, _, err = command(*call, "--on", "dots", "--overwrite")
     assert code == 2 and "--on must be one of clean, stripes" in err
     assert command(*call)[0] == 2
+
+
+def test_figures_are_of_other_images_than_the_temperature(squares):
+    fitted, tests = _split(squares, None)
+    assert fitted.digest() == squares.train.take(np.arange(0, 24, 2)).digest()
+    assert tests["clean"].digest() == squares.train.take(np.arange(1, 24, 2)).digest()

@@ -161,16 +161,18 @@ WRONG = {
         ("train-adapt", "shapes", "--input-size", "64"),
         "--input-size must be width,height; received 64",
     ),
-    "other classes of the target": (
-        (
-            "train-adapt",
-            "shapes",
-            "--target",
-            "domain:photographs",
-            "--input-size",
-            "64,64",
-        ),
+    "no images of the target": (
+        ("train-adapt", "shapes", "--target", "domain:photographs", "--image-size", "64"),
         "has no folder images",
+    ),
+    "other classes of the target": (
+        ("train-adapt", "shapes", "--target", "domain:streets", "--image-size", "64"),
+        "source and target need the same classes; shapes has background, ",
+    ),
+    "a target to choose by without label maps": (
+        ("train-adapt", "domain:streets", "--target", "domain:unlabelled", "--image-size", "64")
+        + ("--validation", "target"),
+        "--validation target needs label maps, and domain:unlabelled has none",
     ),
     "two outputs of a VGG": (
         ("train-adapt", "shapes", "--model", "DeeplabVGG"),
@@ -435,6 +437,13 @@ def test_wrong_arguments(command, tmp_path, wrong_models, monkeypatch, name):
     (tmp_path / "photographs").mkdir()
     cv2.imwrite(str(tmp_path / "photographs" / "a.png"), np.zeros((40, 40, 3), np.uint8))
     (tmp_path / "photographs" / "b.png").write_bytes(b"no picture")
+    for domain, kinds in (("streets", ("images", "labels")), ("unlabelled", ("images",))):
+        for kind in kinds:
+            (tmp_path / domain / kind).mkdir(parents=True)
+            for stem in "abc":
+                pixels = np.arange(40 * 40, dtype=np.uint8).reshape(40, 40) % 2
+                cv2.imwrite(str(tmp_path / domain / kind / f"{stem}.png"), pixels)
+        (tmp_path / domain / "classes.txt").write_text("road\nsky\n")
     before = sorted(tmp_path.rglob("*"))
     arguments, message = WRONG[name]
     code, out, err = command(*arguments)
@@ -449,9 +458,9 @@ def test_every_command_has_help(command, name):
     assert (code, err) == (0, "")
     assert out.startswith(f"usage: bginv {name or ''}".rstrip())
     if name:
-        assert all(
-            COMMANDS[name].help.split()[0] in text for text in (out, command(None, "--help")[1])
-        )
+        # argparse breaks lines within words with hyphens too
+        whole = "".join(COMMANDS[name].help.split())
+        assert all(whole in "".join(text.split()) for text in (out, command(None, "--help")[1]))
 
 
 def test_a_failure_while_running_exits_with_1(command):
@@ -480,10 +489,16 @@ USAGES = {
     "train_att": "train_att.py [options] dataset",
     "train_acol": "train_acol.py [options] dataset",
     "train_erasing": "train_erasing.py [options] dataset",
+    "train_adapt": "train_adapt.py [options] dataset",
     "evaluate": "evaluate.py [options] dataset model",
+    "evaluate_backgrounds": "evaluate_backgrounds.py [options] data_path model",
     "evaluate_seg": "evaluate_seg.py [options] dataset model",
     "bginv": "bginv [-h]",
 }
+
+
+def test_no_program_is_forgotten():
+    assert {path.stem for path in ROOT.glob("*.py")} - {"setup"} == USAGES.keys() - {"bginv"}
 
 
 @pytest.mark.parametrize("script", USAGES)

@@ -146,8 +146,6 @@ def test_eader(command, caplog):
     assert re.search(rf"train_erasing.py-shapes-.*(,{NUMBER}){{6}}", out)
     assert "| masks of clean, in % |" in caplog.text
     assert pathlib.Path("results/first/pictures/maps-last.png").is_file()
-    code, _, err = command("train-erasing", "--resume", "--experiment_name", "first")
-    assert code == 0, err
     model = keras.models.load_model("e.keras", safe_mode=True)
     assert model.output["maps"].shape == (None, 2, 2, 6)
     code, again, err = command("train-erasing", *ERASING, "--evaluate", "--output", "e.keras")
@@ -156,6 +154,20 @@ def test_eader(command, caplog):
     code, tables, err = command("evaluate-seg", *SHAPES[:3], "e.keras", "--output", "seg")
     assert code == 0, err
     assert "| 0.3 " in tables and len(list(pathlib.Path("seg").iterdir())) == 12
+
+
+def test_an_experiment_goes_on_by_its_name(command, monkeypatch):
+    flags = (*ERASING, "--experiment_name", "second")
+    with monkeypatch.context() as broken:
+
+        def fail(*_, **__):
+            raise OSError("no report today")
+
+        broken.setattr("bginv.commands.erasing.report_localizer", fail)
+        assert command("train-erasing", *flags)[0] == 1
+    code, _, err = command("train-erasing", "--resume", "--experiment_name", "second")
+    assert code == 0, err
+    assert pathlib.Path("results/second/report.html").is_file()
 
 
 def test_eader_goes_on_in_the_turn_in_which_it_stopped(command, monkeypatch):

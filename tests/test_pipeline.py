@@ -11,6 +11,7 @@ import pytest
 from bginv import cli
 from bginv.recipes import PHASES
 from bginv.saved_settings import from_plain
+from bginv.training.masks import with_generated_masks
 
 SMALL = ("--limit", "64", "--steps", "2", "--batchsize", "8")
 
@@ -22,6 +23,16 @@ def finished(tmp_path_factory):
     with contextlib.redirect_stdout(io.StringIO()) as out:
         assert cli.run(cli.parse(["run", "digits", *SMALL, "--run-dir", str(folder)])) == 0
     return folder, out.getvalue()
+
+
+def test_phase_3_gets_the_masks_of_the_trained_generator(command, monkeypatch):
+    def look(method, unet, source, dataset, settings, *rest):
+        expected = with_generated_masks(dataset.train, unet, settings.binarize, settings.area)
+        np.testing.assert_array_equal(source.masks, expected.masks)
+        raise InterruptedError("phase 3 was reached")
+
+    monkeypatch.setattr("bginv.runs.three_phases.run_adversarial_phase", look)
+    assert "phase 3 was reached" in command(None, "run", "digits", *SMALL)[2]
 
 
 def test_a_run_leaves_models_results_and_pictures(finished):

@@ -75,19 +75,20 @@ def test_a_killed_phase_ends_with_the_same_weights(models, tmp_path_factory, scr
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_the_step_and_the_same_command_goes_on(models, number, code):
-    arguments = (*PHASES["train1"], *SMALL, "--steps-per-call", "1000", "--checkpoint-steps", "100")
+    steps = ("--steps", "600", "--steps-per-call", "1000", "--checkpoint-steps", "100")
+    arguments = (*PHASES["train1"], *SMALL, *steps)
     process = start(models, "train1", *arguments)
     wait_for_checkpoint(models, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (code, "")
     step = int(err.splitlines()[-1].split("after step ")[1].split()[0])
-    assert 100 <= step < 150
+    assert 100 <= step < 600
     assert err.splitlines()[-1].endswith(
-        f"{signal.Signals(number).name} after step {step} of 150; "
+        f"{signal.Signals(number).name} after step {step} of 600; "
         "the same command goes on from there"
     )
-    assert f"goes on after step {step} of 150" in finish(start(models, "train1", *arguments))
+    assert f"goes on after step {step} of 600" in finish(start(models, "train1", *arguments))
     interrupted = written_weights(models)
     finish(start(models, "train1", *arguments, "--overwrite"))
     assert_identical(written_weights(models), interrupted)

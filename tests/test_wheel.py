@@ -1,9 +1,9 @@
 """The wheel that `pip install` takes: what is in it, and that it runs outside the checkout."""
 
 import os
+import shutil
 import subprocess
 import sys
-import time
 import zipfile
 
 import pytest
@@ -14,9 +14,12 @@ from tests.conftest import ROOT
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
+    # a copy without what an earlier build left
+    left = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, folder / "source", ignore=left)
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
-         "--wheel-dir", str(folder), str(ROOT)],
+         "--wheel-dir", str(folder), str(folder / "source")],
         check=True,
     )  # fmt: skip
     (path,) = folder.glob("*.whl")
@@ -47,14 +50,14 @@ def test_it_runs_outside_the_checkout(wheel, tmp_path):
     assert (tmp_path / "work" / "runs" / "digits" / "report.html").is_file()
 
 
-def test_importing_takes_no_time_and_warns_of_nothing():
-    seconds = {}
-    for module in ("numpy", "bginv"):
-        program = [sys.executable, "-W", "error", "-c", f"import {module}"]
-        took = []
-        for _ in range(3):
-            began = time.monotonic()
-            subprocess.run(program, check=True, cwd=ROOT)
-            took.append(time.monotonic() - began)
-        seconds[module] = min(took)
-    assert seconds["bginv"] < seconds["numpy"] + 0.3
+def test_importing_brings_nothing_slow_and_warns_of_nothing():
+    slow = ("tensorflow", "keras", "matplotlib", "cv2")
+    program = f"import sys, bginv; sys.exit(str(sys.modules.keys() & set({slow})))"
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stderr == "set()\n"

@@ -31,8 +31,8 @@ def load_classifier_h5(path: pathlib.Path) -> keras.Model:
 
 def is_paper_classifier(classifier: keras.Model) -> bool:
     """Whether a classifier has the architecture that `load_classifier_h5` builds for its images."""
-    outputs = classifier.output_shape
-    if None in classifier.input_shape[1:] or isinstance(outputs, dict) or len(outputs) != 2:
+    outputs = classifier.outputs[0].shape
+    if None in classifier.input_shape[1:] or len(classifier.outputs) != 1 or len(outputs) != 2:
         return False
     with keras.StatelessScope():  # shapes alone: VGG19 would fill 0.5 GB
         own = _paper_builder(classifier.input_shape[1:])(classifier.input_shape[1:], outputs[1])

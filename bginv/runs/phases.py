@@ -61,7 +61,7 @@ def check_mixing(settings: ClassifierSettings, dataset: Dataset) -> None:
         raise ValueError(
             f"--background-mixing needs masks, and the training images of {dataset.name} have none "
             "of their own: put masks into PATH/train/masks of a folder, or mix in phase 3 alone "
-            "(train3.py, or --adversarial-background-mixing for all phases), which learns them"
+            "(train3.py, or bginv run --adversarial-background-mixing), which learns them"
         )
 
 

@@ -146,7 +146,7 @@ def test_alpha_is_dropped(data_dir):
 
 
 def test_images_of_16_bits_are_refused(data_dir):
-    with pytest.raises(ValueError, match="deep"):
+    with pytest.raises(ValueError, match="^the images of deep are .*uint16.*; only sets with 8"):
         load_data("tfds:deep", data_dir)
 
 

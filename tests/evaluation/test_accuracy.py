@@ -35,3 +35,9 @@ def test_counts_over_batches_of_every_size(brightness_classifier):
 def test_the_mean_leaves_the_clean_test_out():
     assert Accuracies({"clean": 1.0, "a": 0.2, "b": 0.4}).mean_background == pytest.approx(0.3)
     assert Accuracies({"clean": 1.0}).mean_background is None
+
+
+def test_the_mean_is_that_of_objects_on_other_backgrounds():
+    found = Accuracies({"clean": 1.0, "a": 0.2, "b": 0.4, "background_only": 0.9})
+    assert found.mean_background == pytest.approx(0.3)
+    assert Accuracies({"clean": 1.0}).mean_background is None

@@ -9,7 +9,7 @@ import pytest
 import bginv
 from bginv.data.photographs import Photographs
 from bginv.data.shapes import load_shapes
-from bginv.library.robustify import robustify
+from bginv.library.robustify import UNCHANGED, robustify
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
 from tests.library.test_models import Subclassed
@@ -176,6 +176,23 @@ def test_mixing_in_phase_1_needs_masks(squares):
     bare = dataclasses.replace(squares, train=squares.train.without_masks())
     with pytest.raises(ValueError, match="--background-mixing needs masks"):
         robustify(sequential(), bare, background_mixing=0.5, train_first=True, **SHORT)
+
+
+@pytest.mark.parametrize("augment", [None, True])
+def test_images_of_numbers_stay_where_they_are_unless_told_otherwise(squares, monkeypatch, augment):
+    seen = []
+
+    def look(images, seed, ranges, masks=None):
+        del seed
+        seen.append(ranges)
+        return images, masks
+
+    monkeypatch.setattr("bginv.training.method.augment", look)
+    pair = (squares.train.images, np.linspace(0, 1, 24))
+    model = keras.Sequential([layers.Flatten(), layers.Dense(1)])
+    given = {"loss": "mse", "masks": "heuristic", "train_first": True, "augment": augment, **SHORT}
+    robustify(model, {"train": pair, "clean": pair}, **given)
+    assert len(seen) >= 2 and {own == UNCHANGED for own in seen} == {augment is None}
 
 
 def test_photographs_are_cropped_as_the_recipe_says(squares, monkeypatch):

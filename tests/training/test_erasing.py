@@ -248,3 +248,22 @@ def test_every_label_makes_a_pair():
     assert list(zip(rows.numpy(), classes.numpy(), strict=True)) == [(0, 0), (0, 2), (2, 1)]
     rows, classes = pairs_of(tf.constant([2, 0]))
     assert list(zip(rows.numpy(), classes.numpy(), strict=True)) == [(0, 2), (1, 0)]
+
+
+def test_terms_are_weighted_as_asked():
+    images = np.random.default_rng(0).random((4, 64, 64, 3), np.float32)
+    labels = tf.constant([0, 1, 0, 1])
+
+    def losses(**given) -> dict[str, float]:
+        networks = [build_network("resnet18", (64, 64, 3), 2, seed=i) for i in range(2)]
+        found = ErasingTraining(*networks, settings(**given)).losses(tf.constant(images), labels)
+        return {name: float(value) for name, value in found.items()}
+
+    for alpha, beta in ((0.3, 0.0), (0.0, 0.7)):
+        found = losses(alpha=alpha, beta=beta)
+        weighted = alpha * found["mining"] + beta * found["map_mean"]
+        assert found["loss"] == pytest.approx(found["cross_entropy"] + weighted, rel=1e-5)
+    # what is erased depends on both
+    usual = losses()["mining"]
+    assert losses(sigma=0.9)["mining"] != pytest.approx(usual, rel=1e-4)
+    assert losses(omega=1.0)["mining"] != pytest.approx(usual, rel=1e-4)

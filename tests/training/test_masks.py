@@ -32,6 +32,23 @@ def test_only_the_mask_generator_moves_and_the_loss_falls(method, squares):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize(
+    "given", [{}, {"area": 0.05}, {"loss": "squared"}, {"total_variation": 3.0}]
+)
+def test_terms_are_weighted_as_asked(squares, given):
+    batch = next(iter(squares.train.batches(8)))
+    unet, classifier = build_mask_unet((16, 16, 1), 1), build_classifier((16, 16, 1), 2, 2)
+    found = MaskTraining(unet, classifier, settings(**given)).losses(batch["image"], batch["label"])
+    own = {"area": 0.2, "loss": "abs", "total_variation": 0.1, **given}
+    masks = unet(batch["image"])
+    excess = np.mean(masks, (1, 2, 3)) - own["area"]
+    area = np.mean(np.abs(excess) if own["loss"] == "abs" else excess**2)
+    np.testing.assert_allclose(found["area"], area, rtol=1e-4)
+    weighted = own["total_variation"] * float(found["total_variation"])
+    expected = float(found["cross_entropy"]) + area + weighted
+    np.testing.assert_allclose(found["loss"], expected, rtol=1e-4)
+
+
 def test_the_heuristic_is_every_pixel_that_is_not_black(squares):
     masked = with_generated_masks(squares.train, None, "otsu", 0.2)
     np.testing.assert_array_equal(masked.masks, (squares.train.images > 0) * 255)
