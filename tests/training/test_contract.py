@@ -100,15 +100,22 @@ METHODS = {
 }
 
 
-def fixed_rows(draw, count: int) -> tf.Tensor:
-    """XLA turns the same random bits into other normal numbers, so these are always the same."""
-    numbers = np.random.default_rng(0).normal(size=draw(count).shape)
-    return tf.constant(numbers, tf.float32)
+@pytest.fixture
+def fixed_noise(monkeypatch):
+    """The same backgrounds in any step: XLA turns random bits into other normal numbers."""
+
+    def fixed_rows(draw, count: int) -> tf.Tensor:
+        numbers = np.random.default_rng(0).normal(size=draw(count).shape)
+        return tf.constant(numbers, tf.float32)
+
+    generator = "bginv.models.background_generator"
+    monkeypatch.setattr(f"{generator}.own_rows", fixed_rows)
+    monkeypatch.setattr(f"{generator}.random_order", lambda count, seed: tf.range(count))
 
 
 @pytest.mark.parametrize("phase", METHODS)
-def test_a_step_compiles_with_xla_and_does_the_same(squares, phase, monkeypatch):
-    monkeypatch.setattr("bginv.models.background_generator.own_rows", fixed_rows)
+@pytest.mark.usefixtures("fixed_noise")
+def test_a_step_compiles_with_xla_and_does_the_same(squares, phase):
     batch = batch_for(phase, squares)
     losses = []
     for xla in (False, True):
@@ -118,6 +125,11 @@ def test_a_step_compiles_with_xla_and_does_the_same(squares, phase, monkeypatch)
         losses.append([float(step(batch, tf.constant([i, 0]))["loss"]) for i in range(2)])
     assert losses[0][1] != losses[0][0]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+def test_what_phase_3_draws_compiles_with_xla(squares):
+    step = tf.function(METHODS["adversarial"]().train_step, jit_compile=True)
+    assert np.isfinite(float(step(batch_for("adversarial", squares), tf.constant([0, 0]))["loss"]))
 
 
 @pytest.mark.parametrize("phase", PHASES)
