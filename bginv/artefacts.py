@@ -79,7 +79,13 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 
 def content_number(path: pathlib.Path) -> int:
-    """CRC-32 of a file."""
+    """CRC-32 of a file.
+
+    Raises:
+        FileNotFoundError: it says so.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
     number = 0
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

@@ -2,7 +2,13 @@ import os
 
 import pytest
 
-from bginv.artefacts import check_writable, refuse_existing, write_file, write_text
+from bginv.artefacts import (
+    check_writable,
+    content_number,
+    refuse_existing,
+    write_file,
+    write_text,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -43,3 +49,12 @@ def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(ValueError, match="no permission to write"):
         check_writable(tmp_path / "model.keras")
+
+
+def test_the_number_of_a_file_tells_contents_apart(tmp_path):
+    for name, content in (("a", "x"), ("b", "y"), ("c", "x")):
+        (tmp_path / name).write_text(content)
+    first, second, third = (content_number(tmp_path / name) for name in "abc")
+    assert first == third != second
+    with pytest.raises(FileNotFoundError, match="there is no file .*missing.keras"):
+        content_number(tmp_path / "missing.keras")
