@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 
 import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
 
 from bginv.data.photographs import Photographs, WithBackgrounds
 from bginv.data.sources import Dataset, Source
@@ -29,6 +32,7 @@ from bginv.training.method import Method
 from bginv.training.objective import Loss
 
 LEARNED, HEURISTIC, GIVEN = "learned", "heuristic", "given"
+LEAST_FOREGROUND, MOST_FOREGROUND = 0.01, 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,5 +179,20 @@ def masked_source(
         source = with_generated_masks(
             source.without_masks(), unet, settings.binarize, settings.area, folder.masks
         )
+        _warn_of_masks(source)
     source = draw(source)
     return WithBackgrounds(source, photographs) if photographs else source
+
+
+def _warn_of_masks(source: Source) -> None:
+    """Warn where masks have next to no foreground, or next to no background."""
+    count = min(source.pass_batch, len(source))
+    rows = np.linspace(0, len(source), count, endpoint=False, dtype=np.int64)
+    share = float(tf.reduce_mean(source.gather(tf.constant(rows))["mask"]))
+    if not LEAST_FOREGROUND <= share <= MOST_FOREGROUND:
+        logging.warning(
+            "masks cover %.1f %% of the training images, and phase 3 helps where they show the "
+            "object alone: look at them (--run-dir has pictures/masks.png), and see --binarize; "
+            "phase 2 has --area, --total-variation, --steps and --mistakes-of",
+            100 * share,
+        )
