@@ -109,7 +109,10 @@ def main() -> None:
 
     complete(Study.rows)
     best = options.best or best_technique(results.rows)
-    complete(lambda study: study.rows_with(best))
+    if best:
+        complete(lambda study: study.rows_with(best))
+    else:
+        print("without --best or all techniques, phase 3 is measured without any")
     print(table(results.rows))
 
 
@@ -261,8 +264,13 @@ def measure(
     return found
 
 
-def best_technique(results: dict) -> str:
-    """That of the highest mean accuracy on held-out images with exchanged backgrounds."""
+def best_technique(results: dict) -> str | None:
+    """That of the highest mean accuracy on held-out images with exchanged backgrounds.
+
+    None where one of them has no figures.
+    """
+    if not all(results.get(name) for name in TECHNIQUES):
+        return None
 
     def accuracy(name: str) -> float:
         return statistics.fmean(own["exchanged"] for own in results[name].values())
