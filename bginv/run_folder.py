@@ -32,6 +32,13 @@ _NEEDED_TO_GO_ON = (
     "checkpoints/*/checkpoint",
     "masks/*[0-9].png",
 )
+# half-written ones, of a process that was killed
+_LEFT_BEHIND = (
+    ".config-*.json",
+    ".metrics-*.jsonl",
+    ".trained-*",
+    "checkpoints/*/checkpoint.tmp*",
+)
 # what has no influence on the steps that workers take together
 _OF_ONE_WORKER = ("data_dir", "output", "overwrite", "resume", "run_dir")
 
@@ -203,7 +210,7 @@ class RunFolder:
             with contextlib.suppress(OSError):  # something of the user's may lie there
                 self._state.rmdir()
         elif self._state:
-            self._remove(_NEEDED_TO_GO_ON)
+            self._remove((*_NEEDED_TO_GO_ON, *_LEFT_BEHIND))
 
     @property
     def metrics_file(self) -> pathlib.Path | None:
@@ -245,7 +252,7 @@ class RunFolder:
             raise ValueError(f"{found[0]} is not of a run: choose a folder for the run alone")
 
     def _remove_artefacts(self) -> None:
-        self._remove((*_ARTEFACTS, *_NEEDED_TO_GO_ON, CONFIG))
+        self._remove((*_ARTEFACTS, *_NEEDED_TO_GO_ON, *_LEFT_BEHIND, CONFIG))
 
     def _remove(self, patterns: Iterable[str]) -> None:
         """Remove files of ours, and the folders that they leave empty."""

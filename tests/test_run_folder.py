@@ -145,6 +145,28 @@ def test_an_output_keeps_its_checkpoints_beside_it_until_it_is_written(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".config-123.json",
+        ".metrics-123.jsonl",
+        ".trained-123",
+        "checkpoints/classifier/checkpoint.tmp0123abc",
+        "checkpoints/classifier/step-6_temp/part-00000-of-00001.index",
+        "masks/.7-123.png",
+    ],
+)
+def test_what_a_killed_process_was_writing_is_removed_at_the_end(tmp_path, name):
+    begin(None, output=tmp_path / "m1.keras")
+    left = tmp_path / "m1.keras.unfinished" / name
+    left.parent.mkdir(exist_ok=True)
+    left.write_text("half")
+    again = folder(None, output=tmp_path / "m1.keras")
+    with again.opened():
+        again.finished()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_something_of_the_users_survives_beside_the_checkpoints(tmp_path):
     begin(None, output=tmp_path / "m1.keras")
     (tmp_path / "m1.keras.unfinished" / "notes.txt").write_text("mine")
