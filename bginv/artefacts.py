@@ -73,6 +73,12 @@ def write_file(path: pathlib.Path, write: Callable[[str], object], durable: bool
         temporary.unlink(missing_ok=True)
 
 
+def half_written(name: str) -> str:
+    """Pattern of what `write_file` leaves of a file of this name where the process is killed."""
+    path = pathlib.PurePath(name)
+    return f".{path.stem}-*{path.suffix}"
+
+
 def write_text(path: pathlib.Path, text: str) -> None:
     """Write a text file in one go; see `write_file`."""
     write_file(path, lambda temporary: pathlib.Path(temporary).write_text(text, encoding="utf-8"))

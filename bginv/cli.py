@@ -190,11 +190,12 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
 
 def _run_dir(name: str, given: dict) -> str | None:
     """The folder of the run that a command begins, where it has one."""
-    if not given.get("run_dir") and name == "run":
+    if given.get("run_dir"):
+        return given["run_dir"]
+    if name == "run":
         return default_run_dir(given["dataset"])
-    if not given.get("run_dir") and given.get("experiment_name"):
-        return experiment_dir(given["experiment_name"])
-    return given.get("run_dir")
+    experiment = given.get("experiment_name")
+    return experiment_dir(experiment) if experiment else None
 
 
 def _distribute(settings: dict[str, Any]) -> str:

@@ -10,7 +10,14 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from bginv.artefacts import OVERWRITE, check_writable_folder, locked, refuse_existing, write_text
+from bginv.artefacts import (
+    OVERWRITE,
+    check_writable_folder,
+    half_written,
+    locked,
+    refuse_existing,
+    write_text,
+)
 from bginv.saved_settings import are_settings, differences, read_settings, to_json
 
 CONFIG, METRICS = "config.json", "metrics.jsonl"
@@ -32,11 +39,9 @@ _NEEDED_TO_GO_ON = (
     "checkpoints/*/checkpoint",
     "masks/*[0-9].png",
 )
-# half-written ones, of a process that was killed
+# of a process that was killed while it wrote, the last one by TensorFlow
 _LEFT_BEHIND = (
-    ".config-*.json",
-    ".metrics-*.jsonl",
-    ".trained-*",
+    *map(half_written, (CONFIG, METRICS, "trained")),
     "checkpoints/*/checkpoint.tmp*",
 )
 # what has no influence on the steps that workers take together

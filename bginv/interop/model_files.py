@@ -289,8 +289,8 @@ def check_input(model: keras.Model, path: str, dataset: Dataset) -> None:
     if len(taken) != 3 or not _fits(taken, given):
         raise ValueError(
             f"{path} takes images of {_show(taken)}, but those of {dataset.name} are "
-            f"{_show(given)}: name a model trained on images of this size, or choose theirs with "
-            "--image-size (in Python: load_data(..., image_size=...)), where the data has no own"
+            f"{_show(given)}: name a model trained on images of this size or, where the data has "
+            "no size of its own, give --image-size (in Python: load_data(..., image_size=...))"
         )
 
 

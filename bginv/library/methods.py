@@ -97,7 +97,7 @@ def adversarial_training(
             i where `restart_every` is not 0, and `finish()` after the last one.
         loss: see `classifier_training`.
         **settings: see `train3.py --help`, with underscores, and `back`; `recipe` is "tuned" by
-                default.
+            default.
 
     Raises:
         ValueError: settings that do not go together.
