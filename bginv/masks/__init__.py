@@ -1,0 +1,1 @@
+"""Where foregrounds come from: one contract, and one file a source."""

@@ -1,0 +1,1 @@
+"""Networks and layers that more than one method uses, one file an architecture."""
