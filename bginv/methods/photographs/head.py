@@ -1,0 +1,95 @@
+"""A new last layer on the features of a frozen network, which are computed once."""
+
+import pathlib
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bginv.artefacts import write_file
+
+EPOCHS, BATCH, RATE, DECAY = 60, 256, 3e-3, 1e-2
+
+
+def stored_features(
+    path: pathlib.Path,
+    network: keras.Model,
+    batches: Callable[[], Iterator[tf.Tensor]],
+    count: int,
+) -> np.ndarray:
+    """Features of images, float16 [count, D] on disk; those that are there are not made again.
+
+    Args:
+        path: `.npy` file.
+        network: images to features [B, D].
+        batches: gives images float32 [B, H, W, C] in [0, 1], `count` in all.
+        count: N.
+    """
+    if not path.is_file():
+        width = network.output_shape[-1]
+        call = tf.function(lambda images: network(images, training=False), reduce_retracing=True)
+
+        def write(temporary: str) -> None:
+            held = np.lib.format.open_memmap(temporary, "w+", np.float16, (count, width))
+            start = 0
+            for images in batches():
+                found = call(images).numpy()
+                held[start : start + len(found)] = found
+                start += len(found)
+            if start != count:
+                raise ValueError(f"{start} images came for {count} features")
+            held.flush()
+
+        write_file(path, write)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def train_head(
+    head: keras.layers.Dense, features: list[np.ndarray], labels: list[np.ndarray], seed: int
+) -> None:
+    """Train a linear layer on features, from zeros: AdamW with cosine decay.
+
+    Args:
+        head: a layer of a classifier; it is trained in place.
+        features: [N, D] each.
+        labels: int [N] each.
+        seed: of the order.
+    """
+    counts = [len(own) for own in features]
+    starts = np.cumsum([0, *counts])
+    total, width = int(starts[-1]), features[0].shape[1]
+    answers = np.concatenate(labels).astype(np.int32)
+
+    batch = min(BATCH, total)
+    steps = EPOCHS * (total // batch)
+    schedule = keras.optimizers.schedules.CosineDecay(RATE, steps)
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=DECAY)
+    variables = [keras.Variable(tf.zeros(shape)) for shape in ((width, head.units), (head.units,))]
+    optimizer.build(variables)
+
+    @tf.function
+    def step(own: tf.Tensor, wanted: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            logits = own @ variables[0] + variables[1]
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits)
+            loss = tf.reduce_mean(losses)
+        optimizer.apply(tape.gradient(loss, variables), variables)
+
+    rng = np.random.default_rng(seed)
+    for _ in range(EPOCHS):
+        order = rng.permutation(total)
+        for start in range(0, total - batch + 1, batch):
+            rows = order[start : start + batch]
+            step(tf.constant(_rows(features, starts, rows)), tf.constant(answers[rows]))
+    head.kernel.assign(variables[0])
+    head.bias.assign(variables[1])
+
+
+def _rows(features: list[np.ndarray], starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows of arrays that follow each other, float32."""
+    found = np.empty((len(rows), features[0].shape[1]), np.float32)
+    for own, start, end in zip(features, starts, starts[1:], strict=False):
+        inside = (rows >= start) & (rows < end)
+        found[inside] = own[rows[inside] - start]
+    return found

@@ -1,0 +1,107 @@
+"""How a classifier does on held-out training images, and whether a phase is kept."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from bginv.data.composites import WithEmptied, composite_tests
+from bginv.data.sources import Source
+from bginv.evaluation.calibration import collect_all_logits, negative_log_likelihood
+
+CLEAN = "clean"
+DRAWS = 2
+LOSS_SHARE = 0.01
+"""Of the cross-entropy in a score: it decides between weights of equal accuracy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """Accuracies in [0, 1] on validation images.
+
+    Attributes:
+        tests: by name, "clean" among them.
+        loss: cross-entropy on backgrounds, mean in nats.
+    """
+
+    tests: Mapping[str, float]
+    loss: float
+
+    @property
+    def clean(self) -> float:
+        """Accuracy on the images as they are."""
+        return self.tests[CLEAN]
+
+    @property
+    def backgrounds(self) -> float:
+        """Mean accuracy on other backgrounds; on the images themselves where there is none."""
+        others = [value for name, value in self.tests.items() if name != CLEAN]
+        return float(np.mean(others)) if others else self.clean
+
+    @property
+    def score(self) -> float:
+        """What decides between weights."""
+        return self.backgrounds - LOSS_SHARE * min(self.loss, 1 / LOSS_SHARE)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {100 * value:.1f}" for name, value in self.tests.items())
+
+
+class Judge:
+    """Judges classifiers on validation images, always the same composites.
+
+    Args:
+        validation: images; with masks and backgrounds, on other backgrounds too.
+        num_classes: K.
+        seed: of the choice of partners.
+    """
+
+    def __init__(self, validation: Source, num_classes: int, seed: int):
+        self.sources = {CLEAN: validation.without_masks()}
+        if isinstance(validation, WithEmptied):
+            self.sources |= composite_tests(validation, num_classes, DRAWS, seed)
+
+    def judge(self, classifier: keras.Model) -> Judged:
+        """Accuracies of a classifier."""
+        accuracies, losses = {}, {}
+        logits = collect_all_logits(classifier, self.sources.values())
+        for name, (own, labels) in zip(self.sources, logits, strict=True):
+            accuracies[name] = float((own.argmax(-1) == labels).mean())
+            losses[name] = negative_log_likelihood(own, labels)
+        others = [value for name, value in losses.items() if name != CLEAN] or [losses[CLEAN]]
+        return Judged(accuracies, float(np.mean(others)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """Whether phase 3 is kept.
+
+    Attributes:
+        kept: whether.
+        reason: in one sentence.
+    """
+
+    kept: bool
+    reason: str
+
+
+def decide(before: Judged, after: Judged, max_clean_loss: float) -> Decision:
+    """Keep phase 3 where it betters backgrounds and costs next to nothing on clean images.
+
+    Args:
+        before: after phase 1.
+        after: after phase 3.
+        max_clean_loss: in points of accuracy.
+    """
+    lost = 100 * (before.clean - after.clean)
+    gained = 100 * (after.backgrounds - before.backgrounds)
+    if lost > max_clean_loss + 1e-6:
+        return Decision(
+            False, f"clean accuracy fell by {lost:.1f} points, and {max_clean_loss:g} are allowed"
+        )
+    if after.score <= before.score:
+        return Decision(False, f"accuracy on other backgrounds changed by {gained:+.1f} points")
+    return Decision(
+        True, f"other backgrounds {gained:+.1f} points, clean {-lost:+.1f}, on validation images"
+    )

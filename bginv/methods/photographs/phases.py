@@ -1,0 +1,159 @@
+"""The two phases on photographs: a new head, then the whole network; what does best is kept."""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from bginv.data.sources import Source
+from bginv.methods.photographs.head import stored_features, train_head
+from bginv.methods.photographs.judging import Judge, Judged
+from bginv.methods.photographs.settings import PhotographSettings
+from bginv.methods.photographs.training import FineTuning
+from bginv.methods.photographs.views import view
+from bginv.nn.fine_tuning import fine_tuned_part, split_head
+from bginv.report.strips import write_strip
+from bginv.run_folder import RunFolder
+from bginv.runs.phases import train_phase
+from bginv.training.loop import seen_batch, total_steps
+
+HEAD_BATCH = 16
+SHOWN_BATCHES, SHOWN_IMAGES = 4, 8
+ALL = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """What a phase trains on.
+
+    Attributes:
+        name: "classifier" or "adversarial", as in the three phases.
+        source: training images; with masks and backgrounds where there are composites.
+        composites: share of a batch that gets another background.
+        copies: of each image, for the new head, beside the image itself.
+        epochs: on the whole network.
+    """
+
+    name: str
+    source: Source
+    composites: float
+    copies: int
+    epochs: int
+
+
+def run_phase(
+    phase: Phase,
+    classifier: keras.Model,
+    settings: PhotographSettings,
+    folder: RunFolder,
+    judge: Judge | None,
+    floor: float,
+) -> None:
+    """Train a new head where the network allows it, then the whole; leave what does best.
+
+    Args:
+        phase: see there.
+        classifier: images to logits, trained in place.
+        settings: see there.
+        folder: of the run.
+        judge: of validation images; None keeps the last weights.
+        floor: least clean accuracy of weights that may be kept.
+    """
+    split = split_head(classifier)
+    best: Judged | None = None
+    start = classifier.get_weights()
+    if split and phase.copies:
+        fit_head(phase, *split, settings, folder)
+        best = judge and judge.judge(classifier)
+        logging.info("%s: a new last layer%s", phase.name, f": {best}" if best else "")
+        if best and best.clean < floor:
+            classifier.set_weights(start)
+    frozen = ALL if settings.freeze else settings.frozen_share
+    if phase.epochs and not (settings.freeze and split):
+        with fine_tuned_part(classifier, frozen, settings.batch_norm == "fixed"):
+            _fine_tune(phase, classifier, settings, folder, judge, floor)
+
+
+def fit_head(
+    phase: Phase,
+    network: keras.Model,
+    head: keras.layers.Dense,
+    settings: PhotographSettings,
+    folder: RunFolder,
+) -> None:
+    """Train a new last layer on the features of the images and of augmented copies of them."""
+    features, labels = [], []
+    for copy in range(phase.copies + 1):
+        order = np.arange(len(phase.source))
+        if copy:  # other neighbours, whose backgrounds objects get
+            order = np.random.default_rng([settings.seed, copy]).permutation(order)
+        path = folder.features / (f"{phase.name}_{copy}.npy" if copy else "images.npy")
+        batches = functools.partial(_batches, phase, settings, order, copy)
+        features.append(stored_features(path, network, batches, len(order)))
+        labels.append(phase.source.labels[order])
+    train_head(head, features, labels, settings.seed)
+
+
+def _batches(
+    phase: Phase, settings: PhotographSettings, order: np.ndarray, copy: int
+) -> Iterator[tf.Tensor]:
+    """Batches of images float32 [b, H, W, C] in an order: as they are for copy 0, else changed."""
+    composites = ALL if phase.composites else 0.0
+    draw = tf.function(lambda batch, seed: view(batch, settings, composites, seed))
+    seed = tf.random.fold_in(tf.constant([settings.seed, 2]), copy)
+    parts = np.array_split(order, -(-len(order) // HEAD_BATCH))
+    for number, rows in enumerate(parts):
+        batch = phase.source.gather(tf.constant(rows, tf.int64))
+        yield draw(batch, tf.random.fold_in(seed, number)) if copy else batch["image"]
+
+
+def _fine_tune(
+    phase: Phase,
+    classifier: keras.Model,
+    settings: PhotographSettings,
+    folder: RunFolder,
+    judge: Judge | None,
+    floor: float,
+) -> None:
+    """Train what is trainable of a classifier; leave the average that does best on validation."""
+    own = dataclasses.replace(settings, epochs=phase.epochs)
+    steps = total_steps(own, len(phase.source))
+    method = FineTuning(classifier, own, steps, phase.name, phase.composites)
+    averaged = method.average.in_place if method.average else contextlib.nullcontext
+
+    def offer(epoch: int) -> None:
+        judged = judge.judge(classifier)
+        better = judged.clean >= floor and method.best.offer(judged.score)
+        logging.info("%s, epoch %d: %s%s", phase.name, epoch, judged, ", kept" if better else "")
+
+    def after_epoch(epoch: int) -> None:
+        with averaged():
+            offer(epoch)
+
+    if judge:
+        offer(0)
+    train_phase(method, phase.source, own, folder, after_epoch if judge else None)
+    if judge:
+        method.best.restore()
+    elif method.average:
+        method.average.take_over()
+    if folder.path and phase.composites:
+        _write_batches(method, phase.source, own, folder, steps)
+
+
+def _write_batches(
+    method: FineTuning,
+    source: Source,
+    settings: PhotographSettings,
+    folder: RunFolder,
+    steps: int,
+) -> None:
+    """Pictures of batches that the network saw, from the first to the last."""
+    for step in np.unique(np.linspace(0, steps - 1, SHOWN_BATCHES, dtype=int)):
+        images = seen_batch(method, source, settings, int(step))["image"].numpy()
+        write_strip(folder.strips / f"composites_step_{step:06}.png", images[:SHOWN_IMAGES])

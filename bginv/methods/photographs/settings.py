@@ -1,0 +1,73 @@
+"""What can be set of a run on photographs."""
+
+import dataclasses
+from typing import ClassVar
+
+from bginv.config import setting
+from bginv.recipes.training import PhaseSettings
+
+BATCH_NORMS = ("fixed", "trained")
+IMAGE_SIZE = 224
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhotographSettings(PhaseSettings):
+    """A pretrained network on photographs."""
+
+    HEADING: ClassVar[str] = "photographs"
+
+    architecture: str = setting(
+        "auto", metavar="NAME", help="auto (efficientnet_lite0), or a name of keras.applications"
+    )
+    weights: str = setting(
+        "imagenet", help="of the network: imagenet, none (random), or a file without top"
+    )
+    masks: str = setting(
+        "auto",
+        metavar="SOURCE",
+        help="where objects are: given, saliency[:NAME or PATH], boxes:PATH, cam, learned, "
+        "heuristic, model:PATH, command:PROGRAM; auto: given, else saliency, else learned",
+    )
+    freeze: bool = setting(False, help="train a new last layer alone; the network stays as it is")
+    validation: float = setting(
+        0.2, minimum=0, maximum=0.5, help="share of the training images that choices are made on"
+    )
+    max_clean_loss: float = setting(
+        0.5, minimum=0, maximum=100, help="points of clean accuracy that phase 3 may cost there"
+    )
+    copies: int = setting(
+        4, minimum=1, help="composites of each image that the new last layer is trained on"
+    )
+    composites: float = setting(
+        2 / 3, minimum=0, maximum=1, help="share of a batch that gets another background"
+    )
+    mix: tuple[float, ...] = setting(
+        (0.8, 0.05, 0.05, 0.05, 0.05),
+        minimum=0,
+        help="shares of backgrounds: other images', their patches shuffled, blurred, noise, black",
+    )
+    consistency: float = setting(
+        0.0, minimum=0, help="weight of agreement between two backgrounds of one object"
+    )
+    mask_growth: int = setting(0, minimum=0, help="grow each mask by 0 to N pixels, at each step")
+    epochs: int | None = setting(8, minimum=0, help="of phase 3 on the whole network")
+    classifier_epochs: int = setting(0, minimum=0, help="the same of phase 1, on clean images")
+    batchsize: int = setting(16, minimum=2, help="images a batch")
+    learning_rate: float = setting(1e-4, minimum=0, help="of AdamW, after its warm-up, for the end")
+    lowest_rate: float = setting(
+        0.1, minimum=0, maximum=1, help="its share at the first layer; it grows layer by layer"
+    )
+    frozen_share: float = setting(
+        0.0, minimum=0, maximum=1, help="share of the layers, from the image on, that stay"
+    )
+    batch_norm: str = setting(
+        "fixed", choices=BATCH_NORMS, help="batch normalization: as pretrained, or trained on"
+    )
+    average: float = setting(
+        0.99, minimum=0, maximum=0.99999, help="momentum of averaged weights; 0: off"
+    )
+    weight_decay: float = setting(1e-4, minimum=0, help="of AdamW")
+    smallest_crop: float = setting(
+        0.5, minimum=0.05, maximum=1, help="of images in training, as a share of their area"
+    )
+    flip: bool = setting(True, help="mirror half of the images")

@@ -1,0 +1,101 @@
+"""Fine-tuning of a pretrained network, on clean images and on other backgrounds."""
+
+import keras
+import tensorflow as tf
+
+from bginv.methods.photographs.settings import PhotographSettings
+from bginv.methods.photographs.views import view
+from bginv.nn.fine_tuning import LayerwiseAdamW, rates_by_depth
+from bginv.ops.losses import cross_entropy
+from bginv.training.averaged_weights import AveragedWeights
+from bginv.training.best_weights import BestWeights
+from bginv.training.method import Method
+
+WARM_UP = 0.1
+"""Share of the steps."""
+
+
+class FineTuning(Method):
+    """AdamW at a small rate, lower for lower layers, after a warm-up; then cosine decay to 0.
+
+    The classifier is trained on crops of clean images and, where the records hold masks and
+    backgrounds, of composites (see `draw_backgrounds`). What is judged and kept is the average of
+    its weights over the steps.
+
+    Args:
+        classifier: images to logits, trained in place; what is not trainable stays.
+        settings: see there.
+        steps: length of the training.
+        name: of the phase, for reports.
+        composites: share of a batch that gets another background.
+    """
+
+    def __init__(
+        self,
+        classifier: keras.Model,
+        settings: PhotographSettings,
+        steps: int,
+        name: str,
+        composites: float,
+    ):
+        super().__init__(settings)
+        self.classifier, self.name, self._composites = classifier, name, composites
+        schedule = keras.optimizers.schedules.CosineDecay(
+            0.0,
+            max(1, steps - round(WARM_UP * steps)),
+            warmup_target=settings.learning_rate,
+            warmup_steps=round(WARM_UP * steps),
+        )
+        self.optimizer = LayerwiseAdamW(
+            rates_by_depth(classifier, settings.lowest_rate),
+            learning_rate=schedule,
+            weight_decay=settings.weight_decay,
+        )
+        self.optimizer.build(classifier.trainable_variables)
+        self.average = AveragedWeights(classifier, settings.average) if settings.average else None
+        self.best = BestWeights([classifier])
+
+    @property
+    def models(self) -> list[keras.Model]:
+        """See `Method.models`."""
+        return [self.classifier]
+
+    def state(self) -> dict[str, object]:
+        """See `Method.state`."""
+        average = {"average": self.average} if self.average else {}
+        own = {"classifier": self.classifier, "optimizer": self.optimizer, "best": self.best}
+        return {**own, **average}
+
+    def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Method.augment_batch`; for consistency, a second view is in `other`."""
+        if not self.settings.consistency or not self._composites:
+            return {**batch, "image": view(batch, self.settings, self._composites, seed)}
+        first, second = (
+            view(batch, self.settings, self._composites, own)
+            for own in tf.unstack(tf.random.split(seed, 2))
+        )
+        return {**batch, "image": first, "other": second}
+
+    def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Method.train_step`."""
+        del seed
+        with tf.GradientTape() as tape:
+            logits = self.classifier(batch["image"], training=True)
+            terms = {"cross_entropy": cross_entropy(batch["label"], logits)}
+            loss = terms["cross_entropy"]
+            if "other" in batch:
+                other = self.classifier(batch["other"], training=True)
+                terms["disagreement"] = _divergence(logits, other)
+                loss = 0.5 * (loss + cross_entropy(batch["label"], other))
+                loss += self.settings.consistency * terms["disagreement"]
+        self.descend(tape, loss, [(self.optimizer, self.classifier)])
+        if self.average:
+            self.average.update()
+        return {"loss": loss, **terms}
+
+
+def _divergence(logits: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """Symmetric Kullback-Leibler divergence of two predictions [B, K], the mean over the batch."""
+    logs, other_logs = tf.nn.log_softmax(logits), tf.nn.log_softmax(other)
+    difference = (tf.exp(logs) - tf.exp(other_logs)) * (logs - other_logs)
+    return 0.5 * tf.reduce_mean(tf.reduce_sum(difference, -1))

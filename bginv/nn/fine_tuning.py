@@ -1,0 +1,120 @@
+"""What fine-tuning asks of a network: which weights know something, and how fast each may move."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import keras
+import numpy as np
+
+CONSTANTS = {"bias": 0.0, "beta": 0.0, "gamma": 1.0, "moving_mean": 0.0, "moving_variance": 1.0}
+"""Weights that every initializer in use makes constant, by Keras' names, and their constants."""
+
+LEAST_TRAINED = 0.5
+
+
+def leaves(model: keras.Model) -> list[keras.layers.Layer]:
+    """Layers that hold weights and no other layer, from the images to the logits."""
+    return [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if layer.weights and not list(layer._flatten_layers(include_self=False))
+    ]
+
+
+def is_trained(model: keras.Model) -> bool:
+    """Whether a network has learned something already, told by its weights.
+
+    Biases, scales and moving statistics start as constants and leave them in the first steps of any
+    training, so a network of which most have left them is a trained one, whatever it is called. The
+    last layer does not count: it may be a new head.
+    """
+    told = [
+        bool((np.asarray(weight.value) != CONSTANTS[weight.name]).any())
+        for layer in leaves(model)[:-1]
+        for weight in layer.weights
+        if weight.name in CONSTANTS
+    ]
+    return bool(told) and float(np.mean(told)) >= LEAST_TRAINED
+
+
+def split_head(classifier: keras.Model) -> tuple[keras.Model, keras.layers.Dense] | None:
+    """The part of a classifier before its last layer, images to features [B, D], and that layer.
+
+    None where the last layer is no Dense of the model's own graph.
+    """
+    last = classifier.layers[-1]
+    vector = isinstance(last, keras.layers.Dense) and len(last.input.shape) == 2
+    if not vector or keras.activations.serialize(last.activation) != "linear":
+        return None
+    return keras.Model(classifier.input, last.input, name=f"{classifier.name}_features"), last
+
+
+@contextlib.contextmanager
+def fine_tuned_part(
+    model: keras.Model, frozen_share: float, fixed_batch_norm: bool
+) -> Iterator[None]:
+    """Let only a part of a network learn for as long as the context is open.
+
+    Args:
+        model: of any kind.
+        frozen_share: share of the layers with weights, from the images on, that stay as they are;
+            1 leaves the last layer alone to learn.
+        fixed_batch_norm: batch normalization uses its moving statistics and keeps them, its scale
+            and offset too.
+    """
+    layers = leaves(model)
+    count = min(len(layers) - 1, round(frozen_share * len(layers)))
+    still = layers[:count]
+    if fixed_batch_norm:
+        still += [own for own in layers if isinstance(own, keras.layers.BatchNormalization)]
+    before = [(layer, layer.trainable) for layer in still]
+    try:
+        for layer in still:
+            layer.trainable = False
+        yield
+    finally:
+        for layer, trainable in before:
+            layer.trainable = trainable
+
+
+def rates_by_depth(model: keras.Model, lowest: float) -> dict[str, float]:
+    """A factor for each weight's learning rate, by its path: `lowest` at the images, 1 at the end.
+
+    In between they grow geometrically with the layer's number (Howard & Ruder 2018).
+    """
+    layers = leaves(model)
+    last = max(1, len(layers) - 1)
+    return {
+        weight.path: lowest ** (1 - place / last)
+        for place, layer in enumerate(layers)
+        for weight in layer.weights
+    }
+
+
+@keras.saving.register_keras_serializable("bginv")
+class LayerwiseAdamW(keras.optimizers.AdamW):
+    """AdamW (Loshchilov & Hutter 2019) with a factor for the rate of each weight.
+
+    Args:
+        factors: by path of the weight; 1 where there is none.
+        **keywords: see Keras.
+    """
+
+    def __init__(self, factors: Mapping[str, float] | None = None, **keywords):
+        super().__init__(**keywords)
+        self._factors = dict(factors or {})
+        self._own: list[float] = []
+
+    def build(self, variables):
+        """See Keras."""
+        self._own = [self._factors.get(variable.path, 1.0) for variable in variables]
+        super().build(variables)
+
+    def update_step(self, gradient, variable, learning_rate):
+        """See Keras."""
+        factor = self._own[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate * factor)
+
+    def get_config(self):
+        """See Keras."""
+        return {**super().get_config(), "factors": self._factors}
