@@ -37,7 +37,10 @@ class OnnxGraph:
         any_size: whether images of another size can be given.
 
     Raises:
-        ValueError: not a file of this kind, or an operation that is not known here.
+        FileNotFoundError: no such file.
+        ValueError: not an ONNX file, or one with other inputs.
+        NotImplementedError: an operation that is not known here, or known otherwise; some show
+            when the network is traced.
     """
 
     def __init__(self, path: pathlib.Path, precision: str = "float32"):
@@ -45,7 +48,7 @@ class OnnxGraph:
         self._nodes, self._dtype = model.graph.node, tf.as_dtype(precision)
         unknown = sorted({node.op_type for node in self._nodes} - _OPERATIONS.keys() - {"Constant"})
         if unknown:
-            raise ValueError(f"{path} holds operations that are not known here: {unknown}")
+            raise NotImplementedError(f"TensorFlow is not taught {unknown[0]} of ONNX here")
         self._constants = _constants(model.graph)
         given = [own for own in model.graph.input if own.name not in self._constants]
         self.shape = _shape(given[0])
@@ -156,7 +159,7 @@ def _resize(attributes: dict, x: tf.Tensor, region=None, scales=None, sizes=None
     del region
     _only(attributes, mode=b"linear")
     if attributes.get("coordinate_transformation_mode", b"half_pixel").decode() not in LINEAR:
-        raise ValueError("images are resized by other rules than those known here")
+        raise NotImplementedError("maps are resized by other rules than those known here")
     if sizes is None:
         sizes = np.array([1, 1, *x.shape[1:3]]) * scales
     return tf.cast(tf.image.resize(x, [int(own) for own in sizes[2:]]), x.dtype)
@@ -196,7 +199,7 @@ def _only(attributes: dict, **wanted: Any) -> None:
     """Raise unless attributes that are there have these values."""
     for name, value in wanted.items():
         if attributes.get(name, value) != value:
-            raise ValueError(f"{name} is {attributes[name]}; only {value} is known here")
+            raise NotImplementedError(f"{name}={attributes[name]}, and only {value} is known here")
 
 
 def _elementwise(function: Callable) -> Callable:

@@ -1,0 +1,136 @@
+"""From a name, as `--masks` takes it, to where masks come from, and why."""
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from bginv.data.files import FileSource
+from bginv.data.sources import Dataset
+from bginv.masks.pictures import picture_name
+from bginv.masks.source import MaskSource
+
+AUTO, GIVEN, HEURISTIC, LEARNED, SALIENCY = "auto", "given", "heuristic", "learned", "saliency"
+
+
+class Choice(NamedTuple):
+    """Where masks come from.
+
+    Attributes:
+        name: of the source: what was asked for, or what "auto" stands for.
+        source: None for "given" (the data brings them) and "learned" (a phase makes them).
+        reason: one sentence.
+    """
+
+    name: str
+    source: MaskSource | None
+    reason: str
+
+
+def choose(name: str, dataset: Dataset, **settings: Any) -> Choice:
+    """What a name stands for.
+
+    Args:
+        name: "auto", or a word of `SOURCES`, with `:` and what follows where it takes more.
+        dataset: whose masks are wanted.
+        settings: for sources that take some, such as a classifier.
+
+    Raises:
+        FileNotFoundError: a file that is not there.
+        ValueError: a name that is not known, or what its source cannot do.
+    """
+    if name == AUTO:
+        name, why = automatic(dataset)
+        return Choice(name, _source(name, dataset, settings), f"masks: {why}")
+    return Choice(name, _source(name, dataset, settings), f"masks: {name}, as was asked for")
+
+
+def automatic(dataset: Dataset) -> tuple[str, str]:
+    """The name that "auto" stands for; the same and why, in words."""
+    if dataset.train.has_masks:
+        return GIVEN, "given, as the data brings them"
+    if importlib.util.find_spec("onnx") is None:
+        return LEARNED, "learned, as the data brings none and 'bginv[photos]' is not installed"
+    saliency = importlib.import_module("bginv.masks.saliency")
+    path = saliency.installed_network()
+    if path is None:
+        return LEARNED, (
+            "learned, as the data brings none and there is no saliency network in "
+            f"{saliency.home()} (U2NET_HOME names another folder)"
+        )
+    return SALIENCY, f"saliency ({path.name} in {path.parent}), as the data brings none"
+
+
+def _source(name: str, dataset: Dataset, settings: Mapping[str, Any]) -> MaskSource | None:
+    word, colon, argument = name.partition(":")
+    make = SOURCES.get(word)
+    if make is None:
+        raise ValueError(f"masks come from {AUTO}, {', '.join(SOURCES)}; received {name!r}")
+    if colon and not argument:
+        raise ValueError(f"{name} needs what follows the colon, or no colon")
+    return make(argument or None, dataset, settings)
+
+
+Make = Callable[[str | None, Dataset, Mapping[str, Any]], MaskSource | None]
+
+
+def _made_by(module: str, name: str, takes: str | None = None, optional: bool = False) -> Make:
+    """A class of a module, which is imported when it is needed.
+
+    Args:
+        module: in this room.
+        name: of the class.
+        takes: what follows the colon, for a message; None if nothing does.
+        optional: whether it may be left out.
+    """
+
+    def make(argument: str | None, dataset: Dataset, settings: Mapping[str, Any]) -> MaskSource:
+        del dataset
+        if takes is None and argument is not None:
+            raise ValueError(f"these masks take nothing after a colon; received {argument!r}")
+        if takes and argument is None and not optional:
+            raise ValueError(f"name {takes} after a colon; these masks need it")
+        made = getattr(importlib.import_module(f"bginv.masks.{module}"), name)
+        return made(*([argument] if argument else []), **settings)
+
+    return make
+
+
+def _plain(make: Make) -> Make:
+    """A source that takes no settings."""
+    return lambda argument, dataset, settings: make(argument, dataset, {})
+
+
+def _given(argument: str | None, dataset: Dataset, settings: Mapping[str, Any]):
+    if argument is None:
+        if not dataset.train.has_masks:
+            raise ValueError(
+                f"{dataset.name} brings no masks: put them at train/masks/CLASS/NAME.png, name a "
+                "folder with given:PATH, or choose another source"
+            )
+        return None
+    source = _plain(_made_by("given", "GivenMasks", "a folder"))(argument, dataset, settings)
+    for split in (dataset.train, *dataset.tests.values()):
+        if isinstance(split, FileSource):
+            source.check(_names(split))
+    return source
+
+
+def _names(split: FileSource) -> list[str]:
+    return [picture_name(split.images.path(row)) for row in range(len(split))]
+
+
+def _learned(argument: str | None, dataset: Dataset, settings: Mapping[str, Any]) -> None:
+    del dataset, settings
+    if argument is not None:
+        raise ValueError(f"learned masks take nothing after a colon; received {argument!r}")
+
+
+SOURCES: dict[str, Make] = {
+    GIVEN: _given,
+    HEURISTIC: _plain(_made_by("heuristic", "HeuristicMasks")),
+    SALIENCY: _plain(_made_by("saliency", "SaliencyMasks", "a network", optional=True)),
+    "model": _plain(_made_by("model", "ModelMasks", "a .keras or .onnx file")),
+    "command": _plain(_made_by("command", "CommandMasks", "a program")),
+    LEARNED: _learned,
+}

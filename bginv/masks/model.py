@@ -1,0 +1,206 @@
+"""Masks by any network from images to masks, in a Keras or an ONNX file."""
+
+import hashlib
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bginv.errors import first_line
+from bginv.interop.model_files import load_any
+from bginv.masks.source import Mask, MaskSource, Picture, confidence_of
+from bginv.nn.onnx_graph import read_onnx
+
+FREE_SIDE = 256
+"""Of the images that a network of any size is given."""
+TOLERANCE = 1e-3
+NO_RUNTIME = (
+    "ONNX networks are run by onnxruntime, which is not installed: pip install 'bginv[photos]'"
+)
+Run = Callable[[np.ndarray], np.ndarray]
+"""Images float32 [B, H, W, C] in [0, 1] to masks float32 [B, H, W]."""
+
+
+class ModelMasks(MaskSource):
+    """Masks by a network that takes images in [0, 1] and gives one map in [0, 1].
+
+    A `.keras` or `.h5` file is loaded in safe mode and takes images channels last; an `.onnx` file
+    may take either order. The size and the number of channels are the network's own.
+
+    Args:
+        path: the file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a model, or one with other inputs or outputs.
+    """
+
+    def __init__(self, path: str):
+        file = pathlib.Path(path).expanduser()
+        self.name = f"model:{path}"
+        if file.suffix == ".onnx":
+            session = OnnxSession(file)
+            self._run: Run = session
+            self._size, self._channels = session.size, session.channels
+            self.batch_size = session.batch_size
+        else:
+            self._run, self._size, self._channels = _of_keras(str(file))
+        self._digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+    @property
+    def fingerprint(self) -> str:
+        """See `MaskSource.fingerprint`."""
+        return f"model {self._digest}"
+
+    def masks(self, pictures: Sequence[Picture]) -> list[Mask]:
+        """See `MaskSource.masks`."""
+        images = np.stack([self._prepared(picture.pixels) for picture in pictures])
+        return list(map(_mask, pictures, self._run(images)))
+
+    def _prepared(self, pixels: np.ndarray) -> np.ndarray:
+        """Float32 [H, W, C] in [0, 1] of the network's size."""
+        if self._channels == 1:
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+        rows, columns = self._size
+        image = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
+        return image.reshape(rows, columns, self._channels).astype(np.float32) / 255
+
+
+def _mask(picture: Picture, found: np.ndarray) -> Mask:
+    low, high = float(found.min()), float(found.max())
+    if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
+        return Mask.failed(
+            picture,
+            f"the model gives values from {low:.3g} to {high:.3g}, and masks are in [0, 1]: "
+            "let it end in a sigmoid",
+        )
+    rows, columns = picture.pixels.shape[:2]
+    soft = np.clip(cv2.resize(found, (columns, rows)), 0, 1)
+    return Mask(soft, confidence_of(soft))
+
+
+def _of_keras(path: str) -> tuple[Run, tuple[int, int], int]:
+    model: keras.Model = load_any(path)
+    rows, columns, channels = model.input_shape[1:]
+    if channels not in (1, 3):
+        raise ValueError(
+            f"{path} takes images of shape {model.input_shape[1:]}; channels last, and 1 or 3 of "
+            "them, are needed"
+        )
+    if len(model.outputs) != 1:
+        raise ValueError(
+            f"{path} has {len(model.outputs)} outputs; a model with one, a mask [B, H, W, 1], is "
+            "needed: save keras.Model(model.input, model.outputs[k]) of the one that is the mask"
+        )
+    size = (rows or FREE_SIDE, columns or FREE_SIDE)
+    _check_output(path, tuple(model.output_shape), channels_last=True)
+    run = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
+    low = tf.as_dtype(model.inputs[0].dtype)
+    scale = 255.0 if low.is_integer else 1.0  # integers in [0, 1] would all be black
+
+    def call(images: np.ndarray) -> np.ndarray:
+        given = tf.cast(np.round(images * 255) if scale > 1 else images, low)
+        masks = tf.cast(run(given), tf.float32).numpy()
+        return masks[..., 0] if masks.ndim == 4 else masks
+
+    _try(path, call, np.zeros((1, *size, channels), np.float32))
+    return call, size, channels
+
+
+class OnnxSession:
+    """An ONNX network as ONNX Runtime computes it: images to its first map.
+
+    Args:
+        path: the file; weights that it does not hold itself are not read.
+
+    Attributes:
+        size: rows and columns of the images that it takes.
+        channels: 1 or 3.
+        batch_size: images that it takes at once, at most 16.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a damaged file, or a network with other inputs or outputs.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        read_onnx(path)
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ValueError(NO_RUNTIME) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = os.cpu_count() or 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime's own kinds, which it does not export
+            raise ValueError(f"{path} cannot be run: {first_line(error)}") from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        shape = [side if isinstance(side, int) and side > 0 else None for side in inputs[0].shape]
+        fits = len(inputs) == 1 and len(shape) == 4 and inputs[0].type == "tensor(float)"
+        last = fits and shape[3] in (1, 3) and shape[1] not in (1, 3)
+        if not fits or not (last or shape[1] in (1, 3)):
+            taken = ", ".join(f"{own.name} {own.type} {own.shape}" for own in inputs)
+            raise ValueError(
+                f"{path} takes {taken}; one input of float32 images, [B, 3, H, W] or [B, H, W, 3], "
+                "is needed"
+            )
+        self._names = inputs[0].name, outputs[0].name
+        self._first_axis_of_channels = not last
+        self.channels = shape[3] if last else shape[1]
+        rows, columns = shape[1:3] if last else shape[2:]
+        self.size = (rows or FREE_SIDE, columns or FREE_SIDE)
+        self.batch_size = min(shape[0] or 16, 16)
+        self._check(path, len(outputs), shape[0] or 1)
+
+    def _check(self, path: pathlib.Path, count: int, batch: int) -> None:
+        """Run it once, and look at what it gives."""
+        images = np.zeros((batch, *self.size, self.channels), np.float32)
+        found = _try(path, lambda given: self._call(given, everything=True), images)
+        shapes = [tuple(own.shape) for own in found]
+        if len(set(shapes)) > 1:
+            raise ValueError(
+                f"{path} has {count} outputs, of shapes {', '.join(map(str, shapes))}; a network "
+                "with one mask, or with several of one shape, the first being the mask, is needed"
+            )
+        _check_output(str(path), shapes[0], channels_last=not self._first_axis_of_channels)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Masks float32 [B, h, w] of images float32 [B, H, W, C], at most `batch_size`."""
+        short = self.batch_size - len(images) if self.batch_size < 16 else 0
+        padded = np.concatenate([images, np.zeros((short, *images.shape[1:]), np.float32)])
+        masks = self._call(padded)[0][: len(images)]
+        if masks.ndim == 3:
+            return masks
+        return masks[:, 0] if self._first_axis_of_channels else masks[..., 0]
+
+    def _call(self, images: np.ndarray, everything: bool = False) -> list[np.ndarray]:
+        if self._first_axis_of_channels:
+            images = images.transpose(0, 3, 1, 2)
+        name, first = self._names
+        return self._session.run(None if everything else [first], {name: images})
+
+
+def _try(path: str | pathlib.Path, run: Callable, images: np.ndarray):
+    try:
+        return run(images)
+    except Exception as error:  # as many kinds as there are layers and runtimes
+        raise ValueError(
+            f"{path} cannot take images of shape {images.shape[1:]}: {first_line(error)}"
+        ) from error
+
+
+def _check_output(path: str, shape: tuple[int | None, ...], channels_last: bool) -> None:
+    channels = 1
+    if len(shape) == 4:
+        channels = shape[3 if channels_last else 1]
+    if len(shape) not in (3, 4) or channels != 1:
+        wanted = "[B, H, W, 1]" if channels_last else "[B, 1, H, W]"
+        raise ValueError(f"{path} gives outputs of shape {shape}; a mask {wanted} is needed")

@@ -1,0 +1,208 @@
+"""Masks of a whole split, kept on disk by the pictures' contents."""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+import tqdm
+from absl import logging
+
+from bginv.artefacts import check_writable_folder, write_file
+from bginv.data.images import shown
+from bginv.data.sources import Source
+from bginv.masks.pictures import Pictures, pictures_of
+from bginv.masks.source import Mask, MaskSource, Picture
+
+SECONDS_BETWEEN_LINES = 10.0
+HOPELESS = 10
+"""So many pictures without one mask at the beginning, and the rest is not tried."""
+EMPTY = "its mask is empty: nothing in it reaches one half"
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A split with masks, and how it got them.
+
+    Attributes:
+        source: the same records with masks; where there is a failure, all is foreground.
+        failures: why there is no mask, by the picture's name.
+        seconds: how long it took.
+        confidence: float32 [N], in [0, 1]; 0 for a failure.
+        computed: how many were not on disk.
+    """
+
+    source: Source
+    failures: dict[str, str]
+    seconds: float
+    confidence: np.ndarray
+    computed: int
+
+
+def default_cache() -> pathlib.Path:
+    """`$BGINV_CACHE`, or bginv's folder in `$XDG_CACHE_HOME` or `~/.cache`."""
+    own = os.environ.get("BGINV_CACHE")
+    if own:
+        return pathlib.Path(own).expanduser()
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "bginv"
+
+
+def find_masks(source: Source, masks: MaskSource, cache: pathlib.Path | None = None) -> Found:
+    """Masks of each record, from the disk where they are there.
+
+    A command that is killed goes on where it stopped. A picture that failed is tried again the
+    next time. Memory does not grow with the number of pictures, but for masks of arrays.
+
+    Args:
+        source: image files or arrays.
+        masks: where masks come from.
+        cache: the folder whose `masks/` keeps them; None is `default_cache`.
+
+    Raises:
+        ValueError: another kind of source, a folder that cannot be written, or no mask at all.
+    """
+    began = time.monotonic()
+    pictures = pictures_of(source)
+    folder = (cache or default_cache()) / "masks" / _short_hash(masks.fingerprint)
+    check_writable_folder(folder)
+    entries = [_Entry(folder, key) for key in pictures.keys(masks.by_name)]
+    missing = [row for row, entry in enumerate(entries) if not entry.is_whole()]
+    failures: dict[int, str] = {}
+    if missing:
+        _announce(masks, len(missing), len(entries))
+        for row, mask in _compute(pictures, masks, missing):
+            entries[row].write(mask)
+            if mask.failure:
+                failures[row] = mask.failure
+                if len(missing) == len(entries):
+                    _give_up_if_hopeless(masks, failures, missing, pictures)
+    confidence = [
+        0.0 if row in failures else entry.confidence() for row, entry in enumerate(entries)
+    ]
+    _tell_failures(masks, failures, pictures)
+    return Found(
+        pictures.with_masks([entry.png for entry in entries]),
+        {pictures.name(row): why for row, why in failures.items()},
+        time.monotonic() - began,
+        np.array(confidence, np.float32),
+        len(missing),
+    )
+
+
+class _Entry:
+    """A mask on disk: a PNG file, and beside it a JSON file which says that it is whole."""
+
+    def __init__(self, folder: pathlib.Path, key: str):
+        place = folder / key[:2] / key
+        self.png, self._json = place.with_suffix(".png"), place.with_suffix(".json")
+
+    def is_whole(self) -> bool:
+        """Whether it can be taken as it is."""
+        return self._json.is_file() and self.png.is_file()
+
+    def confidence(self) -> float:
+        """As it was written."""
+        return float(json.loads(self._json.read_text(encoding="utf-8"))["confidence"])
+
+    def write(self, mask: Mask) -> None:
+        """Keep a mask; of a failure the PNG file alone, so that it is tried again."""
+        pixels = np.round(np.clip(mask.soft, 0, 1) * 255).astype(np.uint8)
+        _, encoded = cv2.imencode(".png", pixels)
+        write_file(self.png, encoded.tofile, durable=False)
+        if mask.failure is None:
+            text = json.dumps({"confidence": round(float(mask.confidence), 4)}) + "\n"
+            write_file(self._json, lambda path: pathlib.Path(path).write_text(text), durable=False)
+
+
+def _compute(
+    pictures: Pictures, masks: MaskSource, rows: Sequence[int]
+) -> Iterator[tuple[int, Mask]]:
+    """Rows and their masks; the next batch is read while one is computed."""
+    size = max(1, masks.batch_size)
+    batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+
+    def read(batch: Sequence[int]) -> list[Picture]:
+        return list(map(pictures.picture, batch))
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(read, batches[0])
+        for number, batch in enumerate(_progress(batches, len(rows), masks.name)):
+            taken = waiting.result()
+            if number + 1 < len(batches):
+                waiting = pool.submit(read, batches[number + 1])
+            found = masks.masks(taken)
+            for row, picture, mask in zip(batch, taken, found, strict=True):
+                yield row, _checked(picture, mask, masks.name)
+
+
+def _checked(picture: Picture, mask: Mask, source: str) -> Mask:
+    """The mask, or a failure where it is empty or unfit."""
+    if mask.failure is not None:
+        return mask
+    if mask.soft.shape != picture.pixels.shape[:2]:
+        found, wanted = (
+            "x".join(map(str, own[::-1])) for own in (mask.soft.shape, picture.pixels.shape[:2])
+        )
+        return Mask.failed(picture, f"{source} gave a mask of {found} for an image of {wanted}")
+    if not np.isfinite(mask.soft).all():
+        return Mask.failed(picture, f"{source} gave values that are no numbers")
+    return mask if mask.soft.max() >= 0.5 else Mask.failed(picture, EMPTY)
+
+
+def _progress(batches: Sequence[Sequence[int]], count: int, name: str) -> Iterator[Sequence[int]]:
+    """The batches; a bar on a terminal, else a line now and then."""
+    on_terminal = sys.stderr.isatty()
+    began = last = time.monotonic()
+    done = 0
+    with tqdm.tqdm(
+        total=count, desc=f"masks: {name}", unit="image", disable=not on_terminal
+    ) as bar:
+        for batch in batches:
+            yield batch
+            bar.update(len(batch))
+            done, now = done + len(batch), time.monotonic()
+            if not on_terminal and now - last > SECONDS_BETWEEN_LINES:
+                last, left = now, (now - began) / done * (count - done)
+                logging.info("masks: %s  %d/%d  %.0f s left", name, done, count, left)
+
+
+def _announce(masks: MaskSource, missing: int, count: int) -> None:
+    kept = f", {count - missing} are on disk" if missing < count else ""
+    about = f", about {max(1, round(masks.seconds * missing))} s" if masks.seconds else ""
+    logging.info("masks: %s of %d images%s%s", masks.name, missing, kept, about)
+
+
+def _give_up_if_hopeless(
+    masks: MaskSource,
+    failures: dict[int, str],
+    missing: Sequence[int],
+    pictures: Pictures,
+) -> None:
+    """Raise where nothing but failures came so far, and enough of them."""
+    tried = missing[: min(HOPELESS, len(missing))]
+    if len(failures) == len(tried) and failures.keys() == set(tried):
+        raise ValueError(
+            f"{masks.name} gave no mask for any of {len(tried)} images, the first "
+            f"{shown(pictures.name(tried[0]))}: {failures[tried[0]]}; mend that, or choose another "
+            "source with --masks"
+        )
+
+
+def _tell_failures(masks: MaskSource, failures: dict[int, str], pictures: Pictures) -> None:
+    if failures:
+        row = next(iter(failures))
+        logging.warning(
+            "%s gave no mask for %d images, which are taken as all foreground; the first, %s: %s",
+            *(masks.name, len(failures), shown(pictures.name(row)), failures[row]),
+        )
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
