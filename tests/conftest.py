@@ -75,6 +75,18 @@ def photographs_dir() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def horses_dir() -> pathlib.Path:
+    """Photographs of horses, and their true masks."""
+    return _needed(SHARED / "data" / "horses")
+
+
+@pytest.fixture(scope="session")
+def seven_dir() -> pathlib.Path:
+    """Photographs of seven classes, in the layout of `folder:PATH`."""
+    return _needed(SHARED / "data" / "seven")
+
+
+@pytest.fixture(scope="session")
 def tfds_dir() -> pathlib.Path:
     """A TFDS data directory with MNIST."""
     return _needed(SHARED / "data" / "tfds")

@@ -1,11 +1,9 @@
 """The command that makes the Backgrounds Challenge of anybody's images."""
 
-import collections
-import csv
 import dataclasses
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -19,8 +17,10 @@ from bginv.data.files import FileSource
 from bginv.data.in9 import MASKS, SPLIT, VARIATIONS
 from bginv.data.sources import Dataset, Source
 from bginv.data.variation_files import Region, RegionsOf, VariationFiles
-from bginv.data.variations import box_of, grab_cut
+from bginv.data.variations import box_of
 from bginv.interop.model_files import load_mask_unet
+from bginv.masks.box_files import Boxes, placed
+from bginv.masks.grab_cut import Box, grab_cut
 from bginv.ops.binarize import binarize
 from bginv.recipes import MakeVariationsSettings
 from bginv.report.pictures import write_sheet
@@ -29,7 +29,6 @@ from bginv.saved_settings import differences, read_settings, to_json
 IMAGE_SIZE, TRAIN = 224, "train"
 NUM_PICTURED = 8
 SETTINGS_FILE, SETTINGS_NAME = "variations.json", "make-variations"
-BOX_COLUMNS = ("name", "left", "top", "right", "bottom")
 
 
 def prepare_make_variations(
@@ -148,7 +147,7 @@ def _alone(masks: tf.Tensor) -> list[Region]:
     return [(mask, mask) for mask in masks.numpy()[..., 0] > 0.5]
 
 
-def _cut(pixels: np.ndarray, boxes: list[tuple[int, int, int, int]]) -> list[Region]:
+def _cut(pixels: np.ndarray, boxes: list[Box]) -> list[Region]:
     """The objects in boxes, which are hidden as a whole."""
     regions = []
     for image, box in zip(pixels, boxes, strict=True):
@@ -158,7 +157,7 @@ def _cut(pixels: np.ndarray, boxes: list[tuple[int, int, int, int]]) -> list[Reg
     return regions
 
 
-def _read_boxes(path: str, source: Source) -> list[tuple[int, int, int, int]]:
+def _read_boxes(path: str, source: Source) -> list[Box]:
     """A box for each image: top, left, bottom and right edge, at the size of the source.
 
     Raises:
@@ -167,45 +166,21 @@ def _read_boxes(path: str, source: Source) -> list[tuple[int, int, int, int]]:
     """
     if not isinstance(source, FileSource):
         raise ValueError("--boxes is for images in files; leave it out to take the masks' boxes")
-    with pathlib.Path(path).open(newline="", encoding="utf-8-sig") as stream:
-        found = collections.defaultdict(list)
-        for name, box in _parse_boxes(path, csv.reader(stream)):
-            found[name.name].append((name, box))
-    boxes = []
+    found, boxes = Boxes(path), []
     for row in range(len(source)):
-        file = pathlib.PurePath(source.images.path(row))
-        fitting = {
-            box for name, box in found[file.name] if file.parts[-len(name.parts) :] == name.parts
-        }
+        name = source.images.path(row)
+        fitting = {own.box: own for own in found.of(name)}
         if len(fitting) != 1:
             what = "several boxes" if fitting else "no box"
             raise ValueError(
-                f"--boxes {path} has {what} for {'/'.join(file.parts[-3:])}: names may have their "
-                "folders in front"
+                f"--boxes {path} has {what} for {'/'.join(pathlib.PurePath(name).parts[-3:])}: "
+                "names may have their folders in front"
             )
-        left, top, right, bottom = fitting.pop()
         height, width = source.images.sizes[row]
-        down, across = source.image_shape[0] / height, source.image_shape[1] / width
-        edges = np.round([top * down, left * across, bottom * down, right * across]).astype(int)
-        boxes.append(tuple(np.maximum(edges, 0).tolist()))
+        own = next(iter(fitting.values()))
+        sized = own if own.size else own._replace(size=(float(width), float(height)))
+        boxes.append(placed(sized, source.image_shape[:2]))
     return boxes
-
-
-def _parse_boxes(path: str, lines) -> Iterator[tuple[pathlib.PurePath, tuple[float, ...]]]:
-    for number, line in enumerate(lines, 1):
-        if not line or (number == 1 and tuple(line) == BOX_COLUMNS):
-            continue
-        try:
-            name, *edges = line
-            left, top, right, bottom = map(float, edges)
-        except ValueError:
-            raise ValueError(
-                f"--boxes {path}, line {number}: {','.join(BOX_COLUMNS)} in pixels are needed; "
-                f"received {','.join(line)}"
-            ) from None
-        if not (left < right and top < bottom):
-            raise ValueError(f"--boxes {path}, line {number}: an empty box")
-        yield pathlib.PurePath(name), (left, top, right, bottom)
 
 
 def _write_bytes(path: pathlib.Path, data: bytes) -> None:

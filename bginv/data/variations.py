@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 FILLS = ("tile", "inpaint")
-INPAINT_RADIUS, GRABCUT_ROUNDS = 5, 5
+INPAINT_RADIUS = 5
 MIXED = ("mixed_same", "mixed_rand", "mixed_next")
 
 
@@ -76,26 +76,6 @@ def inpainted_background(image: np.ndarray, mask: np.ndarray, shrink: int = 1) -
     small_hole = (cv2.resize(hole, size, interpolation=cv2.INTER_AREA) > 0).astype(np.uint8)
     filled = cv2.inpaint(small, small_hole, INPAINT_RADIUS, cv2.INPAINT_TELEA)
     return np.where(mask[..., None], cv2.resize(filled, (width, height)), image)
-
-
-def grab_cut(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """The object in a box, by grabCut (Rother et al. 2004); the box itself where it finds nothing.
-
-    Args:
-        image: uint8 [H, W, 3].
-        box: top, left, bottom and right edge, half-open.
-    """
-    top, left, bottom, right = box
-    found = np.full(image.shape[:2], cv2.GC_BGD, np.uint8)
-    found[top:bottom, left:right] = cv2.GC_PR_FGD
-    whole = found == cv2.GC_PR_FGD
-    if not whole.any() or whole.all():
-        return whole
-    models = np.zeros((2, 1, 65))
-    cv2.setRNGSeed(0)
-    cv2.grabCut(image, found, None, *models, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
-    mask = (found == cv2.GC_FGD) | (found == cv2.GC_PR_FGD)
-    return mask if mask.any() else whole
 
 
 def background_of(image: np.ndarray, mask: np.ndarray, fill: str) -> np.ndarray:

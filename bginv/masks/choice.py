@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from bginv.data.files import FileSource
 from bginv.data.sources import Dataset
+from bginv.masks.given import GivenMasks
 from bginv.masks.pictures import picture_name
 from bginv.masks.source import MaskSource
 
@@ -101,7 +102,10 @@ def _plain(make: Make) -> Make:
     return lambda argument, dataset, settings: make(argument, dataset, {})
 
 
-def _given(argument: str | None, dataset: Dataset, settings: Mapping[str, Any]):
+def _given(
+    argument: str | None, dataset: Dataset, settings: Mapping[str, Any]
+) -> GivenMasks | None:
+    del settings
     if argument is None:
         if not dataset.train.has_masks:
             raise ValueError(
@@ -109,7 +113,7 @@ def _given(argument: str | None, dataset: Dataset, settings: Mapping[str, Any]):
                 "folder with given:PATH, or choose another source"
             )
         return None
-    source = _plain(_made_by("given", "GivenMasks", "a folder"))(argument, dataset, settings)
+    source = GivenMasks(argument)
     for split in (dataset.train, *dataset.tests.values()):
         if isinstance(split, FileSource):
             source.check(_names(split))

@@ -8,7 +8,6 @@ from bginv.data.variations import (
     background_of,
     box_of,
     choose_partners,
-    grab_cut,
     own_variations,
     tiled_background,
 )
@@ -86,18 +85,6 @@ def test_a_box_without_surroundings_is_inpainted(scene):
     mask[0, 0] = mask[9, 9] = True
     image[mask] = BLUE
     assert (tiled_background(image, mask) == 90).all()
-
-
-def test_grab_cut_finds_what_differs(scene):
-    image, mask = np.full((60, 60, 3), (30, 120, 40), np.uint8), np.zeros((60, 60), bool)
-    image += np.random.default_rng(1).integers(20, size=image.shape, dtype=np.uint8)
-    rows, columns = np.mgrid[:60, :60]
-    mask = (rows - 30) ** 2 + (columns - 28) ** 2 < 200
-    image[mask] = (220, 60, 60)
-    found = grab_cut(image, box_of(mask))
-    assert (found & mask).sum() / (found | mask).sum() > 0.95
-    np.testing.assert_array_equal(grab_cut(image, box_of(mask)), found)
-    assert grab_cut(image, (0, 0, 60, 60)).all()
 
 
 def test_partners_are_of_the_right_class():
