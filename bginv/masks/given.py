@@ -31,7 +31,8 @@ class GivenMasks(MaskSource):
         root = pathlib.Path(folder).expanduser()
         if not root.is_dir():
             raise FileNotFoundError(f"there is no folder of masks {shown(root)}; {LAYOUT}")
-        self.name, self._root, self._files = f"given:{folder}", root, {}
+        self.name, self._root = f"given:{folder}", root
+        self._files: dict[str, pathlib.Path] = {}
         for path in sorted(root.glob("*/*")):
             if path.suffix.lower() not in ENDINGS or path.name.startswith("."):
                 continue

@@ -116,18 +116,19 @@ class OnnxSession:
 
     Args:
         path: the file; weights that it does not hold itself are not read.
+        first_alone: do not look at what it gives besides the first map.
 
     Attributes:
         size: rows and columns of the images that it takes.
         channels: 1 or 3.
-        batch_size: images that it takes at once, at most 16.
+        batch_size: images that it takes at once; 16 where the file leaves that open.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: a damaged file, or a network with other inputs or outputs.
     """
 
-    def __init__(self, path: pathlib.Path):
+    def __init__(self, path: pathlib.Path, first_alone: bool = False):
         read_onnx(path)
         try:
             import onnxruntime
@@ -154,27 +155,28 @@ class OnnxSession:
             )
         self._names = inputs[0].name, outputs[0].name
         self._first_axis_of_channels = not last
-        self.channels = shape[3] if last else shape[1]
+        self.channels = int((shape[3] if last else shape[1]) or 3)
         rows, columns = shape[1:3] if last else shape[2:]
         self.size = (rows or FREE_SIDE, columns or FREE_SIDE)
-        self.batch_size = min(shape[0] or 16, 16)
-        self._check(path, len(outputs), shape[0] or 1)
+        self.batch_size, self._whole_batches = shape[0] or 16, shape[0] is not None
+        self._check(path, shape[0] or 1, first_alone)
 
-    def _check(self, path: pathlib.Path, count: int, batch: int) -> None:
+    def _check(self, path: pathlib.Path, batch: int, first_alone: bool) -> None:
         """Run it once, and look at what it gives."""
         images = np.zeros((batch, *self.size, self.channels), np.float32)
-        found = _try(path, lambda given: self._call(given, everything=True), images)
+        found = _try(path, lambda given: self._call(given, everything=not first_alone), images)
         shapes = [tuple(own.shape) for own in found]
         if len(set(shapes)) > 1:
+            listed = ", ".join(map(str, shapes))
             raise ValueError(
-                f"{path} has {count} outputs, of shapes {', '.join(map(str, shapes))}; a network "
-                "with one mask, or with several of one shape, the first being the mask, is needed"
+                f"{path} has {len(shapes)} outputs, of shapes {listed}; a network with "
+                "one mask, or with several of one shape, the first being the mask, is needed"
             )
         _check_output(str(path), shapes[0], channels_last=not self._first_axis_of_channels)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Masks float32 [B, h, w] of images float32 [B, H, W, C], at most `batch_size`."""
-        short = self.batch_size - len(images) if self.batch_size < 16 else 0
+        short = self.batch_size - len(images) if self._whole_batches else 0
         padded = np.concatenate([images, np.zeros((short, *images.shape[1:]), np.float32)])
         masks = self._call(padded)[0][: len(images)]
         if masks.ndim == 3:
@@ -198,7 +200,7 @@ def _try(path: str | pathlib.Path, run: Callable, images: np.ndarray):
 
 
 def _check_output(path: str, shape: tuple[int | None, ...], channels_last: bool) -> None:
-    channels = 1
+    channels: int | None = 1
     if len(shape) == 4:
         channels = shape[3 if channels_last else 1]
     if len(shape) not in (3, 4) or channels != 1:

@@ -28,6 +28,10 @@ class FilePictures:
         """CLASS/NAME.jpg."""
         return picture_name(self._source.images.path(row))
 
+    def area(self, row: int) -> int:
+        """Pixels of one."""
+        return int(np.prod(self._source.images.sizes[row]))
+
     def picture(self, row: int) -> Picture:
         """Read one."""
         pixels = self._source.images.read(row).numpy()
@@ -58,6 +62,11 @@ class ArrayPictures:
         """As messages have it."""
         return f"image {row}"
 
+    def area(self, row: int) -> int:
+        """See `FilePictures.area`."""
+        del row
+        return int(np.prod(self._source.images.shape[1:3]))
+
     def picture(self, row: int) -> Picture:
         """One of them."""
         pixels = self._source.images[row]
@@ -67,8 +76,10 @@ class ArrayPictures:
 
     def with_masks(self, files: Sequence[pathlib.Path]) -> Source:
         """The source with masks in memory."""
-        held = [cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)[..., None] for file in files]
-        return self._source.with_masks(np.stack(held))
+        held = np.empty((len(files), *self._source.images.shape[1:3], 1), np.uint8)
+        for mask, file in zip(held, files, strict=True):
+            mask[..., 0] = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+        return self._source.with_masks(held)
 
 
 Pictures = FilePictures | ArrayPictures

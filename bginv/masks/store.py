@@ -24,6 +24,8 @@ from bginv.masks.source import Mask, MaskSource, Picture
 SECONDS_BETWEEN_LINES = 10.0
 HOPELESS = 10
 """So many pictures without one mask at the beginning, and the rest is not tried."""
+BATCH_PIXELS = 2**23
+"""Of a batch, unless one picture has more, so that large photographs need no more memory."""
 EMPTY = "its mask is empty: nothing in it reaches one half"
 
 
@@ -105,7 +107,7 @@ class _Entry:
 
     def is_whole(self) -> bool:
         """Whether it can be taken as it is."""
-        return self._json.is_file() and self.png.is_file()
+        return all(file.is_file() and file.stat().st_size for file in (self.png, self._json))
 
     def confidence(self) -> float:
         """As it was written."""
@@ -125,8 +127,7 @@ def _compute(
     pictures: Pictures, masks: MaskSource, rows: Sequence[int]
 ) -> Iterator[tuple[int, Mask]]:
     """Rows and their masks; the next batch is read while one is computed."""
-    size = max(1, masks.batch_size)
-    batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+    batches = _batches(pictures, rows, masks.batch_size)
 
     def read(batch: Sequence[int]) -> list[Picture]:
         return list(map(pictures.picture, batch))
@@ -140,6 +141,20 @@ def _compute(
             found = masks.masks(taken)
             for row, picture, mask in zip(batch, taken, found, strict=True):
                 yield row, _checked(picture, mask, masks.name)
+
+
+def _batches(pictures: Pictures, rows: Sequence[int], size: int) -> list[list[int]]:
+    """Rows in batches of a size, smaller ones where the pictures are large."""
+    batches: list[list[int]] = []
+    held = 0
+    for row in rows:
+        own = pictures.area(row)
+        if not batches or len(batches[-1]) == size or held + own > BATCH_PIXELS:
+            batches.append([])
+            held = 0
+        batches[-1].append(row)
+        held += own
+    return batches
 
 
 def _checked(picture: Picture, mask: Mask, source: str) -> Mask:

@@ -3,10 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from onnx import helper
 
 from bginv.masks.model import ModelMasks
 from bginv.masks.source import Picture
-from tests.masks.onnx_files import brightness
+from tests.masks.onnx_files import brightness, save
 
 
 def keras_brightness(path, shape=(32, 32, 3), activation="sigmoid", filters=1, twice=False):
@@ -30,7 +31,9 @@ def test_keras(tmp_path, shape):
     check(source)
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 32, 32), ("b", 3, 32, 64), ("b", 3, "h", "w")])
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 32, 32), (4, 3, 32, 32), ("b", 3, 32, 64), ("b", 3, "h", "w")]
+)
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_onnx(tmp_path, shape, outputs):
     check(ModelMasks(str(brightness(tmp_path / "net.onnx", shape, outputs))))
@@ -59,7 +62,13 @@ def test_bad_models_are_told_in_one_line(tmp_path):
     (tmp_path / "damaged.keras").write_bytes(b"garbage")
     dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
     dense.save(tmp_path / "dense.keras")
+    shape = [1, 3, 32, 32]
+    add = helper.make_node("Add", ["image", "other"], ["sum"])
+    ends = [("image", shape), ("other", shape)]
     cases = {
+        str(
+            save(tmp_path / "inputs.onnx", [add], {}, ends, [("sum", shape)])
+        ): "one input of float",
         keras_brightness(tmp_path / "two.keras", twice=True): "2 outputs; a model with one",
         keras_brightness(tmp_path / "wide.keras", filters=2): r"\(None, 32, 32, 2\); a mask \[B",
         keras_brightness(tmp_path / "five.keras", (32, 32, 5)): "channels last",

@@ -7,12 +7,13 @@ import numpy as np
 import onnxruntime
 import pytest
 import tensorflow as tf
+from onnx import helper
 
 from bginv.masks.saliency import SaliencyMasks, find_network, installed_network
 from bginv.masks.source import Picture
 from bginv.nn.onnx_graph import OnnxGraph
 from tests.conftest import SHARED, _needed
-from tests.masks.onnx_files import brightness, tiny_unet
+from tests.masks.onnx_files import brightness, save, tiny_unet
 
 
 @pytest.fixture
@@ -130,13 +131,16 @@ def test_bad_files_are_told_in_one_line(empty_home, tmp_path):
     (empty_home / "u2netp.onnx").write_bytes(b"half of it")
     (tmp_path / "damaged.onnx").write_bytes(b"\x08\x01garbage" * 9)
     flat = brightness(tmp_path / "flat.onnx", channels=2)
-    grey = tmp_path / "inputs.onnx"
-    brightness(grey, shape=(1, 3, 32, 32))
+    shape = [1, 3, 32, 32]
+    add = helper.make_node("Add", ["image", "other"], ["sum"])
+    ends = [("image", shape), ("other", shape)]
+    inputs = save(tmp_path / "inputs.onnx", [add], {}, ends, [("sum", shape)])
     cases = {
         "u2netp": "MD5.*remove it",
         "u2nett": "u2netp, .*'u2nett'",
         str(tmp_path / "none.onnx"): "there is no ONNX file",
         str(tmp_path / "damaged.onnx"): "damaged",
+        str(inputs): r"inputs of shape \[1, 3, 32, 32\], \[1",
         str(flat): "a map of 32x32 is needed|a map of 256x256 is needed",
     }
     for name, said in cases.items():

@@ -157,6 +157,21 @@ def test_nothing_but_failures_ends_at_once(files, tmp_path):
     assert len(reds.asked) == 10
 
 
+def test_large_pictures_come_in_smaller_batches(files, tmp_path, monkeypatch):
+    monkeypatch.setattr("bginv.masks.store.BATCH_PIXELS", 8 * 12 + 9 * 12)
+    sizes = []
+
+    class Counted(Reds):
+        batch_size = 4
+
+        def masks(self, pictures):
+            sizes.append(len(pictures))
+            return super().masks(pictures)
+
+    assert find_masks(source_of(files), Counted(), tmp_path / "cache").computed == 6
+    assert sizes == [2, 1, 1, 1, 1]
+
+
 def test_where_masks_are_kept(monkeypatch, files):
     monkeypatch.delenv("BGINV_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
