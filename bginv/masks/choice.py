@@ -134,6 +134,7 @@ SOURCES: dict[str, Make] = {
     GIVEN: _given,
     HEURISTIC: _plain(_made_by("heuristic", "HeuristicMasks")),
     SALIENCY: _plain(_made_by("saliency", "SaliencyMasks", "a network", optional=True)),
+    "boxes": _plain(_made_by("boxes", "BoxMasks", "a file or a folder of boxes")),
     "model": _plain(_made_by("model", "ModelMasks", "a .keras or .onnx file")),
     "command": _plain(_made_by("command", "CommandMasks", "a program")),
     LEARNED: _learned,

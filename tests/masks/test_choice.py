@@ -67,6 +67,7 @@ def test_words(squares, tmp_path):
     [
         ("salience", "auto, given, heuristic, saliency.*'salience'"),
         ("model", "a .keras or .onnx file"),
+        ("boxes:/nowhere.csv", "/nowhere.csv"),
         ("model:", "what follows the colon"),
         ("heuristic:3", "nothing after a colon"),
         ("learned:3", "nothing after a colon"),
