@@ -1,0 +1,148 @@
+"""Masks by a classifier's own maps, sharpened by a normalised cut and by grabCut."""
+
+import hashlib
+from collections.abc import Sequence
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bginv.masks.grab_cut import cut
+from bginv.masks.normalized_cut import affinity, normalized_cut
+from bginv.masks.source import Mask, MaskSource, Picture
+from bginv.nn.feature_maps import FeatureMaps
+
+SCALES = (1.0, 1.5, 2.0)
+"""Of the images, times the classifier's own size; the last has the features of the cut."""
+MOST_PLACES = 28
+"""Rows and columns of the cut: its time grows with their fourth power."""
+ALLOWED, OBJECT = 0.3, 0.5
+"""Of the cut: below the first grabCut finds nothing, above the second it begins."""
+ROUNDS, LEAST_AGREEMENT, LEAST_PIECE, SMOOTH_EDGE = 3, 0.3, 0.2, 0.7
+WORKING_SIDE = 320
+
+
+class CamMasks(MaskSource):
+    """The object that a classifier sees, without a training of its own.
+
+    Class activation maps of several image sizes tell where the class is, roughly. A normalised cut
+    by features and colours parts the picture in two (as TokenCut does, Wang et al. 2022, with
+    features of another kind); the part where the maps are is the object. grabCut follows its edge.
+
+    Args:
+        classifier: images in [0, 1] to logits; see `FeatureMaps`.
+
+    Raises:
+        ValueError: see `FeatureMaps`.
+    """
+
+    name = "cam"
+    seconds = 0.3
+    batch_size = 8
+
+    def __init__(self, classifier: keras.Model):
+        self._maps = FeatureMaps(classifier)
+        self._classifier = classifier
+        self._features = tf.function(self._features_and_map, autograph=False)
+
+    @property
+    def by_name(self) -> bool:
+        """See `MaskSource.by_name`; the map is that of the picture's label."""
+        return True
+
+    @property
+    def fingerprint(self) -> str:
+        """See `MaskSource.fingerprint`."""
+        digest = hashlib.sha256()
+        for weight in self._classifier.get_weights():
+            digest.update(np.ascontiguousarray(weight))
+        return f"cam 1 {digest.hexdigest()[:16]}"
+
+    def masks(self, pictures: Sequence[Picture]) -> list[Mask]:
+        """See `MaskSource.masks`."""
+        labels = tf.constant([-1 if own.label is None else own.label for own in pictures])
+        rows, columns, channels = self._maps.image_shape
+        sizes = [(round(rows * scale), round(columns * scale)) for scale in SCALES]
+        images = [
+            np.stack([_resized(own.pixels, size, channels) for own in pictures]) for size in sizes
+        ]
+        fine, deep, maps = (own.numpy() for own in self._features(images, labels))
+        found = zip(pictures, fine, deep, maps, strict=True)
+        return [_mask(picture, list(features), seen) for picture, *features, seen in found]
+
+    def _features_and_map(
+        self, images: list[tf.Tensor], labels: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Both features on the places of the cut, and the mean map over image sizes."""
+        places = None
+        _, own = self._maps.native(images[0], training=False)
+        weights = self._maps.channel_weights(own, labels)
+        maps = []
+        for batch in reversed(images):
+            fine, deep = self._maps.at(*batch.shape[1:3])(batch, training=False)
+            if places is None:
+                places = [min(MOST_PLACES, side) for side in fine.shape[1:3]]
+                features = [tf.image.resize(part, places) for part in (fine, deep)]
+            seen = tf.nn.relu(tf.einsum("bhwc,bc->bhw", tf.cast(deep, tf.float32), weights))
+            seen = tf.math.divide_no_nan(seen, tf.reduce_max(seen, [1, 2], keepdims=True))
+            maps.append(tf.image.resize(seen[..., None], places)[..., 0])
+        return *features, tf.add_n(maps) / len(maps)
+
+
+def _resized(pixels: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
+    """Float32 [H, W, C] in [0, 1]."""
+    rows, columns = size
+    smaller = rows < pixels.shape[0]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    image = cv2.resize(pixels, (columns, rows), interpolation=how)
+    if channels == 1:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return image.reshape(rows, columns, channels).astype(np.float32) / 255
+
+
+def _mask(picture: Picture, features: list[np.ndarray], seen: np.ndarray) -> Mask:
+    if not seen.any() or seen.std() == 0:
+        return Mask.failed(picture, "the classifier's map is empty")
+    rows, columns = seen.shape
+    lab = cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2LAB).astype(np.float32)
+    colours = cv2.resize(lab, (columns, rows), interpolation=cv2.INTER_AREA).reshape(-1, 3)
+    part = normalized_cut(affinity([own.reshape(len(colours), -1) for own in features], colours))
+    likeness = np.corrcoef(part, seen.ravel())[0, 1]
+    if not np.isfinite(likeness):
+        return Mask.failed(picture, "the picture has no two parts")
+    part = part if likeness > 0 else 1 - part
+    soft, agreement = along_edges(picture.pixels, part.reshape(rows, columns))
+    return Mask(soft, float(abs(likeness) * agreement))
+
+
+def along_edges(pixels: np.ndarray, rough: np.ndarray) -> tuple[np.ndarray, float]:
+    """A rough mask made to follow the edges of its picture by grabCut, small pieces dropped.
+
+    Args:
+        pixels: uint8 [H, W, 3].
+        rough: float32 [h, w] in [0, 1], of a lower resolution.
+
+    Returns:
+        float32 [H, W] in [0, 1], and the IoU of before and after.
+    """
+    height, width = pixels.shape[:2]
+    scale = min(1.0, WORKING_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if scale < 1 else pixels
+    rough = cv2.resize(rough, size)
+    start = rough > OBJECT
+    found = _large_pieces(cut(small, rough > ALLOWED, start, ROUNDS))
+    agreement = (found & start).sum() / max((found | start).sum(), 1)
+    if agreement < LEAST_AGREEMENT:
+        found = start
+    soft = cv2.GaussianBlur(found.astype(np.float32), (0, 0), SMOOTH_EDGE)
+    return np.clip(cv2.resize(soft, (width, height)), 0, 1), float(agreement)
+
+
+def _large_pieces(found: np.ndarray) -> np.ndarray:
+    """Connected pieces of at least a fifth of the largest one's area."""
+    _, names, statistics, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
+    areas = statistics[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    return (areas >= max(LEAST_PIECE * areas.max(), 1))[names]
