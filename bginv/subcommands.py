@@ -23,6 +23,7 @@ from bginv.recipes import (
     MaskSettings,
     RunSettings,
 )
+from bginv.recipes.masks import FindMasksSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +80,11 @@ COMMANDS = {
         EvaluateDomainSettings,
         "IoU of a segmentation network on a domain",
         module="adaptation",
+    ),
+    "masks": Command(
+        FindMasksSettings,
+        "masks of your own photographs as files, and whether they can be trusted",
+        module="masks",
     ),
     "make-variations": Command(
         MakeVariationsSettings,

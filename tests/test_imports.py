@@ -19,11 +19,13 @@ ALLOWED = {
     "evaluation": {"ops", "data", "models"},
     "interop": {"ops", "data", "models", "training", "evaluation"},
     "masks": {"ops", "data", "nn", "models", "training", "interop"},
-    "report": {"ops", "data", "models", "training", "evaluation", "interop"},
+    "report": {"ops", "data", "masks", "models", "training", "evaluation", "interop"},
     "recipes": set(),
     "runs": {"ops", "data", "models", "training", "evaluation", "interop", "report"},
     "library": {"ops", "data", "models", "training", "evaluation", "interop", "report", "runs"},
-    "commands": {"ops", "data", "models", "training", "evaluation", "interop", "report", "runs"},
+    "commands": {
+        *("ops", "data", "masks", "models", "training", "evaluation", "interop", "report", "runs")
+    },
     "__init__": {"data", "library", "models"},
     "cli": {"commands", "data", "training"},
 }

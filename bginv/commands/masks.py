@@ -1,0 +1,210 @@
+"""The command that finds masks of photographs, and says whether they can be trusted."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from bginv.artefacts import (
+    OVERWRITE,
+    check_writable_folder,
+    write_file,
+    write_text,
+)
+from bginv.commands.jobs import load
+from bginv.data.catalog import FOLDER, full_name
+from bginv.data.files import FileSource
+from bginv.data.folder import MASKS, TRAIN
+from bginv.data.images import shown
+from bginv.data.sources import Dataset, Source
+from bginv.interop.model_files import load_any, load_classifier
+from bginv.masks.choice import Choice, choose
+from bginv.masks.pictures import picture_name
+from bginv.masks.source import confidence_of
+from bginv.masks.store import Found, find_masks
+from bginv.masks.trust import Predict, Trust, measure_source, verdict
+from bginv.recipes.masks import FindMasksSettings
+from bginv.report.masks import trust_table, write_mask_sheet
+from bginv.saved_settings import read_settings, to_json
+
+IMAGE_SIZE, NUM_PICTURED = 128, 8
+SHEET, SETTINGS_FILE = "masks.png", "masks.json"
+
+
+def prepare_masks(
+    settings: FindMasksSettings, strategy: tf.distribute.Strategy
+) -> Callable[[], None]:
+    """Masks of every split as files, a trust table, a verdict and a contact sheet."""
+    del strategy
+    if not full_name(settings.dataset).startswith(FOLDER):
+        raise ValueError(f"masks are found for folder:PATH; received {settings.dataset}")
+    root = pathlib.Path(settings.output)
+    check_writable_folder(root)
+    if settings.image_size is None:
+        settings = dataclasses.replace(settings, image_size=_image_size(settings.model))
+    dataset = load(settings)
+    splits = _splits(settings, dataset)
+    classifier = load_classifier(settings.model, dataset) if settings.model else None
+    choice = _choose(settings.source, dataset, classifier)
+    second = _choose(settings.second, dataset, classifier) if settings.second else None
+    inputs = {"source": _fingerprint(choice)}
+    # of the pictures alone: masks do not depend on the size that they are measured at
+    inputs |= {name: source.at_size(IMAGE_SIZE).digest() for name, source in splits.items()}
+    if choice.source:
+        _check_same(inputs, root, splits, settings.overwrite)
+
+    def job() -> None:
+        logging.info("%s", choice.reason)
+        if choice.source:
+            write_text(root / SETTINGS_FILE, to_json(inputs=inputs))
+        found, measured = {}, {}
+        for name, source in splits.items():
+            found[name] = _find(choice, source)
+            if choice.source:
+                _write_masks(root / name / MASKS, found[name].source)
+            other = _find(second, source).source if second else None
+            measured[name] = _measure(found[name], other, classifier)
+        print(trust_table(measured))
+        for name, own in found.items():
+            for picture, why in own.failures.items():
+                print(f"no mask: {name}/{shown(picture)}: {why}")
+        for name, trust in measured.items():
+            usable, sentences = verdict(trust)
+            print(f"{name}: {'usable' if usable else 'NOT usable'}. {' '.join(sentences)}")
+        write_mask_sheet(root / SHEET, _pictured(found), f"{dataset.name}, {choice.name}")
+        logging.info("wrote %s", root / SHEET)
+
+    return job
+
+
+def _image_size(model: str | None) -> int:
+    """The side of images that a model takes, where it says so."""
+    side = load_any(model).input_shape[1] if model else None
+    return side or IMAGE_SIZE
+
+
+def _splits(settings: FindMasksSettings, dataset: Dataset) -> dict[str, FileSource]:
+    """The splits that were asked for.
+
+    Raises:
+        ValueError: one that is not there.
+    """
+    held = {TRAIN: dataset.train, **dataset.tests}
+    for name in settings.splits:
+        if name not in held:
+            raise ValueError(f"--splits {name}: {dataset.name} has {', '.join(held)}")
+    return {name: held[name] for name in settings.splits or held}
+
+
+def _choose(name: str, dataset: Dataset, classifier: keras.Model | None) -> Choice:
+    """Where masks come from.
+
+    Raises:
+        ValueError: a source that finds none by itself; see `choose` too.
+    """
+    if name == "cam" and classifier is None:
+        raise ValueError("masks of cam are those of a classifier: name it with --model FILE")
+    choice = choose(name, dataset, **({"classifier": classifier} if classifier else {}))
+    if choice.source is None and choice.name != "given":
+        raise ValueError(
+            f"{choice.reason}: these are learned by `bginv run`, whose mask generator --source "
+            "model:FILE takes; or name another source"
+        )
+    return choice
+
+
+def _fingerprint(choice: Choice) -> str:
+    return choice.source.fingerprint if choice.source else choice.name
+
+
+def _check_same(inputs: dict, root: pathlib.Path, splits: dict, overwrite: bool) -> None:
+    """Raise if there are masks already that are not those of the same command.
+
+    Raises:
+        ValueError: it names their folder.
+    """
+    if overwrite:
+        return
+    file = root / SETTINGS_FILE
+    same = file.is_file() and read_settings(file).get("inputs") == inputs
+    for name in splits:
+        folder = root / name / MASKS
+        if not same and folder.is_dir() and any(folder.iterdir()):
+            raise ValueError(
+                f"{shown(folder)} holds masks already, of another source or other pictures: "
+                f"choose another --output, or give {OVERWRITE}"
+            )
+
+
+def _find(choice: Choice, source: FileSource) -> Found:
+    """A split with masks; its own where it brings them."""
+    if choice.source:
+        return find_masks(source.without_masks(), choice.source)
+    if not source.has_masks:
+        raise ValueError("a split brings no masks: name others with --splits")
+    return Found(source, {}, 0.0, np.full(len(source), np.nan, np.float32), 0)
+
+
+def _measure(found: Found, second: Source | None, classifier: keras.Model | None) -> Trust:
+    failed = np.array([name in found.failures for name in _names(found.source)])
+    return measure_source(
+        found.source,
+        failed,
+        None if np.isnan(found.confidence).any() else found.confidence,
+        second,
+        _predictor(classifier) if classifier else None,
+    )
+
+
+def _predictor(classifier: keras.Model) -> Predict:
+    """The classifier's outputs for arrays."""
+    call = tf.function(lambda images: classifier(images, training=False))
+    return lambda images: call(tf.constant(images, tf.float32)).numpy()
+
+
+def _names(source: FileSource) -> list[str]:
+    return [picture_name(source.images.path(row)) for row in range(len(source))]
+
+
+def _write_masks(folder: pathlib.Path, source: FileSource) -> None:
+    """A PNG file for each picture, at its size."""
+    for row, name in enumerate(_names(source)):
+        contents = pathlib.Path(source.masks.path(row)).read_bytes()
+        path = folder / pathlib.PurePath(name).with_suffix(".png")
+        if not path.is_file() or path.read_bytes() != contents:
+            _write_bytes(path, contents)
+    logging.info("wrote %d masks to %s", len(source), folder)
+
+
+def _write_bytes(path: pathlib.Path, contents: bytes) -> None:
+    write_file(path, lambda place: pathlib.Path(place).write_bytes(contents), durable=False)
+
+
+def _pictured(found: dict[str, Found]) -> dict[str, list[tuple[Source, int]]]:
+    """The least and the most confident masks, failures first; of given ones, as they look."""
+    places = [
+        (float(confidence), own.source, row)
+        for own in found.values()
+        for row, confidence in enumerate(_confidence(own))
+    ]
+    places.sort(key=lambda place: place[0])
+    count = min(NUM_PICTURED, -(-len(places) // 2))
+    worst, best = places[:count], places[count:][-count:]
+    return {
+        "least\nconfident": [place[1:] for place in worst],
+        "most\nconfident": [place[1:] for place in reversed(best)],
+    }
+
+
+def _confidence(found: Found) -> np.ndarray:
+    """As the source says; where it says nothing, how decided the masks are."""
+    if not np.isnan(found.confidence).any():
+        return found.confidence
+    batches = found.source.batches(found.source.pass_batch)
+    return np.array(
+        [confidence_of(own[..., 0]) for batch in batches for own in batch["mask"].numpy()]
+    )
