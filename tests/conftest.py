@@ -81,12 +81,6 @@ def horses_dir() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def seven_dir() -> pathlib.Path:
-    """Photographs of seven classes, in the layout of `folder:PATH`."""
-    return _needed(SHARED / "data" / "seven")
-
-
-@pytest.fixture(scope="session")
 def tfds_dir() -> pathlib.Path:
     """A TFDS data directory with MNIST."""
     return _needed(SHARED / "data" / "tfds")

@@ -130,3 +130,13 @@ def test_a_split_is_sampled_evenly(pictures):
     assert whole.area == pytest.approx(measure(images, masks).area)
     with pytest.raises(ValueError, match="a mask for each image"):
         measure(images, masks[:3])
+
+
+def test_horses_and_their_exchanged_masks_are_told_apart(horses_dir):
+    files = sorted((horses_dir / "images").glob("*.jpg"))[::8]
+    images = [cv2.imread(str(file))[..., ::-1] for file in files]
+    masks = [cv2.imread(str(horses_dir / "masks" / f"{file.stem}.png"), 0) for file in files]
+    trust = measure(images, masks)
+    assert verdict(trust)[0] and trust.fit.edges > 1.6 and trust.fit.contrast > 1.5
+    exchanged = measure(images, masks[1:] + masks[:1])
+    assert not verdict(exchanged)[0] and exchanged.fit.edges < 1.2
