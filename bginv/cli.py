@@ -14,8 +14,10 @@ from absl import app, logging
 from absl.flags import argparse_flags
 
 import bginv
-from bginv.config import add_flags, positional_names, resolve
-from bginv.recipes import PHASES, add_run_flags, resolve_phases
+from bginv.config import add_flags, add_new_flags, positional_names, resolve
+from bginv.methods.photographs.choice import photographs_fit, refuse_unknown
+from bginv.methods.photographs.settings import PhotographSettings
+from bginv.recipes import PHASES, PHOTOGRAPHS, add_run_flags, resolve_phases
 from bginv.run_folder import default_run_dir, experiment_dir, kept_settings
 from bginv.saved_settings import resume
 from bginv.subcommands import COMMANDS
@@ -135,6 +137,7 @@ def _add(parser: argparse.ArgumentParser, name: str) -> None:
     command = COMMANDS[name]
     if name == "run":
         add_run_flags(parser, command.recipe)
+        add_new_flags(parser, PhotographSettings, command.recipe)
     else:
         add_flags(parser, command.settings, command.recipe)
     names = " ".join(positional_names(command.settings))
@@ -157,6 +160,10 @@ def _prepare(given: dict) -> Callable[[], None]:
 
         tf.get_logger().setLevel("WARNING")
         strategy = make_strategy(_distribute(settings))
+    if PHOTOGRAPHS in settings:
+        from bginv.commands.photographs import PhotographPipeline
+
+        return PhotographPipeline(settings[PHOTOGRAPHS], strategy).run
     if name == "run":
         from bginv.commands.pipeline import Pipeline
 
@@ -171,7 +178,9 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
     command = COMMANDS[name]
     of_phase = {settings: phase for phase, settings in PHASES.items()}
     kinds = {of_phase.get(command.settings, name): command.settings}
-    if name == "run":
+    if name == "run" and _is_of_photographs(given):
+        kinds = {PHOTOGRAPHS: PhotographSettings}
+    elif name == "run":
         kinds |= PHASES
     if given.get("resume"):
         if given.get("overwrite"):
@@ -184,8 +193,23 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
                 "--resume is for one machine; give every worker the same command again"
             )
         return settings
+    if PHOTOGRAPHS in kinds:
+        refuse_unknown(given)
+        return {PHOTOGRAPHS: resolve(PhotographSettings, given, PHOTOGRAPHS)}
     settings = {name: resolve(command.settings, given, command.recipe)}
     return {**settings, **resolve_phases(given, command.recipe)} if name == "run" else settings
+
+
+def _is_of_photographs(given: dict) -> bool:
+    """Whether `bginv run` is one on photographs: it was, is asked to be, or fits the data."""
+    if given.get("resume"):
+        return PHOTOGRAPHS in kept_settings(_run_dir("run", given), None)
+    if given.get("recipe"):
+        return given["recipe"] == PHOTOGRAPHS
+    fits, why = photographs_fit(given)
+    if why:
+        logging.warning("%s", why)
+    return fits
 
 
 def _run_dir(name: str, given: dict) -> str | None:

@@ -97,6 +97,14 @@ def add_flags(parser: argparse.ArgumentParser, settings: type, recipe: str) -> N
         add_option(parser, settings, field, option_name(field.name), recipe)
 
 
+def add_new_flags(parser: argparse.ArgumentParser, settings: type, recipe: str) -> None:
+    """Add the options of a dataclass that the parser does not have yet; see `add_flags`."""
+    for field in dataclasses.fields(settings):
+        option = option_name(field.name)
+        if not field.metadata.get("positional") and option not in parser._option_string_actions:
+            add_option(parser, settings, field, option, recipe)
+
+
 def _declaring(settings: type, field: dataclasses.Field) -> type:
     """The class that a setting comes from first."""
     return next(

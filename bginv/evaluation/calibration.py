@@ -48,11 +48,14 @@ def collect_all_logits(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The same for one source after the other."""
 
-    @tf.function(reduce_retracing=True)
-    def predict(images: tf.Tensor) -> tf.Tensor:
-        return classifier(images, training=False)
-
+    predict = None
     for source in sources:
+        if predict is None:
+            # one trace for batches of every size
+            images = tf.TensorSpec((None, *source.image_shape))
+            predict = tf.function(
+                lambda images: classifier(images, training=False), input_signature=[images]
+            )
         parts = [predict(batch["image"]) for batch in source.batches(source.pass_batch)]
         yield np.concatenate(parts).astype(np.float64), source.labels
 

@@ -11,7 +11,10 @@ from bginv.masks.given import GivenMasks
 from bginv.masks.pictures import picture_name
 from bginv.masks.source import MaskSource
 
-AUTO, GIVEN, HEURISTIC, LEARNED, SALIENCY = "auto", "given", "heuristic", "learned", "saliency"
+AUTO, GIVEN, HEURISTIC, SALIENCY = "auto", "given", "heuristic", "saliency"
+CAM, LEARNED = "cam", "learned"
+OF_CLASSIFIER = (CAM, LEARNED)
+"""What reads a classifier, and comes after it."""
 
 
 class Choice(NamedTuple):
@@ -19,7 +22,8 @@ class Choice(NamedTuple):
 
     Attributes:
         name: of the source: what was asked for, or what "auto" stands for.
-        source: None for "given" (the data brings them) and "learned" (a phase makes them).
+        source: None for "given" (the data brings them), for "learned" (a phase makes them), and for
+            "cam" while there is no classifier.
         reason: one sentence.
     """
 
@@ -130,6 +134,11 @@ def _learned(argument: str | None, dataset: Dataset, settings: Mapping[str, Any]
         raise ValueError(f"learned masks take nothing after a colon; received {argument!r}")
 
 
+def _cam(argument: str | None, dataset: Dataset, settings: Mapping[str, Any]):
+    make = _made_by("cam", "CamMasks")
+    return make(argument, dataset, settings) if settings.get("classifier") or argument else None
+
+
 SOURCES: dict[str, Make] = {
     GIVEN: _given,
     HEURISTIC: _plain(_made_by("heuristic", "HeuristicMasks")),
@@ -137,5 +146,6 @@ SOURCES: dict[str, Make] = {
     "boxes": _plain(_made_by("boxes", "BoxMasks", "a file or a folder of boxes")),
     "model": _plain(_made_by("model", "ModelMasks", "a .keras or .onnx file")),
     "command": _plain(_made_by("command", "CommandMasks", "a program")),
+    CAM: _cam,
     LEARNED: _learned,
 }

@@ -13,10 +13,11 @@ from keras import layers
 from bginv.errors import first_line
 from bginv.models.classifier import build_classifier
 from bginv.models.initializers import glorot_uniform
+from bginv.nn.efficientnet_lite import build_efficientnet_lite0
 
 VGG19_SIDE = 128
 IMAGENET, NO_WEIGHTS = "imagenet", "none"
-AUTO, SMALL = "auto", "small"
+AUTO, SMALL, LITE0 = "auto", "small", "efficientnet_lite0"
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
 IMAGENET_DEVIATION = np.array([0.229, 0.224, 0.225])
 CAFFE_MEAN = np.array([103.939, 116.779, 123.68])
@@ -51,9 +52,6 @@ _PREPROCESSING = {
 }
 """What each module of `keras.applications` does to its images before its networks see them."""
 
-_FAMILIES = tuple(name.split("_")[0] for name in _PREPROCESSING)
-"""What the names of its networks begin with."""
-
 
 def build_architecture(
     architecture: str,
@@ -65,8 +63,9 @@ def build_architecture(
     """The classifier of this name.
 
     Args:
-        architecture: "small", the paper's for small images; a name of `keras.applications` in any
-            case; or "auto": VGG19 for images of 128 rows and more, as in the paper, else "small".
+        architecture: "small", the paper's for small images; "efficientnet_lite0"; a name of
+            `keras.applications` in any case; or "auto": VGG19 for images of 128 rows and more, as
+            in the paper, else "small".
         image_shape: (H, W, C).
         num_classes: number of logits.
         weights: of a network of `keras.applications`: "imagenet", "none" (random), or an `.h5`
@@ -89,7 +88,32 @@ def build_architecture(
                 "--architecture, or leave the weights out"
             )
         return build_classifier(image_shape, num_classes, seed)
+    if architecture == LITE0:
+        return build_lite0_classifier(image_shape, num_classes, weights, seed)
     return build_backbone_classifier(architecture, image_shape, num_classes, weights, seed)
+
+
+def build_lite0_classifier(
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    weights: str = IMAGENET,
+    seed: int | None = None,
+) -> keras.Model:
+    """EfficientNet-Lite0 whose features are averaged, and new logits.
+
+    Args: see `build_architecture`; weights may be a `.pth` file in PyTorch's names.
+    """
+    own = None if weights.lower() == NO_WEIGHTS else weights
+    colour = (*image_shape[:2], 3)
+    backbone = build_efficientnet_lite0(colour, own, seed=seed)
+    image, features = backbone.input, backbone.output
+    if image_shape[-1] == 1:
+        image = layers.Input(image_shape, name="image")
+        features = backbone(layers.Concatenate()([image] * 3))
+    x = layers.GlobalAveragePooling2D(name="pool")(features)
+    initializer = next(glorot_uniform(seed))
+    logits = layers.Dense(num_classes, kernel_initializer=initializer, name="logits")(x)
+    return keras.Model(image, logits, name=f"{LITE0}_classifier")
 
 
 def build_backbone_classifier(
@@ -202,8 +226,8 @@ def canonical_name(architecture: str) -> str:
     known = {name.lower(): name for name in vars(keras.applications) if name[0].isupper()}
     if architecture.lower() not in known:
         raise ValueError(
-            f"--architecture must be {AUTO}, {SMALL} or one of {', '.join(known.values())}; "
-            f"received {architecture!r}"
+            f"--architecture must be {AUTO}, {SMALL}, {LITE0} or one of "
+            f"{', '.join(known.values())}; received {architecture!r}"
         )
     return known[architecture.lower()]
 
@@ -212,12 +236,3 @@ def preprocessing_of(architecture: str) -> str:
     """How a network wants its images; see `preprocess`."""
     network = getattr(keras.applications, canonical_name(architecture))
     return _PREPROCESSING[network.__module__.rsplit(".", 1)[-1]]
-
-
-def holds_backbone(classifier: keras.Model) -> bool:
-    """Whether a network of `keras.applications` is a part of a classifier."""
-    return any(
-        isinstance(layer, keras.Model)
-        and (layer.name.lower().startswith(_FAMILIES) or holds_backbone(layer))
-        for layer in classifier.layers
-    )

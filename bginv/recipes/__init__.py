@@ -25,6 +25,7 @@ from bginv.recipes.phases import (
     ThreePhasesSettings,
 )
 from bginv.recipes.pipeline import (
+    PHOTOGRAPHS,
     RunSettings,
     add_run_flags,
     phase_setting_names,
@@ -42,6 +43,7 @@ from bginv.recipes.training import (
 
 __all__ = [
     "PHASES",
+    "PHOTOGRAPHS",
     "AcolSettings",
     "AdaptationSettings",
     "AdversarialSettings",

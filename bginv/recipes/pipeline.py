@@ -17,6 +17,7 @@ from bginv.config import (
 from bginv.recipes.phases import PHASES, ThreePhasesSettings
 from bginv.recipes.training import CommonSettings
 
+PHOTOGRAPHS = "photographs"
 _MADE_BY_RUN = {"model": "classifier.keras", "unet_model": "mask_unet.keras", "output": None}
 DEFAULT = "(default: "
 
@@ -25,14 +26,21 @@ DEFAULT = "(default: "
 class RunSettings(CommonSettings):
     """The three phases and the evaluation, in one folder."""
 
-    recipe: str = setting("tuned", choices=RECIPES, help="values of unset options")
+    recipe: str = setting(
+        "tuned",
+        choices=(*RECIPES, PHOTOGRAPHS),
+        help="values of unset options; photographs, a pretrained network fine-tuned on other "
+        "pictures' backgrounds, is the default for folders of photographs of 128 pixels and more",
+    )
     run_dir: str | None = setting(
         None, may_change=True, help="folder for everything (default: runs/DATASET)"
     )
     masks: str = setting(
         "learned",
-        choices=("learned", "heuristic", "given"),
-        help="by phase 2; or without it: image > 0, or the data set's own",
+        metavar="SOURCE",
+        help="learned, by phase 2; heuristic, image > 0; given, the data's own; for photographs "
+        "also auto (their default: given, else saliency, else learned), saliency[:NAME or PATH], "
+        "boxes:PATH, cam, model:PATH, command:PROGRAM",
     )
 
 

@@ -90,7 +90,7 @@ def colour_label_maps(label_maps: np.ndarray, colours: np.ndarray) -> np.ndarray
 
 
 def write_learning_curves(path: pathlib.Path, metrics_file: pathlib.Path) -> None:
-    """Every reported scalar over the steps, a panel a phase.
+    """Every reported scalar over the steps, a panel a phase; nothing where there was no step.
 
     Args:
         path: PNG to write.
@@ -98,6 +98,8 @@ def write_learning_curves(path: pathlib.Path, metrics_file: pathlib.Path) -> Non
     """
     records = training_records(metrics_file)
     phases = list(dict.fromkeys(record["phase"] for record in records))
+    if not phases:
+        return
     figure = Figure((4.5 * len(phases), 3.4), layout="constrained")
     axes = figure.subplots(1, len(phases), squeeze=False)[0]
     for axis, phase in zip(axes, phases, strict=True):

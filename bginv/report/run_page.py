@@ -167,6 +167,7 @@ def write_report(folder: pathlib.Path) -> pathlib.Path:
         summary=summary(run),
         noise_chart=_noise_chart(run.results.get("noises", {})),
         composites=run.rows_of("composites_epoch_*.png", "composites"),
+        batches=run.rows_of("batches_*.png", "images of a batch"),
         backgrounds=run.rows_of("backgrounds_*.png", "generated backgrounds"),
         masks=_mask_rows(run),
         mistakes=run.mistakes(),
@@ -187,7 +188,9 @@ def notebook_page(run: Run) -> str:
 
 
 def summary(run: Run) -> str:
-    """What the run has reached, in one sentence; empty where it tells nothing."""
+    """What the run has reached, in its own words or in one sentence; "" where it tells nothing."""
+    if run.results.get("headline"):
+        return " ".join(run.results["headline"])
     rows = run.accuracies
     own = run.own_rows
     if not own:

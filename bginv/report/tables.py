@@ -14,7 +14,7 @@ from bginv.evaluation.segmentation import Agreement
 from bginv.interop.export import Exported
 from bginv.report.table import PERCENT, Table, aligned, percent
 
-MEAN = "mean of backgrounds"
+MEAN, GAP = "mean of backgrounds", "background gap"
 PUBLISHED = {
     "mnist_backgrounds": {
         "Traditional (published)": (0.380, 0.243, 0.614, 0.329, 0.197, 0.112),
@@ -44,15 +44,23 @@ def published_rows(dataset_name: str) -> dict[str, Accuracies]:
     }
 
 
+def background_gap(row: Accuracies) -> float | None:
+    """What backgrounds of other classes cost (BG-Gap, Xiao et al. 2021); None where not tested."""
+    same, other = (row.tests.get(name) for name in ("mixed_same", "mixed_rand"))
+    return None if same is None or other is None else same - other
+
+
 def accuracy_table(rows: Mapping[str, Accuracies]) -> Table:
-    """Accuracies (or see `Accuracies.measure`), with the mean over backgrounds last.
+    """Accuracies (or see `Accuracies.measure`): the background gap first, the mean of others last.
 
     Args:
         rows: by the row's name; the first row decides the columns.
     """
     tests = {test: test.replace("_", " ") for test in next(iter(rows.values())).tests}
+    gaps = {name: background_gap(row) for name, row in rows.items()}
     cells = {
         name: {
+            GAP: gaps[name],
             **{shown: row.tests.get(test) for test, shown in tests.items()},
             MEAN: row.mean_background,
         }
@@ -60,7 +68,8 @@ def accuracy_table(rows: Mapping[str, Accuracies]) -> Table:
     }
     measure = next(iter(rows.values())).measure
     title, form = (measure, ".4f") if measure == ERROR else (f"{measure} in %", PERCENT)
-    columns = list(tests.values())
+    columns = [GAP] if any(gap is not None for gap in gaps.values()) else []
+    columns += tests.values()
     if any(row.mean_background is not None for row in rows.values()):
         columns.append(MEAN)
     return Table(title, dict.fromkeys(columns, form), cells)

@@ -44,6 +44,8 @@ class Results:
 
     Attributes:
         rows: by name.
+        headline: sentences that come before the table, on the page and in `results.md`.
+        more: what else `results.json` holds.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class Results:
     ):
         self.dataset, self.folder, self.before, self.after = dataset, folder, before, after
         self.rows: dict[str, Accuracies] = {}
+        self.headline: list[str] = []
+        self.more: dict[str, Any] = {}
         self._confusion: dict[str, dict[str, list]] = {}
         self._mistakes: dict[str, list[dict[str, Any]]] = {}
         self._noises: dict[str, dict[str, float]] = {}
@@ -108,11 +112,14 @@ class Results:
             noises=self._noises,
             confusion=self._confusion,
             mistakes=self._mistakes,
+            headline=self.headline,
+            **self.more,
         )
         write_text(path / "results.json", results)
         if page:
             write_page(path)
-        write_text(path / "results.md", self.table())
+        lines = "".join(f"{sentence}\n" for sentence in self.headline)
+        write_text(path / "results.md", f"{lines}\n{self.table()}" if lines else self.table())
 
     @property
     def _path(self) -> pathlib.Path:

@@ -3,7 +3,8 @@
 import keras
 import tensorflow as tf
 
-from bginv.models.backbones import VGG19_SIDE, holds_backbone
+from bginv.models.backbones import VGG19_SIDE
+from bginv.nn.fine_tuning import is_deep
 from bginv.ops.losses import cross_entropy
 from bginv.ops.mixing import mix_backgrounds
 from bginv.recipes import ClassifierTrainingSettings, TechniqueSettings
@@ -132,7 +133,7 @@ def learning_rate_of(settings: ClassifierTrainingSettings, classifier: keras.Mod
     if settings.learning_rate is not None:
         return settings.learning_rate
     side = classifier.input_shape[1] or 0  # None: any
-    large = side >= VGG19_SIDE or holds_backbone(classifier)
+    large = side >= VGG19_SIDE or is_deep(classifier)
     return 1e-5 if large else 1e-3
 
 

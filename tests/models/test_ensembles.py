@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from bginv.interop.model_files import load_logits, save_model
-from bginv.models.backbones import holds_backbone
+from bginv.nn.fine_tuning import is_deep
 from bginv.models.classifier import build_classifier
 from bginv.models.ensembles import MemberScale, build_ensemble, members_of
 from bginv.training.precision import computing_in
@@ -61,7 +61,7 @@ def test_a_member_of_a_batch_ensemble_is_a_network_with_scaled_kernels(images):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_ensembles_are_small_networks_not_backbones(kind):
-    assert not holds_backbone(build_ensemble(kind, SHAPE, 5, 3))
+    assert not is_deep(build_ensemble(kind, SHAPE, 5, 3))
     assert members_of(build_classifier(SHAPE, 5)) is None
 
 

@@ -28,7 +28,8 @@ def stored_features(
     """
     if not path.is_file():
         width = network.output_shape[-1]
-        call = tf.function(lambda images: network(images, training=False), reduce_retracing=True)
+        images = tf.TensorSpec((None, *network.input_shape[1:]))
+        call = tf.function(lambda images: network(images, training=False), input_signature=[images])
 
         def write(temporary: str) -> None:
             held = np.lib.format.open_memmap(temporary, "w+", np.float16, (count, width))

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -88,28 +88,39 @@ def fit_head(
 ) -> None:
     """Train a new last layer on the features of the images and of augmented copies of them."""
     features, labels = [], []
+    composites = ALL if phase.composites else 0.0
+    draw = tf.function(lambda batch, seed: view(batch, settings, composites, seed))
     for copy in range(phase.copies + 1):
         order = np.arange(len(phase.source))
         if copy:  # other neighbours, whose backgrounds objects get
             order = np.random.default_rng([settings.seed, copy]).permutation(order)
         path = folder.features / (f"{phase.name}_{copy}.npy" if copy else "images.npy")
-        batches = functools.partial(_batches, phase, settings, order, copy)
+        seed = tf.random.fold_in(tf.constant([settings.seed, 2]), copy)
+        change = functools.partial(_changed, draw, seed) if copy else _unchanged
+        batches = functools.partial(_batches, phase.source, order, change)
         features.append(stored_features(path, network, batches, len(order)))
         labels.append(phase.source.labels[order])
     train_head(head, features, labels, settings.seed)
 
 
 def _batches(
-    phase: Phase, settings: PhotographSettings, order: np.ndarray, copy: int
+    source: Source, order: np.ndarray, change: Callable[[dict[str, tf.Tensor], int], tf.Tensor]
 ) -> Iterator[tf.Tensor]:
-    """Batches of images float32 [b, H, W, C] in an order: as they are for copy 0, else changed."""
-    composites = ALL if phase.composites else 0.0
-    draw = tf.function(lambda batch, seed: view(batch, settings, composites, seed))
-    seed = tf.random.fold_in(tf.constant([settings.seed, 2]), copy)
+    """Batches of images float32 [b, H, W, C] in an order, each changed."""
     parts = np.array_split(order, -(-len(order) // HEAD_BATCH))
     for number, rows in enumerate(parts):
-        batch = phase.source.gather(tf.constant(rows, tf.int64))
-        yield draw(batch, tf.random.fold_in(seed, number)) if copy else batch["image"]
+        yield change(source.gather(tf.constant(rows, tf.int64)), number)
+
+
+def _unchanged(batch: dict[str, tf.Tensor], number: int) -> tf.Tensor:
+    del number
+    return batch["image"]
+
+
+def _changed(
+    draw: Callable, seed: tf.Tensor, batch: dict[str, tf.Tensor], number: int
+) -> tf.Tensor:
+    return draw(batch, tf.random.fold_in(seed, number))
 
 
 def _fine_tune(
@@ -156,4 +167,4 @@ def _write_batches(
     """Pictures of batches that the network saw, from the first to the last."""
     for step in np.unique(np.linspace(0, steps - 1, SHOWN_BATCHES, dtype=int)):
         images = seen_batch(method, source, settings, int(step))["image"].numpy()
-        write_strip(folder.strips / f"composites_step_{step:06}.png", images[:SHOWN_IMAGES])
+        write_strip(folder.strips / f"batches_step_{step:06}.png", images[:SHOWN_IMAGES])

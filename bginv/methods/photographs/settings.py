@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from bginv.config import setting
-from bginv.recipes.training import PhaseSettings
+from bginv.recipes import PHOTOGRAPHS, PhaseSettings
 
 BATCH_NORMS = ("fixed", "trained")
 IMAGE_SIZE = 224
@@ -16,6 +16,7 @@ class PhotographSettings(PhaseSettings):
 
     HEADING: ClassVar[str] = "photographs"
 
+    recipe: str = setting(PHOTOGRAPHS, choices=(PHOTOGRAPHS,), help="values of unset options")
     architecture: str = setting(
         "auto", metavar="NAME", help="auto (efficientnet_lite0), or a name of keras.applications"
     )

@@ -1,0 +1,87 @@
+"""Masks for a run on photographs: found, measured, and shown."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from bginv.data.sources import Source
+from bginv.masks.choice import CAM, LEARNED, Choice
+from bginv.masks.store import Found, find_masks
+from bginv.masks.trust import Trust, measure_source, verdict
+from bginv.report.strips import write_strip
+from bginv.run_folder import RunFolder
+
+SHOWN, FOREGROUND = 8, 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Trusted:
+    """What was measured of masks, and what it means.
+
+    Attributes:
+        trust: the measures.
+        usable: whether a classifier may be trained with them.
+        sentences: what they are good for, or what speaks against them.
+        failures: pictures without a mask, by name, and why.
+    """
+
+    trust: Trust
+    usable: bool
+    sentences: list[str]
+    failures: dict[str, str]
+
+
+class Masking:
+    """Masks of splits, from what was chosen.
+
+    Args:
+        choice: of the source.
+        classifier: of phase 1: some sources read its maps, and masks are measured with it.
+        train: the training images, for masks that are learned.
+        seed: of what is learned.
+    """
+
+    def __init__(self, choice: Choice, classifier: keras.Model, train: Source, seed: int):
+        self._classifier, self._source = classifier, choice.source
+        if choice.name == CAM:
+            from bginv.masks.cam import CamMasks
+
+            self._source = CamMasks(classifier)
+        elif choice.name == LEARNED:
+            from bginv.masks.learned import learn_masks
+
+            self._source = learn_masks(train.without_masks(), classifier, seed=seed)
+        logging.info("%s", choice.reason)
+
+    def of(self, split: Source) -> Found | None:
+        """A split with masks; None where they are given, and this split has none."""
+        if self._source is not None:
+            return find_masks(split.without_masks(), self._source)
+        if not split.has_masks:
+            return None
+        return Found(split, {}, 0.0, np.ones(len(split), np.float32), 0)
+
+    def trusted(self, found: Found, folder: RunFolder) -> Trusted:
+        """Measure the masks of the training images, and draw the least and the most certain."""
+        predict = tf.function(lambda images: self._classifier(images, training=False))
+        trust = measure_source(
+            found.source, found.confidence == 0, found.confidence, predict=predict
+        )
+        usable, sentences = verdict(trust)
+        _draw(found, folder)
+        for sentence in sentences:
+            logging.info("masks: %s", sentence)
+        return Trusted(trust, usable, sentences, found.failures)
+
+
+def _draw(found: Found, folder: RunFolder) -> None:
+    rows = np.argsort(found.confidence, kind="stable")
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(SHOWN, len(rows)), dtype=int))]
+    records = found.source.gather(tf.constant(rows, tf.int64))
+    images, masks = records["image"].numpy(), records["mask"].numpy()
+    binary = (masks > FOREGROUND).astype(np.float32)
+    for kind, own in (("image", images), ("soft", masks), ("binary", binary)):
+        write_strip(folder.strips / f"masks_{kind}.png", own)

