@@ -65,7 +65,7 @@ class CamMasks(MaskSource):
         rows, columns, channels = self._maps.image_shape
         sizes = [(round(rows * scale), round(columns * scale)) for scale in SCALES]
         images = [
-            np.stack([_resized(own.pixels, size, channels) for own in pictures]) for size in sizes
+            np.stack([resized(own.pixels, size, channels) for own in pictures]) for size in sizes
         ]
         fine, deep, maps = (own.numpy() for own in self._features(images, labels))
         found = zip(pictures, fine, deep, maps, strict=True)
@@ -90,7 +90,7 @@ class CamMasks(MaskSource):
         return *features, tf.add_n(maps) / len(maps)
 
 
-def _resized(pixels: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
+def resized(pixels: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
     """Float32 [H, W, C] in [0, 1]."""
     rows, columns = size
     smaller = rows < pixels.shape[0]

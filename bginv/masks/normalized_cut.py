@@ -1,6 +1,7 @@
 """Two parts of a picture whose features and colours differ most, by a normalised cut."""
 
 import numpy as np
+import tensorflow as tf
 
 COLOUR_WEIGHT = 0.5
 ROUNDS = 40
@@ -52,3 +53,22 @@ def normalized_cut(affinities: np.ndarray) -> np.ndarray:
     _, turn = np.linalg.eigh(basis.T @ scaled @ basis)
     second = (basis @ turn[:, -2]) / degree
     return ((second - second.min()) / max(np.ptp(second), 1e-9)).astype(np.float32)
+
+
+def normalized_cut_loss(masks: tf.Tensor, affinities: tf.Tensor) -> tf.Tensor:
+    """Mean over pictures of the normalised cut of soft masks (Tang et al. 2018, eq. 7).
+
+    `m'A(1-m) / m'd + (1-m)'Am / (1-m)'d`, d = A1.
+
+    Args:
+        masks: float32 [B, n] in [0, 1].
+        affinities: float32 [B, n, n], symmetric, at least 0.
+
+    Returns:
+        Scalar float32 in [0, 2].
+    """
+    rest = 1 - masks
+    degree = tf.reduce_sum(affinities, 2)
+    cut = tf.reduce_sum(masks * tf.linalg.matvec(affinities, rest), 1)
+    shares = [cut / (tf.reduce_sum(part * degree, 1) + 1e-3) for part in (masks, rest)]
+    return tf.reduce_mean(tf.add_n(shares))
