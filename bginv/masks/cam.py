@@ -17,9 +17,9 @@ SCALES = (1.0, 1.5, 2.0)
 """Of the images, times the classifier's own size; the last has the features of the cut."""
 MOST_PLACES = 28
 """Rows and columns of the cut: its time grows with their fourth power."""
-ALLOWED, OBJECT = 0.3, 0.5
+ALLOWED, OBJECT = 0.2, 0.5
 """Of the cut: below the first grabCut finds nothing, above the second it begins."""
-ROUNDS, LEAST_AGREEMENT, LEAST_PIECE, SMOOTH_EDGE = 3, 0.3, 0.2, 0.7
+ROUNDS, LEAST_AGREEMENT, LEAST_PIECE, SMOOTH_EDGE = 1, 0.3, 0.2, 0.7
 WORKING_SIDE = 320
 
 
@@ -116,12 +116,15 @@ def _mask(picture: Picture, features: list[np.ndarray], seen: np.ndarray) -> Mas
     return Mask(soft, float(abs(likeness) * agreement))
 
 
-def along_edges(pixels: np.ndarray, rough: np.ndarray) -> tuple[np.ndarray, float]:
+def along_edges(
+    pixels: np.ndarray, rough: np.ndarray, allowed: float = ALLOWED
+) -> tuple[np.ndarray, float]:
     """A rough mask made to follow the edges of its picture by grabCut, small pieces dropped.
 
     Args:
         pixels: uint8 [H, W, 3].
-        rough: float32 [h, w] in [0, 1], of a lower resolution.
+        rough: float32 [h, w] in [0, 1], of a lower resolution; over 0.5 it is the object.
+        allowed: grabCut finds nothing where `rough` is below it.
 
     Returns:
         float32 [H, W] in [0, 1], and the IoU of before and after.
@@ -132,7 +135,7 @@ def along_edges(pixels: np.ndarray, rough: np.ndarray) -> tuple[np.ndarray, floa
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if scale < 1 else pixels
     rough = cv2.resize(rough, size)
     start = rough > OBJECT
-    found = _large_pieces(cut(small, rough > ALLOWED, start, ROUNDS))
+    found = _large_pieces(cut(small, rough > allowed, start, ROUNDS))
     agreement = (found & start).sum() / max((found | start).sum(), 1)
     if agreement < LEAST_AGREEMENT:
         found = start

@@ -2,9 +2,8 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import cv2
 import keras
 import numpy as np
 import tensorflow as tf
@@ -12,21 +11,23 @@ from keras import layers
 
 from bginv.data.sources import Source
 from bginv.masks.cam import OBJECT, along_edges, resized
-from bginv.masks.normalized_cut import affinity, normalized_cut_loss
+from bginv.masks.normalized_cut import normalized_cut_loss
 from bginv.masks.source import Mask, MaskSource, Picture, confidence_of
+from bginv.masks.stored_features import (
+    LEVELS,
+    SAMPLE,
+    frozen_copy,
+    image_size,
+    reducing,
+    stored_features,
+)
 from bginv.models.initializers import glorot_uniform
 from bginv.nn.feature_maps import FeatureMaps
 from bginv.ops.losses import cross_entropy
 
-FEWEST_PLACES, MOST_PLACES = 10, 16
-ENLARGED = 10 / 7
-"""Of the images, so that the maps of 224 rows, 7 x 7, become 10 x 10."""
-COMPONENTS = 64
-"""Principal components that are kept of the finer features."""
-SAMPLE, BATCH = 64, 16
-"""Photographs that give the statistics of features, and those that are seen at once."""
-LEVELS = 170.0
-"""Affinities, up to 1.5, are stored as bytes."""
+ALLOWED = 0.05
+"""Of the mask; grabCut finds nothing below it."""
+Extra = Callable[[tf.Tensor, Callable[[tf.Tensor], tf.Tensor], tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,7 @@ class LearnSettings:
         batchsize: photographs a batch.
         learning_rate: of Adam.
         cut: weight of the normalised cut; that of the classifier's loss is 1.
+        guide: weight of the correlation with the class activation map.
         filters: of the mask head.
         photographs: the most that are used, drawn at random; each takes 0.5 MB.
     """
@@ -46,6 +48,7 @@ class LearnSettings:
     batchsize: int = 32
     learning_rate: float = 1e-3
     cut: float = 1.0
+    guide: float = 0.3
     filters: int = 32
     photographs: int = 1500
 
@@ -83,15 +86,21 @@ class LearnedMasks(MaskSource):
 
 
 def learn_masks(
-    source: Source, classifier: keras.Model, settings: LearnSettings | None = None, seed: int = 0
+    source: Source,
+    classifier: keras.Model,
+    settings: LearnSettings | None = None,
+    seed: int = 0,
+    extra: Extra | None = None,
 ) -> LearnedMasks:
     """Masks that keep the class and part each picture where its features and colours differ most.
 
     A head on the classifier's frozen features of two depths gives a mask m. It is trained by the
     cross-entropy of the classifier, which sees its last features averaged over the mask alone, plus
     the normalised cut between m and 1 - m (Tang et al. 2018, eq. 7), whose affinities are those of
-    features and colours. No area is set: the cut tells where the object ends, the classifier which
-    part it is. As masks act on features, not on pixels, a photograph goes through the network once.
+    features and colours, minus the correlation of m and the class activation map. No area is set:
+    the cut tells where the object ends, the classifier which part it is. Without its map, classes
+    that their backgrounds tell, as faces before an office wall, come out inverted. As masks act on
+    features, not on pixels, a photograph goes through the network once.
 
     Args:
         source: images with a class each.
@@ -99,6 +108,8 @@ def learn_masks(
             its layers is in the result.
         settings: None for the defaults.
         seed: of weights and of the order; the same gives the same masks.
+        extra: another term of the loss, for studies: of the masks, of a function from masks to the
+            classifier's logits, and of labels.
 
     Raises:
         ValueError: see `FeatureMaps`; labels that are not class numbers.
@@ -110,12 +121,12 @@ def learn_masks(
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(source))[: settings.photographs]
     source = source.take(np.sort(order))
-    trunk = _copied(maps.at(*_size(maps)))
+    trunk = frozen_copy(maps.at(*image_size(maps)))
     sample = source.take(np.sort(rng.permutation(len(source))[:SAMPLE]))
-    reduced = _reducing(trunk, sample)
-    stored = _stored(source, reduced)
+    reduced = reducing(trunk, sample)
+    stored = stored_features(source, reduced, maps)
     head = _head(reduced, stored["deep"], settings.filters, seed)
-    step = _compiled(maps, head, settings)
+    step = _compiled(maps, head, settings, extra)
     for _ in range(settings.steps):
         rows = rng.choice(len(source), min(settings.batchsize, len(source)), replace=False)
         step({name: tf.constant(part[rows]) for name, part in stored.items()})
@@ -123,19 +134,30 @@ def learn_masks(
     return LearnedMasks(keras.Model(trunk.input, masks, name="learned_masks"))
 
 
-def _compiled(maps: FeatureMaps, head: keras.Model, settings: LearnSettings):
+def _compiled(
+    maps: FeatureMaps, head: keras.Model, settings: LearnSettings, extra: Extra | None
+) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
     optimizer = keras.optimizers.Adam(settings.learning_rate)
     optimizer.build(head.trainable_variables)
 
     @tf.function(autograph=False)
     def step(batch: dict[str, tf.Tensor]) -> tf.Tensor:
         deep = tf.cast(batch["deep"], tf.float32)
+
+        def logits_of(masks: tf.Tensor) -> tf.Tensor:
+            coarse = tf.image.resize(masks, deep.shape[1:3], antialias=True)
+            return maps.logits(_seen(deep, coarse, maps.places))
+
         with tf.GradientTape() as tape:
             masks = head([tf.cast(batch["fine"], tf.float32), deep], training=True)
-            loss = cross_entropy(batch["label"], maps.logits(_seen(deep, masks, maps.places)))
+            coarse = tf.image.resize(masks, deep.shape[1:3], antialias=True)
+            loss = cross_entropy(batch["label"], logits_of(masks))
             flat = tf.reshape(masks, [-1, batch["affinity"].shape[1]])
             affinities = tf.cast(batch["affinity"], tf.float32) / LEVELS
             loss += settings.cut * normalized_cut_loss(flat, affinities)
+            loss -= settings.guide * mean_correlation(coarse, tf.cast(batch["seen"], tf.float32))
+            if extra:
+                loss += extra(masks, logits_of, batch["label"])
         gradients = tape.gradient(loss, head.trainable_variables)
         optimizer.apply(gradients, head.trainable_variables)
         return loss
@@ -143,71 +165,27 @@ def _compiled(maps: FeatureMaps, head: keras.Model, settings: LearnSettings):
     return step
 
 
+def mean_correlation(masks: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
+    """Pearson's correlation over the places of a picture, the mean over pictures.
+
+    Args:
+        masks: float32 [B, h, w, 1].
+        maps: the same.
+
+    Returns:
+        Scalar float32 in [-1, 1]; a flat one counts 0.
+    """
+    centred = [own - tf.reduce_mean(own, [1, 2], keepdims=True) for own in (masks, maps)]
+    norms = [tf.sqrt(tf.reduce_sum(own**2, [1, 2, 3]) + 1e-6) for own in centred]
+    products = tf.reduce_sum(centred[0] * centred[1], [1, 2, 3])
+    return tf.reduce_mean(products / (norms[0] * norms[1]))
+
+
 def _seen(deep: tf.Tensor, masks: tf.Tensor, places: tuple[int, int]) -> tf.Tensor:
     """Maps of the classifier's own size whose value everywhere is the mean over the mask."""
-    masks = tf.image.resize(masks, deep.shape[1:3], antialias=True)
     total = tf.reduce_sum(deep * masks, [1, 2], keepdims=True)
     mean = total / (tf.reduce_sum(masks, [1, 2], keepdims=True) + 1e-3)
     return tf.broadcast_to(mean, [tf.shape(mean)[0], *places, mean.shape[-1]])
-
-
-def _size(maps: FeatureMaps) -> list[int]:
-    """Rows and columns of the images that masks are computed of."""
-    size = []
-    for side, places in zip(maps.image_shape, maps.places, strict=False):
-        wanted = min(max(round(ENLARGED * places), FEWEST_PLACES), MOST_PLACES)
-        size.append(round(side / places) * wanted)
-    return size
-
-
-def _copied(model: keras.Model) -> keras.Model:
-    """A frozen model of the same weights, which later training does not reach."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    copy.trainable = False
-    return copy
-
-
-def _reducing(trunk: keras.Model, sample: Source) -> keras.Model:
-    """Images to the finer features, their principal components, and the last features."""
-    own = tf.concat([trunk(_images(batch, trunk))[0] for batch in sample.batches(BATCH)], 0)
-    values = np.reshape(own.numpy().astype(np.float64), (-1, own.shape[-1]))
-    mean = values.mean(0)
-    variances, axes = np.linalg.eigh(np.cov(values.T))
-    kept = min(COMPONENTS, len(mean))
-    kernel = axes[:, -kept:] / np.sqrt(variances[-kept:].mean() + 1e-9)
-    layer = layers.Conv2D(kept, 1, trainable=False, name="principal_components")
-    fine, deep = trunk.outputs
-    model = keras.Model(trunk.input, [fine, layer(fine), deep])
-    layer.set_weights([kernel[None, None], -mean @ kernel])
-    return model
-
-
-def _images(batch: dict[str, tf.Tensor], network: keras.Model) -> tf.Tensor:
-    return tf.image.resize(batch["image"], network.input_shape[1:3], antialias=True)
-
-
-def _stored(source: Source, network: keras.Model) -> dict[str, np.ndarray]:
-    """Features, affinities and labels of every photograph."""
-    run = tf.function(lambda images: network(images, training=False), autograph=False)
-    parts: dict[str, list] = {"fine": [], "deep": [], "affinity": []}
-    for batch in source.batches(BATCH):
-        images = _images(batch, network)
-        raw, fine, deep = run(images)
-        places = raw.shape[1:3]
-        number = places[0] * places[1]
-        wide = tf.image.resize(deep, places).numpy().reshape(-1, number, deep.shape[-1])
-        colour = images if images.shape[-1] == 3 else tf.image.grayscale_to_rgb(images)
-        small = tf.image.resize(colour, places, "area").numpy()
-        near = raw.numpy().reshape(-1, number, raw.shape[-1])
-        for own, far, image in zip(near, wide, small, strict=True):
-            colours = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).reshape(number, 3)
-            levels = affinity([own, far], colours) * LEVELS
-            parts["affinity"].append(np.round(np.minimum(levels, 255)).astype(np.uint8)[None])
-        parts["fine"].append(fine.numpy().astype(np.float16))
-        parts["deep"].append(deep.numpy().astype(np.float16))
-    stored = {name: np.concatenate(own) for name, own in parts.items()}
-    return {**stored, "label": source.labels}
 
 
 def _head(reduced: keras.Model, deep: np.ndarray, filters: int, seed: int) -> keras.Model:
@@ -236,5 +214,5 @@ def _head(reduced: keras.Model, deep: np.ndarray, filters: int, seed: int) -> ke
 def _mask(picture: Picture, found: np.ndarray) -> Mask:
     if found.max() <= OBJECT:
         return Mask.failed(picture, "the learned mask is empty")
-    soft, agreement = along_edges(picture.pixels, found)
+    soft, agreement = along_edges(picture.pixels, found, ALLOWED)
     return Mask(soft, confidence_of(found) * agreement)

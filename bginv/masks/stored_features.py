@@ -1,0 +1,103 @@
+"""Features of photographs, computed once, that masks are learned from."""
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from bginv.data.sources import Source
+from bginv.masks.normalized_cut import affinity
+from bginv.nn.feature_maps import FeatureMaps
+
+FEWEST_PLACES, MOST_PLACES = 10, 16
+ENLARGED = 10 / 7
+"""Of the images, so that the maps of 224 rows, 7 x 7, become 10 x 10."""
+COMPONENTS = 64
+"""Principal components that are kept of the finer features."""
+SAMPLE, BATCH = 64, 16
+"""Photographs that give the statistics of features, and those that are seen at once."""
+LEVELS = 170.0
+"""Affinities, up to 1.5, are stored as bytes."""
+
+
+def image_size(maps: FeatureMaps) -> list[int]:
+    """Rows and columns of the images that masks are computed of."""
+    size = []
+    for side, places in zip(maps.image_shape, maps.places, strict=False):
+        wanted = min(max(round(ENLARGED * places), FEWEST_PLACES), MOST_PLACES)
+        size.append(round(side / places) * wanted)
+    return size
+
+
+def frozen_copy(model: keras.Model) -> keras.Model:
+    """A frozen model of the same weights, which later training does not reach."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    copy.trainable = False
+    return copy
+
+
+def reducing(trunk: keras.Model, sample: Source) -> keras.Model:
+    """Images to the finer features, their principal components, and the last features."""
+    own = tf.concat([trunk(_images(batch, trunk))[0] for batch in sample.batches(BATCH)], 0)
+    values = np.reshape(own.numpy().astype(np.float64), (-1, own.shape[-1]))
+    mean = values.mean(0)
+    variances, axes = np.linalg.eigh(np.cov(values.T))
+    kept = min(COMPONENTS, len(mean))
+    kernel = axes[:, -kept:] / np.sqrt(variances[-kept:].mean() + 1e-9)
+    layer = layers.Conv2D(kept, 1, trainable=False, name="principal_components")
+    fine, deep = trunk.outputs
+    model = keras.Model(trunk.input, [fine, layer(fine), deep])
+    layer.set_weights([kernel[None, None], -mean @ kernel])
+    return model
+
+
+def _images(batch: dict[str, tf.Tensor], network: keras.Model) -> tf.Tensor:
+    return tf.image.resize(batch["image"], network.input_shape[1:3], antialias=True)
+
+
+def stored_features(
+    source: Source, network: keras.Model, maps: FeatureMaps
+) -> dict[str, np.ndarray]:
+    """What training needs of every photograph, in its order, by name.
+
+    Args:
+        source: images with a class each.
+        network: of `reducing`.
+        maps: of the classifier.
+
+    Returns:
+        `fine` [N, 2h, 2w, C] and `deep` [N, h, w, G], features; `seen` [N, h, w, 1] in [0, 1], the
+        class activation map; `affinity` uint8 [N, n, n] in steps of 1 / LEVELS, n = 4 h w;
+        `label` [N].
+    """
+    run = tf.function(lambda images: network(images, training=False), autograph=False)
+    parts: dict[str, list] = {"fine": [], "deep": [], "affinity": [], "seen": []}
+
+    @tf.function(autograph=False)
+    def seen(batch: dict[str, tf.Tensor], deep: tf.Tensor) -> tf.Tensor:
+        _, own = maps.native(_images(batch, maps.native), training=False)
+        weights = maps.channel_weights(own, tf.cast(batch["label"], tf.int32))
+        return tf.nn.relu(tf.einsum("bhwc,bc->bhw", tf.cast(deep, tf.float32), weights))
+
+    for batch in source.batches(BATCH):
+        images = _images(batch, network)
+        raw, fine, deep = run(images)
+        found = seen(batch, deep)
+        found /= tf.reduce_max(found, [1, 2], keepdims=True) + 1e-9
+        parts["seen"].append(found.numpy()[..., None].astype(np.float16))
+        places = raw.shape[1:3]
+        number = places[0] * places[1]
+        wide = tf.image.resize(deep, places).numpy().reshape(-1, number, deep.shape[-1])
+        colour = images if images.shape[-1] == 3 else tf.image.grayscale_to_rgb(images)
+        small = tf.image.resize(colour, places, "area").numpy()
+        near = raw.numpy().reshape(-1, number, raw.shape[-1])
+        for own, far, image in zip(near, wide, small, strict=True):
+            colours = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).reshape(number, 3)
+            levels = affinity([own, far], colours) * LEVELS
+            parts["affinity"].append(np.round(np.minimum(levels, 255)).astype(np.uint8)[None])
+        parts["fine"].append(fine.numpy().astype(np.float16))
+        parts["deep"].append(deep.numpy().astype(np.float16))
+    stored = {name: np.concatenate(own) for name, own in parts.items()}
+    return {**stored, "label": source.labels}
