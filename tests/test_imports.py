@@ -10,35 +10,39 @@ import pytest
 import bginv
 
 PACKAGE = pathlib.Path(bginv.__file__).parent
+BELOW_METHODS = (
+    *("ops", "data", "nn", "models", "masks", "training", "evaluation", "interop", "report"),
+    "runs",
+)
 ALLOWED = {
     "ops": set(),
     "data": {"ops"},
     "nn": {"ops"},
-    "models": {"ops"},
-    "training": {"ops", "data", "models"},
+    "models": {"ops", "nn"},
+    "training": {"ops", "data", "nn", "models"},
     "evaluation": {"ops", "data", "models"},
     "interop": {"ops", "data", "models", "training", "evaluation"},
     "masks": {"ops", "data", "nn", "models", "training", "interop"},
     "report": {"ops", "data", "masks", "models", "training", "evaluation", "interop"},
     "recipes": set(),
     "runs": {"ops", "data", "models", "training", "evaluation", "interop", "report"},
-    "library": {"ops", "data", "models", "training", "evaluation", "interop", "report", "runs"},
-    "commands": {
-        *("ops", "data", "masks", "models", "training", "evaluation", "interop", "report", "runs")
-    },
+    "methods": set(BELOW_METHODS),
+    "library": {*BELOW_METHODS, "methods"},
+    "commands": {*BELOW_METHODS, "methods"},
     "__init__": {"data", "library", "models"},
-    "cli": {"commands", "data", "training"},
+    "cli": {"commands", "data", "methods", "training"},
 }
 TOP = {path.stem for path in PACKAGE.glob("*.py")} | {"recipes"}
 TOP_ALLOWED = {
     "recipes": {"config", "recipes"},
-    "data": {"errors"},
+    "data": {"artefacts", "errors"},
     "models": {"errors"},
     "training": {"artefacts", "errors", "recipes"},
     "interop": {"artefacts", "errors"},
     "masks": {"artefacts", "errors"},
     "report": {"artefacts"},
     "runs": {"artefacts", "recipes", "run_folder"},
+    "methods": {"artefacts", "config", "recipes", "run_folder"},
     "commands": {"artefacts", "config", "recipes", "run_folder", "saved_settings"},
     "__main__": {"cli"},
     "cli": {"config", "recipes", "run_folder", "saved_settings", "subcommands"},

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from bginv.artefacts import refuse_existing
 from bginv.evaluation.accuracy import Accuracies
+from bginv.methods.photographs.settings import PhotographSettings
 from bginv.recipes import AdversarialSettings
 from bginv.report.run_page import REPORT, notebook_page, read_run
 from bginv.report.table import Table
@@ -34,8 +35,9 @@ class Robustified:
         accuracies: "before" and "after", on every test.
         folder: pictures, metrics, models and the report; a temporary one unless `run_dir` was
             given.
-        mask_kind: "learned", "heuristic" or "given".
-        settings: of phase 3.
+        mask_kind: "learned", "heuristic" or "given"; of photographs, the name of the source.
+        settings: of phase 3, or of the run on photographs.
+        headline: what a run on photographs found, in sentences.
     """
 
     model: keras.Model
@@ -45,7 +47,8 @@ class Robustified:
     accuracies: Mapping[str, Accuracies]
     folder: pathlib.Path
     mask_kind: str
-    settings: AdversarialSettings
+    settings: AdversarialSettings | PhotographSettings
+    headline: tuple[str, ...] = ()
 
     @property
     def table(self) -> Table:
@@ -74,9 +77,11 @@ class Robustified:
         Raises:
             ValueError: masks were given, so there is nothing that makes them.
         """
-        if self.mask_kind == GIVEN:
-            raise ValueError("masks were given, so there is nothing that makes others")
         own = self.settings
+        if self.mask_kind == GIVEN or isinstance(own, PhotographSettings):
+            raise ValueError(
+                f"masks are those of the source {self.mask_kind!r}, and nothing here makes others"
+            )
         return soft_and_binary_masks(images, self.mask_generator, own.binarize, own.area)
 
     def save(self, folder: str | os.PathLike, overwrite: bool = False) -> pathlib.Path:
@@ -95,10 +100,10 @@ class Robustified:
         return self.table.to_pandas()
 
     def __str__(self) -> str:
-        return str(self.table)
+        return "\n".join([*self.headline, *([""] if self.headline else []), str(self.table)])
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__} of {self.model.name!r}\n{self.table}"
+        return f"{type(self).__name__} of {self.model.name!r}\n{self}"
 
     def _repr_html_(self) -> str:
         """Table and pictures in a notebook."""

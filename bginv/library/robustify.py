@@ -31,6 +31,7 @@ from bginv.library.models import (
     takes_integers,
     with_logits,
 )
+from bginv.library.photographs import fits, robustify_photographs
 from bginv.library.results import Robustified
 from bginv.models.backbones import VGG19_SIDE
 from bginv.models.background_generator import fitting_tiles
@@ -38,6 +39,7 @@ from bginv.ops.augment import Augmentation
 from bginv.ops.losses import cross_entropy
 from bginv.recipes import (
     PHASES,
+    PHOTOGRAPHS,
     AdversarialSettings,
     RunSettings,
     ThreePhasesSettings,
@@ -47,6 +49,7 @@ from bginv.recipes import (
 from bginv.run_folder import RunFolder
 from bginv.runs.results import Results
 from bginv.runs.three_phases import GIVEN, HEURISTIC, LEARNED, Start, ThreePhases
+from bginv.training.masks import with_generated_masks
 
 BACKGROUNDS = ("adv", "noise", "black")
 UNCHANGED = Augmentation(rotation=0.0, shift=0.0, shear=0.0, flip=False, brightness=0.0)
@@ -59,14 +62,14 @@ def robustify(
     model: keras.Model,
     data: Data,
     *,
-    masks: str | keras.Model | np.ndarray = "learn",
+    masks: str | keras.Model | np.ndarray = "auto",
     backgrounds: str | os.PathLike | np.ndarray = "adv",
     epochs: int | None = None,
     loss: Any = None,
     train_first: bool | None = None,
     augment: bool | None = None,
     pixels: tuple[float, float] = (0.0, 1.0),
-    recipe: str = "tuned",
+    recipe: str | None = None,
     seed: int = 0,
     run_dir: str | os.PathLike | None = None,
     overwrite: bool = False,
@@ -74,17 +77,22 @@ def robustify(
 ) -> Robustified:
     """Train a Keras model against backgrounds (Cruz et al. 2020), in place.
 
-    Phase 1, for a model that knows nothing yet; phase 2, which learns masks; phase 3, the model
-    against generators of backgrounds; each as `bginv run` does it.
+    A deep network that knows something already, on photographs of 128 pixels or more, is fine-tuned
+    at a small rate on the backgrounds of other pictures (recipe "photographs"); where that does not
+    better it on held-out images, it stays as it was. For other models and images: phase 1, for a
+    model that knows nothing yet; phase 2, which learns masks; phase 3, the model against generators
+    of backgrounds; each as `bginv run` does it.
 
     Args:
         model: from images to class scores (logits, probabilities, or one number for two classes) or
             to what `loss` takes; sequential, functional or subclassed.
         data: see `as_dataset`; a name such as "digits" is tested on other backgrounds too, where
             there are some.
-        masks: "learn"; "heuristic", `image > 0`; "given", the data's own; an array with a mask for
-            each training image, [N, H, W] or [N, H, W, 1], bool or in [0, 1] or uint8; or a Keras
-            model from images in [0, 1] to masks [B, H, W, 1] in [0, 1].
+        masks: "auto", for photographs "given" where the data has some, else "saliency" where its
+            network is on this machine, else "learn"; "learn"; "heuristic", `image > 0`; "given",
+            the data's own; an array with a mask for each training image, [N, H, W] or
+            [N, H, W, 1], bool or in [0, 1] or uint8; a Keras model from images in [0, 1] to masks
+            [B, H, W, 1] in [0, 1]; for photographs, any other source of `bginv masks` too.
         backgrounds: "adv", generators that learn to deceive the model; "noise"; "black"; a folder
             of photographs; or photographs as an array [M, h, w, C], as images of `as_dataset`.
         epochs: of each phase; by default the steps of the recipe. `adversarial_epochs`,
@@ -96,7 +104,8 @@ def robustify(
             may depend on places.
         pixels: the range of the pixels that the model takes; (0, 255) for most of
             `keras.applications`.
-        recipe: "tuned", or "paper".
+        recipe: "photographs", "tuned" or "paper"; None takes the first where it fits model, data
+            and settings, else the second.
         seed: of everything that is drawn.
         run_dir: folder for models, pictures, metrics and the report; the same call, with the model
             as it was before, goes on with a run that was stopped. None takes a temporary one.
@@ -114,6 +123,17 @@ def robustify(
     if dataset.multi_label:
         raise ValueError(f"{dataset.name} has several classes an image, which robustify cannot do")
     start = _with_loss(model, dataset, loss, pixels, train_first)
+    path = pathlib.Path(run_dir or _temporary_folder())
+    adversary = isinstance(backgrounds, str) and backgrounds == "adv"
+    may_fit = recipe is None and adversary and loss is None
+    if recipe == PHOTOGRAPHS or (may_fit and fits(model, dataset, settings)):
+        dataset, source = _masks_of_photographs(masks, dataset, is_split(data))
+        start = dataclasses.replace(start, dataset=dataset)
+        given = {"seed": seed, **settings, **({} if epochs is None else {"epochs": epochs})}
+        begun = _numbers({"pixels": pixels, "model": _weights_number(start.evaluated)})
+        numbers = {"training images": dataset.train.digest(), **begun}
+        return robustify_photographs(model, start, source, given, path, overwrite, numbers)
+    recipe = recipe or "tuned"
     dataset, mask_kind, unet = _masks(masks, dataset, is_split(data))
     given = {"recipe": recipe, "seed": seed, **settings}
     if epochs is not None:
@@ -135,7 +155,6 @@ def robustify(
         photographs=photographs,
         augmentation=None if augments else UNCHANGED,
     )
-    path = pathlib.Path(run_dir or _temporary_folder())
     said = {"loss": _described(loss), "pixels": pixels, "augment": augments}
     return _train(model, start, phases, path, overwrite, said)
 
@@ -198,7 +217,7 @@ def _train(
     folder = RunFolder(str(path), None, overwrite, {"run": run, **phases}, command="")
     if folder.goes_on and (path / "results.md").exists():
         raise ValueError(f"{path} holds a finished run: overwrite=True begins again")
-    numbers = {name: zlib.crc32(repr(value).encode()) for name, value in said.items()}
+    numbers = _numbers(said)
     three = ThreePhases(start, phases, folder)
     folder.check_inputs({**_inputs(start, phases, three.uses_given_masks), **numbers})
     results = Results(start.dataset, folder, BEFORE, AFTER)
@@ -219,6 +238,24 @@ def _train(
     )
 
 
+def _numbers(said: Mapping[str, Any]) -> dict[str, int]:
+    return {name: zlib.crc32(repr(value).encode()) for name, value in said.items()}
+
+
+def _masks_of_photographs(
+    masks: str | keras.Model | np.ndarray, dataset: Dataset, split: bool
+) -> tuple[Dataset, str]:
+    """The data set with masks where they are given, and the name of their source."""
+    if isinstance(masks, str):
+        return dataset, {"learn": LEARNED}.get(masks, masks)
+    dataset, kind, unet = _masks(masks, dataset, split)
+    if unet is not None:
+        images = cast(ArraySource, dataset.train.without_masks())
+        held = with_generated_masks(images, unet, "none", 0.0)
+        dataset = dataclasses.replace(dataset, train=held)
+    return dataset, GIVEN
+
+
 def _proof(data: Data) -> Data:
     return proof_name(data) if isinstance(data, str) else data
 
@@ -232,7 +269,7 @@ def _masks(
         if tuple(shape) != (1, *dataset.image_shape[:2], 1):
             raise ValueError(f"masks={masks.name} gives outputs of shape {shape[1:]}, no masks")
         return dataset, LEARNED, masks
-    kinds = {"learn": LEARNED, "heuristic": HEURISTIC, "given": GIVEN}
+    kinds = {"auto": LEARNED, "learn": LEARNED, "heuristic": HEURISTIC, "given": GIVEN}
     if isinstance(masks, str):
         if masks not in kinds:
             raise ValueError(

@@ -53,7 +53,7 @@ def split_head(classifier: keras.Model) -> tuple[keras.Model, keras.layers.Dense
     vector = isinstance(last, keras.layers.Dense) and len(last.input.shape) == 2
     if not vector or keras.activations.serialize(last.activation) != "linear":
         return None
-    return keras.Model(classifier.input, last.input, name=f"{classifier.name}_features"), last
+    return keras.Model(classifier.inputs, last.input, name=f"{classifier.name}_features"), last
 
 
 @contextlib.contextmanager

@@ -208,3 +208,18 @@ def reverse_gradient(values: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
         return tf.identity(x), lambda upstream: -scale * upstream
 
     return reverse(values)
+
+
+def symmetric_divergence(logits: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Mean over a batch of the mean of KL(p || q) and KL(q || p) (Kullback & Leibler 1951).
+
+    Args:
+        logits: float [B, K], of p.
+        others: float [B, K], of q.
+
+    Returns:
+        Scalar float32, in nats.
+    """
+    first, second = (tf.nn.log_softmax(tf.cast(own, tf.float32)) for own in (logits, others))
+    differences = (tf.exp(first) - tf.exp(second)) * (first - second)
+    return 0.5 * tf.reduce_mean(tf.reduce_sum(differences, -1))

@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 
 from bginv.interop.model_files import load_logits, save_model
-from bginv.nn.fine_tuning import is_deep
 from bginv.models.classifier import build_classifier
 from bginv.models.ensembles import MemberScale, build_ensemble, members_of
+from bginv.nn.fine_tuning import is_deep
 from bginv.training.precision import computing_in
 
 KINDS = ("mimo", "batch_ensemble")

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.ops.augment import Augmentation, augment, grow_masks, random_transforms, warp
+from bginv.ops.augment import (
+    Augmentation,
+    augment,
+    grow_masks,
+    random_transforms,
+    sharpen_masks,
+    warp,
+)
 
 STILL = Augmentation(rotation=0, shift=0, shear=0, flip=False, brightness=0)
 SEED = tf.constant([3, 4])
@@ -77,3 +84,14 @@ def test_masks_grow_by_up_to_the_largest_radius():
     mask[:, 5, 5] = 1
     areas = grow_masks(tf.constant(mask), SEED, 3).numpy().sum((1, 2, 3))
     assert set(areas) == {1, 9, 25, 49}
+
+
+def test_sharpened_masks_keep_their_middle_and_lose_their_slope():
+    ramp = tf.reshape(tf.linspace(0.0, 1.0, 11), [1, 1, 11, 1])
+    masks = tf.tile(ramp, [64, 1, 1, 1])
+    found = sharpen_masks(masks, tf.constant([1, 2]), 100.0).numpy()[:, 0, :, 0]
+    np.testing.assert_allclose(found[:, 5], 0.5, atol=1e-6)
+    assert (np.diff(found, axis=1) >= 0).all() and len(np.unique(found[:, 4])) > 16
+    slopes = found[:, 6] - found[:, 5]
+    assert (slopes >= 0.1 - 1e-6).all() and slopes.max() == 0.5
+    np.testing.assert_allclose(sharpen_masks(masks, tf.constant([1, 2]), 1.0), masks, atol=1e-6)

@@ -102,3 +102,11 @@ def test_domain_loss_parity(golden_losses, gan, name, domain):
 def test_unknown_gan_is_refused():
     with pytest.raises(ValueError, match="one of Vanilla, LS; received 'WGAN'"):
         losses.domain_loss(tf.zeros([2]), losses.SOURCE, "WGAN")
+
+
+def test_symmetric_divergence_by_hand():
+    even, uneven = tf.constant([[0.0, 0.0]]), tf.constant([[np.log(3.0), 0.0]], tf.float32)
+    expected = 0.5 * (0.25 * np.log(0.75 / 0.5) + 0.25 * np.log(0.5 / 0.25))
+    assert float(losses.symmetric_divergence(even, uneven)) == pytest.approx(expected, rel=1e-5)
+    assert float(losses.symmetric_divergence(uneven, even)) == pytest.approx(expected, rel=1e-5)
+    assert float(losses.symmetric_divergence(uneven, uneven)) == pytest.approx(0.0, abs=1e-7)

@@ -16,6 +16,7 @@ from bginv.methods.photographs.masking import Masking
 from bginv.methods.photographs.outcome import AFTER, BEFORE, Outcome
 from bginv.methods.photographs.phases import Phase, run_phase
 from bginv.methods.photographs.settings import PhotographSettings
+from bginv.nn.fine_tuning import split_head
 from bginv.run_folder import RunFolder
 from bginv.runs.results import Results
 
@@ -86,18 +87,20 @@ class PhotographRun:
         held = self._own_validation or (train.take(self._held) if len(self._held) else None)
         own = self.settings
         source = train.take(self._rows)
-        phase = Phase("classifier", source, 0.0, CLEAN_COPIES, own.classifier_epochs)
+        epochs = own.classifier_epochs
+        if split_head(self.classifier) is None:  # there is no other way to a first classifier
+            epochs = epochs or own.epochs or 0
+        phase = Phase("classifier", source, 0.0, CLEAN_COPIES, epochs)
         judge = self._judge(held and held.without_masks())
-        run_phase(phase, self.classifier, own, self.folder, judge, 0.0)
+        run_phase(phase, self.classifier, own, self.folder, judge)
 
     def _phase3(
         self, train: WithEmptied, judge: Judge | None, before: Judged | None
     ) -> tuple[Decision, Judged | None]:
         own = self.settings
-        floor = before.clean - own.max_clean_loss / 100 if before else 0.0
         start = self.classifier.get_weights()
         phase = Phase("adversarial", train, own.composites, own.copies, own.epochs or 0)
-        run_phase(phase, self.classifier, own, self.folder, judge, floor)
+        run_phase(phase, self.classifier, own, self.folder, judge, before)
         if judge is None or before is None:
             return Decision(True, "nothing was held out to judge it by (--validation 0)"), None
         after = judge.judge(self.classifier)

@@ -8,13 +8,21 @@ import numpy as np
 import tensorflow as tf
 
 from bginv.artefacts import write_file
+from bginv.ops.losses import soft_cross_entropy
 
-EPOCHS, BATCH, RATE, DECAY = 60, 256, 3e-3, 1e-2
+EPOCHS, LEAST_STEPS = 40, 800
+BATCH, RATE, DECAY, SMOOTHING = 256, 1e-3, 1e-2, 0.1
+
+
+def compiled(network: keras.Model) -> tf.types.experimental.PolymorphicFunction:
+    """A network as a function of images, traced once for batches of every size."""
+    images = tf.TensorSpec((None, *network.input_shape[1:]))
+    return tf.function(lambda images: network(images, training=False), input_signature=[images])
 
 
 def stored_features(
     path: pathlib.Path,
-    network: keras.Model,
+    network: tf.types.experimental.PolymorphicFunction,
     batches: Callable[[], Iterator[tf.Tensor]],
     count: int,
 ) -> np.ndarray:
@@ -22,20 +30,18 @@ def stored_features(
 
     Args:
         path: `.npy` file.
-        network: images to features [B, D].
+        network: images to features [B, D], see `compiled`.
         batches: gives images float32 [B, H, W, C] in [0, 1], `count` in all.
         count: N.
     """
     if not path.is_file():
-        width = network.output_shape[-1]
-        images = tf.TensorSpec((None, *network.input_shape[1:]))
-        call = tf.function(lambda images: network(images, training=False), input_signature=[images])
+        width = network.get_concrete_function().structured_outputs.shape[-1]
 
         def write(temporary: str) -> None:
             held = np.lib.format.open_memmap(temporary, "w+", np.float16, (count, width))
             start = 0
             for images in batches():
-                found = call(images).numpy()
+                found = network(images).numpy()
                 held[start : start + len(found)] = found
                 start += len(found)
             if start != count:
@@ -49,7 +55,7 @@ def stored_features(
 def train_head(
     head: keras.layers.Dense, features: list[np.ndarray], labels: list[np.ndarray], seed: int
 ) -> None:
-    """Train a linear layer on features, from zeros: AdamW with cosine decay.
+    """Train a linear layer on features, from zeros: AdamW, cosine decay, smoothed labels.
 
     Args:
         head: a layer of a classifier; it is trained in place.
@@ -61,9 +67,9 @@ def train_head(
     starts = np.cumsum([0, *counts])
     total, width = int(starts[-1]), features[0].shape[1]
     answers = np.concatenate(labels).astype(np.int32)
-
     batch = min(BATCH, total)
-    steps = EPOCHS * (total // batch)
+    epochs = max(EPOCHS, -(-LEAST_STEPS // (total // batch)))
+    steps = epochs * (total // batch)
     schedule = keras.optimizers.schedules.CosineDecay(RATE, steps)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=DECAY)
     variables = [keras.Variable(tf.zeros(shape)) for shape in ((width, head.units), (head.units,))]
@@ -73,12 +79,11 @@ def train_head(
     def step(own: tf.Tensor, wanted: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             logits = own @ variables[0] + variables[1]
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits)
-            loss = tf.reduce_mean(losses)
+            loss = soft_cross_entropy(tf.one_hot(wanted, head.units), logits, SMOOTHING)
         optimizer.apply(tape.gradient(loss, variables), variables)
 
     rng = np.random.default_rng(seed)
-    for _ in range(EPOCHS):
+    for _ in range(epochs):
         order = rng.permutation(total)
         for start in range(0, total - batch + 1, batch):
             rows = order[start : start + batch]

@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.data.sources import Source
-from bginv.methods.photographs.head import stored_features, train_head
+from bginv.methods.photographs.head import compiled, stored_features, train_head
 from bginv.methods.photographs.judging import Judge, Judged
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.methods.photographs.training import FineTuning
@@ -52,7 +52,7 @@ def run_phase(
     settings: PhotographSettings,
     folder: RunFolder,
     judge: Judge | None,
-    floor: float,
+    before: Judged | None = None,
 ) -> None:
     """Train a new head where the network allows it, then the whole; leave what does best.
 
@@ -62,16 +62,17 @@ def run_phase(
         settings: see there.
         folder: of the run.
         judge: of validation images; None keeps the last weights.
-        floor: least clean accuracy of weights that may be kept.
+        before: what the classifier was judged, where it is one already; nothing is kept whose
+            clean accuracy is more than `max_clean_loss` below that.
     """
     split = split_head(classifier)
-    best: Judged | None = None
+    floor = before.clean - settings.max_clean_loss / 100 if before else 0.0
     start = classifier.get_weights()
     if split and phase.copies:
         fit_head(phase, *split, settings, folder)
-        best = judge and judge.judge(classifier)
-        logging.info("%s: a new last layer%s", phase.name, f": {best}" if best else "")
-        if best and best.clean < floor:
+        found = judge.judge(classifier) if judge else None
+        logging.info("%s: a new last layer%s", phase.name, f": {found}" if found else "")
+        if found and before and (found.clean < floor or found.score < before.score):
             classifier.set_weights(start)
     frozen = ALL if settings.freeze else settings.frozen_share
     if phase.epochs and not (settings.freeze and split):
@@ -87,9 +88,10 @@ def fit_head(
     folder: RunFolder,
 ) -> None:
     """Train a new last layer on the features of the images and of augmented copies of them."""
-    features, labels = [], []
+    features, labels, call = [], [], compiled(network)
     composites = ALL if phase.composites else 0.0
-    draw = tf.function(lambda batch, seed: view(batch, settings, composites, seed))
+    whole = dataclasses.replace(settings, smallest_crop=1.0)  # crops cost the layer accuracy
+    draw = tf.function(lambda batch, seed: view(batch, whole, composites, seed))
     for copy in range(phase.copies + 1):
         order = np.arange(len(phase.source))
         if copy:  # other neighbours, whose backgrounds objects get
@@ -98,7 +100,7 @@ def fit_head(
         seed = tf.random.fold_in(tf.constant([settings.seed, 2]), copy)
         change = functools.partial(_changed, draw, seed) if copy else _unchanged
         batches = functools.partial(_batches, phase.source, order, change)
-        features.append(stored_features(path, network, batches, len(order)))
+        features.append(stored_features(path, call, batches, len(order)))
         labels.append(phase.source.labels[order])
     train_head(head, features, labels, settings.seed)
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.methods.photographs.views import view
 from bginv.nn.fine_tuning import LayerwiseAdamW, rates_by_depth
-from bginv.ops.losses import cross_entropy
+from bginv.ops.losses import cross_entropy, symmetric_divergence
 from bginv.training.averaged_weights import AveragedWeights
 from bginv.training.best_weights import BestWeights
 from bginv.training.method import Method
@@ -85,17 +85,10 @@ class FineTuning(Method):
             loss = terms["cross_entropy"]
             if "other" in batch:
                 other = self.classifier(batch["other"], training=True)
-                terms["disagreement"] = _divergence(logits, other)
+                terms["disagreement"] = symmetric_divergence(logits, other)
                 loss = 0.5 * (loss + cross_entropy(batch["label"], other))
                 loss += self.settings.consistency * terms["disagreement"]
         self.descend(tape, loss, [(self.optimizer, self.classifier)])
         if self.average:
             self.average.update()
         return {"loss": loss, **terms}
-
-
-def _divergence(logits: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-    """Symmetric Kullback-Leibler divergence of two predictions [B, K], the mean over the batch."""
-    logs, other_logs = tf.nn.log_softmax(logits), tf.nn.log_softmax(other)
-    difference = (tf.exp(logs) - tf.exp(other_logs)) * (logs - other_logs)
-    return 0.5 * tf.reduce_mean(tf.reduce_sum(difference, -1))

@@ -1,0 +1,103 @@
+"""`robustify` on photographs: the recipe that `bginv run` takes for them, on the user's model."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from bginv.config import resolve
+from bginv.data.sources import Dataset
+from bginv.library.results import Robustified
+from bginv.masks.choice import AUTO, choose
+from bginv.methods.photographs.experiment import PhotographRun
+from bginv.methods.photographs.outcome import AFTER, BEFORE
+from bginv.methods.photographs.settings import PhotographSettings
+from bginv.nn.fine_tuning import is_deep, is_trained
+from bginv.recipes import PHOTOGRAPHS
+from bginv.run_folder import RunFolder
+from bginv.runs.three_phases import Start
+
+SMALLEST_SIDE = 128
+OWN_ARGUMENTS = {"architecture", "weights", "dataset", "data_dir", "output", "recipe", "run_dir"}
+"""Settings that robustify has arguments of its own for, or that make a network."""
+
+SETTINGS = {field.name for field in dataclasses.fields(PhotographSettings)} - OWN_ARGUMENTS
+
+
+def fits(model: keras.Model, dataset: Dataset, given: Mapping[str, Any]) -> bool:
+    """Whether data, model and settings are those that the recipe for photographs is for.
+
+    Photographs have 128 rows or more and colours; the network is deep and has learned something,
+    as its weights tell.
+    """
+    rows, _, channels = dataset.image_shape
+    photographs = rows >= SMALLEST_SIDE and channels == 3 and not dataset.regression
+    return photographs and given.keys() <= SETTINGS and is_deep(model) and is_trained(model)
+
+
+def check_settings(given: Mapping[str, Any]) -> None:
+    """Raise at a setting that the recipe does not have.
+
+    Raises:
+        ValueError: it names the setting.
+    """
+    for name in given.keys() - SETTINGS:
+        raise ValueError(f"robustify has no setting {name!r} for recipe={PHOTOGRAPHS!r}")
+
+
+def robustify_photographs(
+    model: keras.Model,
+    start: Start,
+    masks: str,
+    given: Mapping[str, Any],
+    run_dir: pathlib.Path,
+    overwrite: bool,
+    inputs: Mapping[str, int],
+) -> Robustified:
+    """Fine-tune a model on other pictures' backgrounds.
+
+    Args:
+        model: the user's.
+        start: the model as the phases take it, and the data.
+        masks: a name for `choose`.
+        given: settings, see `PhotographSettings`.
+        run_dir: folder for everything.
+        overwrite: begin again in that folder.
+        inputs: numbers of what a run that goes on must have begun with.
+
+    Raises:
+        ValueError: something that does not go together.
+    """
+    check_settings(given)
+    dataset = start.dataset
+    choice = choose(masks, dataset)
+    settings = resolve(
+        PhotographSettings,
+        {"dataset": dataset.name, **given, "masks": choice.name if masks == AUTO else masks},
+        PHOTOGRAPHS,
+    )
+    folder = RunFolder(str(run_dir), None, overwrite, {PHOTOGRAPHS: settings}, command="")
+    if folder.goes_on and (run_dir / "results.md").exists():
+        raise ValueError(f"{run_dir} holds a finished run: overwrite=True begins again")
+    folder.check_inputs(inputs)
+    run = PhotographRun(
+        dataset, start.evaluated, choice, settings, folder, start.train_classifier, start.save
+    )
+    with folder.opened():
+        outcome = run.run()
+        outcome.results.write()
+        folder.finished()
+    rows = outcome.results.rows
+    return Robustified(
+        model=model,
+        classifier=start.evaluated,
+        mask_generator=None,
+        background_generators={},
+        accuracies={"before": rows[BEFORE], "after": rows[AFTER]},
+        folder=run_dir,
+        mask_kind=choice.name,
+        settings=settings,
+        headline=tuple(outcome.results.headline),
+    )

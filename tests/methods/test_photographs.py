@@ -1,0 +1,193 @@
+import dataclasses
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bginv.config import resolve
+from bginv.data.composites import WithEmptied
+from bginv.data.emptied import emptied
+from bginv.data.sources import ArraySource
+from bginv.methods.photographs.choice import photographs_fit
+from bginv.methods.photographs.head import compiled, stored_features, train_head
+from bginv.methods.photographs.judging import Judge, Judged, decide
+from bginv.methods.photographs.phases import Phase, run_phase
+from bginv.methods.photographs.settings import PhotographSettings
+from bginv.methods.photographs.training import FineTuning
+from bginv.methods.photographs.views import view
+from bginv.nn.fine_tuning import fine_tuned_part
+from bginv.run_folder import RunFolder
+from bginv.training.loop import seen_batch
+
+SEED = tf.constant([3, 4])
+
+
+def settings(**given) -> PhotographSettings:
+    return resolve(PhotographSettings, {"dataset": "squares", **given}, "photographs")
+
+
+@pytest.fixture
+def source() -> WithEmptied:
+    """Red (0) and green (1) squares; the background's blue goes along with the class."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(48) % 2
+    images = rng.integers(0, 40, (48, 32, 32, 3), np.uint8)
+    images[labels == 1, ..., 2] += 200
+    masks = np.zeros((48, 32, 32, 1), np.uint8)
+    masks[:, 10:22, 10:22] = 255
+    for image, label in zip(images, labels, strict=True):
+        image[10:22, 10:22] = (220, 30, 60) if label == 0 else (30, 220, 60)
+    held = ArraySource(images, labels, masks)
+    return WithEmptied(held, emptied(held, pathlib.Path()))
+
+
+def network(seed: int = 0) -> keras.Model:
+    image = keras.Input((32, 32, 3))
+    initializer = keras.initializers.GlorotUniform(seed)
+    x = keras.layers.Conv2D(16, 5, 2, activation="relu", kernel_initializer=initializer)(image)
+    x = keras.layers.GlobalMaxPooling2D()(x)
+    return keras.Model(image, keras.layers.Dense(2, kernel_initializer=initializer)(x))
+
+
+@pytest.fixture
+def folder(tmp_path) -> RunFolder:
+    return RunFolder(str(tmp_path / "run"), None, False, {"photographs": settings()})
+
+
+def test_a_view_is_a_function_of_the_seed_and_changes_backgrounds_alone(source):
+    batch = source.gather(tf.range(8, dtype=tf.int64))
+    own = settings(smallest_crop=1.0, flip=False, mix=(1.0, 0.0, 0.0, 0.0, 0.0))
+    found = view(batch, own, 1.0, SEED)
+    np.testing.assert_array_equal(found, view(batch, own, 1.0, SEED))
+    inside = found[:, 12:20, 12:20] - batch["image"][:, 12:20, 12:20]
+    assert abs(inside.numpy()).max() < 1e-6
+    assert abs((found - batch["image"])[:, :8].numpy()).max() > 0.1
+    unchanged = view(batch, own, 0.0, SEED)
+    np.testing.assert_allclose(unchanged, batch["image"], atol=1e-6)
+
+
+def test_features_are_computed_once(tmp_path):
+    features = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.GlobalAveragePooling2D()])
+    images = np.random.default_rng(0).random((5, 4, 4, 3), np.float32)
+    calls = []
+
+    def batches():
+        calls.append(1)
+        yield tf.constant(images[:3])
+        yield tf.constant(images[3:])
+
+    for _ in range(2):
+        found = stored_features(tmp_path / "f.npy", compiled(features), batches, 5)
+        np.testing.assert_allclose(found, images.mean((1, 2)), atol=1e-3)
+    assert len(calls) == 1
+
+
+def test_a_head_learns_from_features():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    features = (np.eye(3)[labels] + rng.normal(0, 0.2, (300, 3))).astype(np.float16)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+    train_head(model.layers[-1], [features[:100], features[100:]], [labels[:100], labels[100:]], 0)
+    assert (model(features.astype(np.float32)).numpy().argmax(1) == labels).mean() > 0.95
+
+
+def test_fine_tuning_moves_what_is_trainable_alone(source):
+    classifier = network()
+    with fine_tuned_part(classifier, 0.5, True):
+        method = FineTuning(classifier, settings(learning_rate=0.01), 10, "adversarial", 0.5)
+        before = classifier.get_weights()
+        batch = source.gather(tf.range(8, dtype=tf.int64))
+        for _ in range(2):  # the rate of the first step is 0, or next to it
+            metrics = method.train_step(method.augment_batch(batch, SEED), SEED)
+    moved = [
+        not np.array_equal(a, b) for a, b in zip(before, classifier.get_weights(), strict=True)
+    ]
+    assert moved == [False, False, True, True]
+    assert np.isfinite(metrics["loss"])
+
+
+def test_consistency_compares_two_views(source):
+    method = FineTuning(network(), settings(consistency=2.0), 4, "adversarial", 1.0)
+    batch = method.augment_batch(source.gather(tf.range(8, dtype=tf.int64)), SEED)
+    assert not np.array_equal(batch["image"], batch["other"])
+    found = method.train_step(batch, SEED)
+    assert found["disagreement"] > 0
+    assert found["loss"] > 2.0 * found["disagreement"]
+
+
+def test_a_phase_on_other_backgrounds_mends_what_a_clean_one_learned(source, folder):
+    classifier, own = network(), settings(epochs=12, learning_rate=0.01, batchsize=16)
+    judge = Judge(source, 2, 0)
+    with folder.opened():
+        run_phase(
+            Phase("classifier", source.without_masks(), 0.0, 1, 0), classifier, own, folder, None
+        )
+        before = judge.judge(classifier)
+        run_phase(Phase("adversarial", source, 0.7, 2, 12), classifier, own, folder, judge, before)
+    after = judge.judge(classifier)
+    assert after.score >= before.score and after.clean >= before.clean - 0.005
+    assert after.tests["mixed_rand"] > 0.9
+    batches = sorted(folder.strips.glob("batches_*.png"))
+    assert len(batches) == 4
+
+
+def test_pictures_show_the_batch_that_the_step_saw(source):
+    method = FineTuning(network(), settings(), 10, "adversarial", 0.5)
+    first, again = (seen_batch(method, source, settings(), 3)["image"] for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, seen_batch(method, source, settings(), 4)["image"])
+
+
+def judged(clean: float, other: float, loss: float = 0.1) -> Judged:
+    return Judged({"clean": clean, "mixed_rand": other}, loss)
+
+
+@pytest.mark.parametrize(
+    "after, kept, says",
+    [
+        (judged(0.99, 0.95), True, "+5.0"),
+        (judged(0.986, 0.95), True, "clean -0.4"),
+        (judged(0.984, 0.95), False, "clean accuracy fell by 0.6 points"),
+        (judged(0.99, 0.89), False, "-1.0"),
+        (judged(0.99, 0.90), False, "+0.0"),
+        (judged(0.99, 0.90, loss=0.05), True, "+0.0"),
+    ],
+)
+def test_a_phase_is_kept_where_it_helps_and_does_no_harm(after, kept, says):
+    decision = decide(judged(0.99, 0.90), after, 0.5)
+    assert decision.kept is kept and says in decision.reason
+
+
+def test_the_score_looks_at_accuracy_first():
+    assert judged(1, 0.95, loss=0.3).score > judged(1, 0.94, loss=0.1).score
+    assert judged(1, 0.95, loss=0.1).score > judged(1, 0.95, loss=0.2).score
+    assert np.isfinite(dataclasses.replace(judged(1, 1), loss=np.inf).score)
+
+
+def photographs(root: pathlib.Path, side: int) -> dict:
+    for name in ("a", "b"):
+        (root / "train" / name).mkdir(parents=True)
+        image = np.zeros((side, side + 10, 3), np.uint8)
+        tf.io.write_file(str(root / "train" / name / "1.png"), tf.io.encode_png(image))
+    return {"dataset": f"folder:{root}"}
+
+
+def test_folders_of_photographs_get_their_recipe(tmp_path):
+    given = photographs(tmp_path / "large", 128)
+    assert photographs_fit(given) == (True, "")
+    assert photographs_fit({**given, "image_size": 64}) == (False, "")
+    assert photographs_fit({"dataset": str(tmp_path / "large")}) == (True, "")
+    fits, why = photographs_fit({**given, "tiles": (2,)})
+    assert not fits and why.startswith("--tiles is of the recipe tuned")
+    assert photographs_fit(photographs(tmp_path / "small", 100)) == (False, "")
+    assert photographs_fit({"dataset": "digits"}) == (False, "")
+    assert photographs_fit({"dataset": f"folder:{tmp_path / 'none'}"}) == (False, "")
+
+
+def test_without_the_extra_one_line_says_how_to_get_it(tmp_path, monkeypatch):
+    given = photographs(tmp_path / "large", 128)
+    monkeypatch.setattr("bginv.methods.photographs.choice.is_installed", lambda: False)
+    fits, why = photographs_fit(given)
+    assert not fits and "pip install 'bginv[photos]'" in why and "\n" not in why
