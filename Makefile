@@ -1,4 +1,5 @@
 # make demo   set up, then run the three phases on the embedded digits
+# make photos set up, then take the photographs in FOLDER (or those of Oxford-IIIT Pet) to a report
 # make test   set up, then check the style and run the tests, JOBS files at a time
 # make torch  set up, then add PyTorch, for tests that read its checkpoints
 # make soak   set up, then kill each phase KILLS times at random moments and compare the weights
@@ -9,11 +10,14 @@ KILLS ?= 5
 JOBS ?= 2
 BIN = $(VENV)/bin
 
-.PHONY: demo test torch soak lint lock clean
+.PHONY: demo photos test torch soak lint lock clean
 
 demo: $(VENV)/ready
 	$(BIN)/bginv run digits --run-dir $(RUN_DIR) --overwrite \
 		--classifier-steps 600 --masks-steps 300 --adversarial-steps 1000
+
+photos: $(VENV)/ready
+	$(BIN)/bginv run $(if $(FOLDER),folder:$(FOLDER),tfds:oxford_iiit_pet) --recipe photographs
 
 test: $(VENV)/ready lint
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-report=term-missing:skip-covered --cov-fail-under=90

@@ -78,9 +78,11 @@ class Robustified:
             ValueError: masks were given, so there is nothing that makes them.
         """
         own = self.settings
-        if self.mask_kind == GIVEN or isinstance(own, PhotographSettings):
+        if self.mask_kind == GIVEN:
+            raise ValueError("masks were given, so there is nothing that makes others")
+        if isinstance(own, PhotographSettings):
             raise ValueError(
-                f"masks are those of the source {self.mask_kind!r}, and nothing here makes others"
+                f"masks of photographs come from {self.mask_kind!r}: bginv masks makes others"
             )
         return soft_and_binary_masks(images, self.mask_generator, own.binarize, own.area)
 

@@ -154,7 +154,7 @@ def test_a_run_that_is_there_is_not_begun_again(squares, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"masks": "learnt"}, "masks must be learn, heuristic, given, an array or a model"),
+        ({"masks": "learnt"}, "masks must be auto, learn, heuristic, given, an array or a model"),
         ({"masks": np.zeros((3, 16, 16))}, r"shape \(24, 16, 16, 1\).*received \(3, 16, 16, 1\)"),
         ({"backgrounds": "nowhere"}, "backgrounds must be adv, noise, black, a folder"),
         ({"backgrounds": np.zeros((20, 30, 3), np.uint8)}, "for one, give it a first axis"),

@@ -3,6 +3,7 @@
 import dataclasses
 
 import keras
+from absl import logging
 
 from bginv.data.composites import WithEmptied, composite_tests
 from bginv.data.emptied import emptied
@@ -11,6 +12,8 @@ from bginv.data.sources import Dataset, Source
 from bginv.interop.model_files import save_model
 from bginv.masks.choice import Choice
 from bginv.masks.store import Found
+from bginv.methods.photographs.estimate import estimated_seconds, told
+from bginv.methods.photographs.head import HEAD_COPIES_OF_PHASE_1
 from bginv.methods.photographs.judging import Decision, Judge, Judged, decide
 from bginv.methods.photographs.masking import Masking
 from bginv.methods.photographs.outcome import AFTER, BEFORE, Outcome
@@ -21,7 +24,7 @@ from bginv.run_folder import RunFolder
 from bginv.runs.results import Results
 
 VALIDATION, TRAIN = "validation", "train"
-TEST_DRAWS, CLEAN_COPIES = 2, 1
+TEST_DRAWS = 2
 
 
 class PhotographRun:
@@ -57,6 +60,7 @@ class PhotographRun:
 
     def run(self) -> Outcome:
         """Train, save models, measure, and decide which classifier is kept."""
+        logging.info("%s", told(self._estimate()))
         if self._train_first:
             self._phase1()
         self._save_model("classifier")
@@ -82,6 +86,15 @@ class PhotographRun:
         results.headline, results.more = outcome.headline(), outcome.as_json()
         return outcome
 
+    def _estimate(self) -> dict[str, float]:
+        held = self._own_validation
+        counts = (
+            len(self._rows),
+            len(held) if held else len(self._held),
+            sum(map(len, self.dataset.tests.values())),
+        )
+        return estimated_seconds(self.classifier, self._choice, self.settings, counts)
+
     def _phase1(self) -> None:
         train = self.dataset.train.without_masks()
         held = self._own_validation or (train.take(self._held) if len(self._held) else None)
@@ -90,7 +103,7 @@ class PhotographRun:
         epochs = own.classifier_epochs
         if split_head(self.classifier) is None:  # there is no other way to a first classifier
             epochs = epochs or own.epochs or 0
-        phase = Phase("classifier", source, 0.0, CLEAN_COPIES, epochs)
+        phase = Phase("classifier", source, 0.0, HEAD_COPIES_OF_PHASE_1, epochs)
         judge = self._judge(held and held.without_masks())
         run_phase(phase, self.classifier, own, self.folder, judge)
 

@@ -23,6 +23,9 @@ from bginv.runs.phases import train_phase
 from bginv.training.loop import seen_batch, total_steps
 
 HEAD_BATCH = 16
+JUDGED_EPOCHS = 3
+"""The last ones: as the rate decays, those before them are not the best."""
+
 SHOWN_BATCHES, SHOWN_IMAGES = 4, 8
 ALL = 1.0
 
@@ -102,7 +105,7 @@ def fit_head(
         batches = functools.partial(_batches, phase.source, order, change)
         features.append(stored_features(path, call, batches, len(order)))
         labels.append(phase.source.labels[order])
-    train_head(head, features, labels, settings.seed)
+    train_head(head, features, labels, settings.seed, settings.label_smoothing)
 
 
 def _batches(
@@ -145,8 +148,9 @@ def _fine_tune(
         logging.info("%s, epoch %d: %s%s", phase.name, epoch, judged, ", kept" if better else "")
 
     def after_epoch(epoch: int) -> None:
-        with averaged():
-            offer(epoch)
+        if epoch > phase.epochs - JUDGED_EPOCHS:
+            with averaged():
+                offer(epoch)
 
     if judge:
         offer(0)

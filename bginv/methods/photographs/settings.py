@@ -57,12 +57,12 @@ class PhotographSettings(PhaseSettings):
     epochs: int | None = setting(8, minimum=0, help="of phase 3 on the whole network")
     classifier_epochs: int = setting(0, minimum=0, help="the same of phase 1, on clean images")
     batchsize: int = setting(16, minimum=2, help="images a batch")
-    learning_rate: float = setting(1e-4, minimum=0, help="of AdamW, after its warm-up, for the end")
+    learning_rate: float = setting(2e-4, minimum=0, help="of AdamW, after its warm-up, for the end")
     lowest_rate: float = setting(
         0.1, minimum=0, maximum=1, help="its share at the first layer; it grows layer by layer"
     )
     frozen_share: float = setting(
-        0.0, minimum=0, maximum=1, help="share of the layers, from the image on, that stay"
+        0.4, minimum=0, maximum=1, help="share of the layers, from the image on, that stay"
     )
     batch_norm: str = setting(
         "fixed", choices=BATCH_NORMS, help="batch normalization: as pretrained, or trained on"
@@ -71,7 +71,10 @@ class PhotographSettings(PhaseSettings):
         0.99, minimum=0, maximum=0.99999, help="momentum of averaged weights; 0: off"
     )
     weight_decay: float = setting(1e-4, minimum=0, help="of AdamW")
+    label_smoothing: float = setting(
+        0.1, minimum=0, maximum=1, help="share of a label that goes to all classes alike"
+    )
     smallest_crop: float = setting(
-        0.5, minimum=0.05, maximum=1, help="of images in training, as a share of their area"
+        0.8, minimum=0.05, maximum=1, help="of images in training, as a share of their area"
     )
     flip: bool = setting(True, help="mirror half of the images")

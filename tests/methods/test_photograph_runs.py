@@ -1,0 +1,155 @@
+"""`bginv run` and `robustify` on tiny folders of photographs."""
+
+import json
+import pathlib
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+import bginv
+from bginv.masks.choice import choose
+
+SIDE = 128
+QUICK = ("--image-size", "128", "--masks", "given", "--copies", "1", "--batchsize", "4")
+
+
+def write(path: pathlib.Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), pixels)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> pathlib.Path:
+    """Discs and squares on noise of any colour, with their masks."""
+    monkeypatch.setenv("BGINV_CACHE", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    root = tmp_path / "toys"
+    for split, count in (("train", 12), ("clean", 4)):
+        for name in ("disc", "square"):
+            for number in range(count):
+                small = rng.integers(0, 256, (8, 8, 3), np.uint8)
+                image = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+                mask = np.zeros((SIDE, SIDE), np.uint8)
+                x, y = (int(place) for place in rng.integers(45, 83, 2))
+                if name == "disc":
+                    cv2.circle(mask, (x, y), 30, 255, -1)
+                else:
+                    cv2.rectangle(mask, (x - 28, y - 28), (x + 28, y + 28), 255, -1)
+                image[mask > 0] = rng.integers(100, 256, 3)
+                write(root / split / name / f"{number}.png", image)
+                write(root / split / "masks" / name / f"{number}.png", mask)
+    return root
+
+
+def results_of(run_dir: pathlib.Path) -> dict:
+    return json.loads((run_dir / "results.json").read_text())
+
+
+def test_from_a_folder_to_a_report(folder, command, tmp_path):
+    code, out, err = command(
+        None, "run", str(folder), *QUICK, "--epochs", "1", "--run-dir", "run", "--seed", "1"
+    )
+    assert code == 0, err
+    assert "this will take about" in err and "masks: given" in err
+    lines = out.splitlines()
+    assert "Phase 3 is" in lines[0]
+    header = next(line for line in lines if line.startswith("| accuracy"))
+    assert header.split("|")[2].strip() == "background gap"
+    run = tmp_path / "run"
+    results = results_of(run)
+    assert set(results["accuracy"]["phase 3"]["tests"]) == {
+        *("clean", "mixed_same", "mixed_rand", "only_fg")
+    }
+    assert set(results["validation"]) == {"phase 1", "phase 3"}
+    page = (run / "report.html").read_text()
+    assert "What the network saw" in page and lines[0].split(".")[0] in page
+    assert keras.models.load_model(run / "robust_classifier.keras").output_shape == (None, 2)
+    assert not any((run / name).exists() for name in ("features", "emptied", "checkpoints"))
+    code, again, err = command(
+        None, "run", str(folder), *QUICK, "--epochs", "1", "--run-dir", "run", "--seed", "1"
+    )
+    assert code == 0 and again == out and "is finished" in err
+
+
+def test_a_run_that_was_stopped_ends_with_the_same_weights(folder, command, tmp_path, monkeypatch):
+    from bginv.methods.photographs import experiment
+
+    arguments = ("run", str(folder), *QUICK, "--epochs", "1", "--seed", "2")
+    assert command(None, *arguments, "--run-dir", "whole")[0] == 0
+    original = experiment.PhotographRun._phase3
+
+    def stop(self, *rest):
+        original(self, *rest)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment.PhotographRun, "_phase3", stop)
+    assert command(None, *arguments, "--run-dir", "stopped")[0] == 130
+    monkeypatch.setattr(experiment.PhotographRun, "_phase3", original)
+    assert command(None, *arguments, "--run-dir", "stopped")[0] == 0
+    whole, stopped = (
+        keras.models.load_model(tmp_path / name / "robust_classifier.keras").get_weights()
+        for name in ("whole", "stopped")
+    )
+    for one, other in zip(whole, stopped, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "spoil, says",
+    [
+        (lambda mask: np.zeros_like(mask), "show nothing"),
+        (lambda mask: np.full_like(mask, 255), "show everything"),
+        (lambda mask: 255 - mask, "inverted"),
+    ],
+)
+def test_garbage_masks_are_named_and_change_nothing(folder, command, tmp_path, spoil, says):
+    for path in folder.glob("train/masks/*/*.png"):
+        write(path, spoil(cv2.imread(str(path))))
+    code, out, err = command(None, "run", str(folder), *QUICK, "--freeze", "--run-dir", "run")
+    assert code == 0, err
+    assert out.startswith("Phase 3 is not kept") and says in out
+    assert "masks that do not show the objects" in out
+    before, after = (
+        keras.models.load_model(tmp_path / "run" / f"{name}.keras").get_weights()
+        for name in ("classifier", "robust_classifier")
+    )
+    assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+    assert results_of(tmp_path / "run")["decision"]["kept"] is False
+
+
+def test_robustify_takes_the_recipe_for_a_deep_trained_network(folder, tmp_path):
+    backbone = keras.applications.MobileNetV2((SIDE, SIDE, 3), weights=None, include_top=False)
+    x = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    model = keras.Model(backbone.input, keras.layers.Dense(2, activation="softmax")(x))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    data = bginv.load_data(folder, image_size=SIDE)
+    batch = next(iter(data.train.batches(8)))
+    model.fit(batch["image"], batch["label"], verbose=0)
+    result = bginv.robustify(
+        model, data, epochs=1, batchsize=4, run_dir=tmp_path / "run", train_first=False
+    )
+    assert "Phase 3 is" in str(result) and "background gap" in str(result)
+    assert result.mask_kind == "given"
+    assert set(result.accuracies) == {"before", "after"}
+    with pytest.raises(ValueError, match="come from 'given'|were given"):
+        result.masks(batch["image"])
+
+
+def test_one_line_where_options_do_not_go_together(folder, command):
+    for arguments, says in (
+        (("--recipe", "photographs", "--tiles", "2"), "--tiles is not for --recipe photographs"),
+        (("--masks", "saliency:none.onnx"), "none.onnx"),
+        (("--masks", "boxes:none.csv"), "none.csv"),
+        (("--masks", "nonsense"), "received 'nonsense'"),
+        (("--masks", "command:no-such-program"), "no-such-program"),
+        (("--validation", "0.9"), "--validation must be at most 0.5"),
+    ):
+        code, out, err = command(None, "run", str(folder), "--image-size", "128", *arguments)
+        assert code == 2 and says in err and err.count("\n") == 1, (arguments, err)
+
+
+def test_masks_of_a_classifier_come_after_phase_1(folder):
+    choice = choose("cam", bginv.load_data(folder, image_size=SIDE))
+    assert choice.source is None and choice.name == "cam"
