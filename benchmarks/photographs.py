@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--test", action="store_true")
     arguments = parser.parse_args()
-    tests = _tests(arguments.folder) if arguments.test else {}
+    tests = tests_of(arguments.folder) if arguments.test else {}
     columns = [f"validation {name}" for name in ("gap", *TESTED)]
     columns += [f"test {name}" for name in ("gap", *TESTED)] if tests else []
     print("| row | seeds | kept | " + " | ".join(columns) + " | seconds | GB |")
@@ -109,7 +109,7 @@ def measured(run_dir: pathlib.Path, tests: dict) -> Measured:
     )
 
 
-def _tests(folder: str) -> dict:
+def tests_of(folder: str) -> dict:
     """The first test and its composites, with more draws of partners than a run takes."""
     import tempfile
 

@@ -13,7 +13,7 @@ from bginv.recipes import RunSettings, ThreePhasesSettings
 from bginv.report.pictures import write_learning_curves
 from bginv.run_folder import RunFolder, default_run_dir
 from bginv.runs.results import Results
-from bginv.runs.three_phases import Start, ThreePhases
+from bginv.runs.three_phases import GIVEN, HEURISTIC, LEARNED, Start, ThreePhases
 from bginv.training.distribution import check_same_command, send_from_chief
 from bginv.training.progress import training_seconds
 
@@ -39,6 +39,11 @@ class Pipeline:
         phases: Mapping[str, ThreePhasesSettings],
         strategy: tf.distribute.Strategy,
     ):
+        if settings.masks not in (LEARNED, HEURISTIC, GIVEN):
+            raise ValueError(
+                f"--masks must be {LEARNED}, {HEURISTIC} or {GIVEN} for --recipe "
+                f"{settings.recipe}, other sources are for photographs; received {settings.masks!r}"
+            )
         run_dir = settings.run_dir or default_run_dir(settings.dataset)
         self._strategy = strategy
         self.settings = of_worker(dataclasses.replace(settings, run_dir=run_dir), strategy)

@@ -12,7 +12,8 @@ import bginv
 from bginv.masks.choice import choose
 
 SIDE = 128
-QUICK = ("--image-size", "128", "--masks", "given", "--copies", "1", "--batchsize", "4")
+SMALL = ("--image-size", "128", "--masks", "given", "--architecture", "small")
+SMALL += ("--copies", "1", "--batchsize", "4")
 
 
 def write(path: pathlib.Path, pixels: np.ndarray) -> None:
@@ -49,7 +50,7 @@ def results_of(run_dir: pathlib.Path) -> dict:
 
 def test_from_a_folder_to_a_report(folder, command, tmp_path):
     code, out, err = command(
-        None, "run", str(folder), *QUICK, "--epochs", "1", "--run-dir", "run", "--seed", "1"
+        None, "run", str(folder), *SMALL, "--epochs", "1", "--run-dir", "run", "--seed", "1"
     )
     assert code == 0, err
     assert "this will take about" in err and "masks: given" in err
@@ -65,10 +66,11 @@ def test_from_a_folder_to_a_report(folder, command, tmp_path):
     assert set(results["validation"]) == {"phase 1", "phase 3"}
     page = (run / "report.html").read_text()
     assert "What the network saw" in page and lines[0].split(".")[0] in page
-    assert keras.models.load_model(run / "robust_classifier.keras").output_shape == (None, 2)
+    classifier = keras.models.load_model(run / "robust_classifier.keras", safe_mode=True)
+    assert classifier.output_shape == (None, 2)
     assert not any((run / name).exists() for name in ("features", "emptied", "checkpoints"))
     code, again, err = command(
-        None, "run", str(folder), *QUICK, "--epochs", "1", "--run-dir", "run", "--seed", "1"
+        None, "run", str(folder), *SMALL, "--epochs", "1", "--run-dir", "run", "--seed", "1"
     )
     assert code == 0 and again == out and "is finished" in err
 
@@ -76,7 +78,7 @@ def test_from_a_folder_to_a_report(folder, command, tmp_path):
 def test_a_run_that_was_stopped_ends_with_the_same_weights(folder, command, tmp_path, monkeypatch):
     from bginv.methods.photographs import experiment
 
-    arguments = ("run", str(folder), *QUICK, "--epochs", "1", "--seed", "2")
+    arguments = ("run", str(folder), *SMALL, "--epochs", "1", "--seed", "2")
     assert command(None, *arguments, "--run-dir", "whole")[0] == 0
     original = experiment.PhotographRun._phase3
 
@@ -107,7 +109,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(folder, command, tmp_
 def test_garbage_masks_are_named_and_change_nothing(folder, command, tmp_path, spoil, says):
     for path in folder.glob("train/masks/*/*.png"):
         write(path, spoil(cv2.imread(str(path))))
-    code, out, err = command(None, "run", str(folder), *QUICK, "--freeze", "--run-dir", "run")
+    code, out, err = command(None, "run", str(folder), *SMALL, "--freeze", "--run-dir", "run")
     assert code == 0, err
     assert out.startswith("Phase 3 is not kept") and says in out
     assert "masks that do not show the objects" in out
@@ -120,7 +122,9 @@ def test_garbage_masks_are_named_and_change_nothing(folder, command, tmp_path, s
 
 
 def test_robustify_takes_the_recipe_for_a_deep_trained_network(folder, tmp_path):
-    backbone = keras.applications.MobileNetV2((SIDE, SIDE, 3), weights=None, include_top=False)
+    backbone = keras.applications.MobileNet(
+        (SIDE, SIDE, 3), alpha=0.25, weights=None, include_top=False
+    )
     x = keras.layers.GlobalAveragePooling2D()(backbone.output)
     model = keras.Model(backbone.input, keras.layers.Dense(2, activation="softmax")(x))
     model.compile("adam", "sparse_categorical_crossentropy")
@@ -148,6 +152,11 @@ def test_one_line_where_options_do_not_go_together(folder, command):
     ):
         code, out, err = command(None, "run", str(folder), "--image-size", "128", *arguments)
         assert code == 2 and says in err and err.count("\n") == 1, (arguments, err)
+
+
+def test_other_recipes_say_which_masks_they_take(command):
+    code, _, err = command(None, "run", "digits", "--masks", "saliency")
+    assert code == 2 and "other sources are for photographs; received 'saliency'" in err
 
 
 def test_masks_of_a_classifier_come_after_phase_1(folder):
