@@ -22,7 +22,7 @@ from bginv.data.folder import MASKS, TRAIN
 from bginv.data.images import shown
 from bginv.data.sources import Dataset, Source
 from bginv.interop.model_files import load_any, load_classifier
-from bginv.masks.choice import Choice, choose
+from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
 from bginv.masks.pictures import picture_name
 from bginv.masks.source import confidence_of
 from bginv.masks.store import Found, find_masks
@@ -106,13 +106,11 @@ def _choose(name: str, dataset: Dataset, classifier: keras.Model | None) -> Choi
     Raises:
         ValueError: a source that finds none by itself; see `choose` too.
     """
-    if name == "cam" and classifier is None:
-        raise ValueError("masks of cam are those of a classifier: name it with --model FILE")
     choice = choose(name, dataset, **({"classifier": classifier} if classifier else {}))
-    if choice.source is None and choice.name != "given":
+    if choice.source is None and choice.name in OF_CLASSIFIER:
         raise ValueError(
-            f"{choice.reason}: these are learned by `bginv run`, whose mask generator --source "
-            "model:FILE takes; or name another source"
+            f"{choice.reason}; those of {choice.name} are a classifier's: name it with --model "
+            "FILE, or take another --source"
         )
     return choice
 

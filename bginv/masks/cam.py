@@ -1,6 +1,5 @@
 """Masks by a classifier's own maps, sharpened by a normalised cut and by grabCut."""
 
-import hashlib
 from collections.abc import Sequence
 
 import cv2
@@ -11,6 +10,7 @@ import tensorflow as tf
 from bginv.masks.grab_cut import cut
 from bginv.masks.normalized_cut import affinity, normalized_cut
 from bginv.masks.source import Mask, MaskSource, Picture
+from bginv.nn.digest import weights_digest
 from bginv.nn.feature_maps import FeatureMaps
 
 SCALES = (1.0, 1.5, 2.0)
@@ -54,10 +54,7 @@ class CamMasks(MaskSource):
     @property
     def fingerprint(self) -> str:
         """See `MaskSource.fingerprint`."""
-        digest = hashlib.sha256()
-        for weight in self._classifier.get_weights():
-            digest.update(np.ascontiguousarray(weight))
-        return f"cam 1 {digest.hexdigest()[:16]}"
+        return f"cam 1 {weights_digest(self._classifier)}"
 
     def masks(self, pictures: Sequence[Picture]) -> list[Mask]:
         """See `MaskSource.masks`."""

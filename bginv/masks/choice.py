@@ -1,5 +1,6 @@
 """From a name, as `--masks` takes it, to where masks come from, and why."""
 
+import functools
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
@@ -22,8 +23,8 @@ class Choice(NamedTuple):
 
     Attributes:
         name: of the source: what was asked for, or what "auto" stands for.
-        source: None for "given" (the data brings them), for "learned" (a phase makes them), and for
-            "cam" while there is no classifier.
+        source: None for "given", as the data brings them, and for "cam" and "learned" while there
+            is no classifier.
         reason: one sentence.
     """
 
@@ -128,15 +129,16 @@ def _names(split: FileSource) -> list[str]:
     return [picture_name(split.images.path(row)) for row in range(len(split))]
 
 
-def _learned(argument: str | None, dataset: Dataset, settings: Mapping[str, Any]) -> None:
-    del dataset, settings
+def _of_classifier(argument: str | None, dataset: Dataset, settings: Mapping[str, Any], name: str):
+    classifier = settings.get("classifier")
     if argument is not None:
-        raise ValueError(f"learned masks take nothing after a colon; received {argument!r}")
-
-
-def _cam(argument: str | None, dataset: Dataset, settings: Mapping[str, Any]):
-    make = _made_by("cam", "CamMasks")
-    return make(argument, dataset, settings) if settings.get("classifier") or argument else None
+        raise ValueError(f"{name} masks take nothing after a colon; received {argument!r}")
+    if classifier is None:
+        return None
+    if name == CAM:
+        return importlib.import_module("bginv.masks.cam").CamMasks(classifier)
+    to_learn = importlib.import_module("bginv.masks.learned").MasksToLearn
+    return to_learn(dataset.train.without_masks(), classifier, settings.get("seed", 0))
 
 
 SOURCES: dict[str, Make] = {
@@ -146,6 +148,5 @@ SOURCES: dict[str, Make] = {
     "boxes": _plain(_made_by("boxes", "BoxMasks", "a file or a folder of boxes")),
     "model": _plain(_made_by("model", "ModelMasks", "a .keras or .onnx file")),
     "command": _plain(_made_by("command", "CommandMasks", "a program")),
-    CAM: _cam,
-    LEARNED: _learned,
+    **{name: functools.partial(_of_classifier, name=name) for name in OF_CLASSIFIER},
 }

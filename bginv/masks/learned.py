@@ -1,7 +1,6 @@
 """Masks by a small network on a classifier's frozen features, learned from image labels alone."""
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Sequence
 
 import keras
@@ -22,6 +21,7 @@ from bginv.masks.stored_features import (
     stored_features,
 )
 from bginv.models.initializers import glorot_uniform
+from bginv.nn.digest import weights_digest
 from bginv.nn.feature_maps import FeatureMaps
 from bginv.ops.losses import cross_entropy
 
@@ -67,10 +67,7 @@ class LearnedMasks(MaskSource):
     def __init__(self, network: keras.Model):
         self.network = network
         self._run = tf.function(lambda images: network(images, training=False))
-        digest = hashlib.sha256()
-        for weight in network.get_weights():
-            digest.update(np.ascontiguousarray(weight))
-        self._digest = digest.hexdigest()[:16]
+        self._digest = weights_digest(network)
 
     @property
     def fingerprint(self) -> str:
@@ -83,6 +80,35 @@ class LearnedMasks(MaskSource):
         images = [resized(own.pixels, (rows, columns), channels) for own in pictures]
         found = self._run(np.stack(images)).numpy()[..., 0]
         return list(map(_mask, pictures, found))
+
+
+class MasksToLearn(MaskSource):
+    """Masks that are learned when the first of them is asked for; kept ones need no learning.
+
+    Args:
+        source: images with a class each, see `learn_masks`.
+        classifier: see there; what is learned depends on its weights as they are now.
+        seed: see there.
+    """
+
+    name = LearnedMasks.name
+    seconds = LearnedMasks.seconds
+
+    def __init__(self, source: Source, classifier: keras.Model, seed: int = 0):
+        self._source, self._classifier, self._seed = source, classifier, seed
+        self._fingerprint = f"learned 1 {weights_digest(classifier)} {source.digest()} {seed}"
+        self._learned: LearnedMasks | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """See `MaskSource.fingerprint`."""
+        return self._fingerprint
+
+    def masks(self, pictures: Sequence[Picture]) -> list[Mask]:
+        """See `MaskSource.masks`."""
+        if self._learned is None:
+            self._learned = learn_masks(self._source, self._classifier, seed=self._seed)
+        return self._learned.masks(pictures)
 
 
 def learn_masks(

@@ -65,7 +65,8 @@ class PhotographRun:
             self._phase1()
         self._save_model("classifier")
         train, seed = self.dataset.train, self.settings.seed
-        masking = Masking(self._choice, self.classifier, train.take(self._rows), seed)
+        own = dataclasses.replace(self.dataset, train=train.take(self._rows))
+        masking = Masking(self._choice, self.classifier, own, seed)
         masked = masking.of(train)
         trusted = masking.trusted(masked, self.folder)
         results = Results(self._with_composites(masking), self.folder, BEFORE, AFTER)

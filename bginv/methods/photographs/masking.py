@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.data.sources import Source
-from bginv.masks.choice import CAM, LEARNED, Choice
+from bginv.data.sources import Dataset, Source
+from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
 from bginv.masks.store import Found, find_masks
 from bginv.masks.trust import Trust, measure_source, verdict
 from bginv.report.strips import write_strip
@@ -40,20 +40,14 @@ class Masking:
     Args:
         choice: of the source.
         classifier: of phase 1: some sources read its maps, and masks are measured with it.
-        train: the training images, for masks that are learned.
+        dataset: its training images are those that masks are learned from.
         seed: of what is learned.
     """
 
-    def __init__(self, choice: Choice, classifier: keras.Model, train: Source, seed: int):
+    def __init__(self, choice: Choice, classifier: keras.Model, dataset: Dataset, seed: int):
         self._classifier, self._source = classifier, choice.source
-        if choice.name == CAM:
-            from bginv.masks.cam import CamMasks
-
-            self._source = CamMasks(classifier)
-        elif choice.name == LEARNED:
-            from bginv.masks.learned import learn_masks
-
-            self._source = learn_masks(train.without_masks(), classifier, seed=seed)
+        if choice.name in OF_CLASSIFIER:
+            self._source = choose(choice.name, dataset, classifier=classifier, seed=seed).source
         logging.info("%s", choice.reason)
 
     def of(self, split: Source) -> Found | None:
