@@ -12,7 +12,7 @@ from bginv.ops.losses import soft_cross_entropy
 
 HEAD_COPIES_OF_PHASE_1 = 1
 EPOCHS, LEAST_STEPS = 40, 800
-BATCH, RATE, DECAY = 256, 1e-3, 1e-2
+BATCH, RATE, DECAY, SMOOTHING = 256, 1e-3, 1e-2, 0.1
 
 
 def compiled(network: keras.Model) -> tf.types.experimental.PolymorphicFunction:
@@ -58,7 +58,6 @@ def train_head(
     features: list[np.ndarray],
     labels: list[np.ndarray],
     seed: int,
-    smoothing: float = 0.0,
 ) -> None:
     """Train a linear layer on features, from zeros: AdamW, cosine decay, smoothed labels.
 
@@ -67,7 +66,6 @@ def train_head(
         features: [N, D] each.
         labels: int [N] each.
         seed: of the order.
-        smoothing: of the labels.
     """
     counts = [len(own) for own in features]
     starts = np.cumsum([0, *counts])
@@ -85,7 +83,7 @@ def train_head(
     def step(own: tf.Tensor, wanted: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             logits = own @ variables[0] + variables[1]
-            loss = soft_cross_entropy(tf.one_hot(wanted, head.units), logits, smoothing)
+            loss = soft_cross_entropy(tf.one_hot(wanted, head.units), logits, SMOOTHING)
         optimizer.apply(tape.gradient(loss, variables), variables)
 
     rng = np.random.default_rng(seed)

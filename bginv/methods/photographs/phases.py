@@ -105,7 +105,7 @@ def fit_head(
         batches = functools.partial(_batches, phase.source, order, change)
         features.append(stored_features(path, call, batches, len(order)))
         labels.append(phase.source.labels[order])
-    train_head(head, features, labels, settings.seed, settings.label_smoothing)
+    train_head(head, features, labels, settings.seed)
 
 
 def _batches(

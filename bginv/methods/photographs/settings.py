@@ -71,9 +71,6 @@ class PhotographSettings(PhaseSettings):
         0.99, minimum=0, maximum=0.99999, help="momentum of averaged weights; 0: off"
     )
     weight_decay: float = setting(1e-4, minimum=0, help="of AdamW")
-    label_smoothing: float = setting(
-        0.1, minimum=0, maximum=1, help="share of a label that goes to all classes alike"
-    )
     smallest_crop: float = setting(
         0.8, minimum=0.05, maximum=1, help="of images in training, as a share of their area"
     )

@@ -6,7 +6,7 @@ import tensorflow as tf
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.methods.photographs.views import view
 from bginv.nn.fine_tuning import LayerwiseAdamW, rates_by_depth
-from bginv.ops.losses import soft_cross_entropy, symmetric_divergence
+from bginv.ops.losses import cross_entropy, symmetric_divergence
 from bginv.training.averaged_weights import AveragedWeights
 from bginv.training.best_weights import BestWeights
 from bginv.training.method import Method
@@ -81,18 +81,14 @@ class FineTuning(Method):
         del seed
         with tf.GradientTape() as tape:
             logits = self.classifier(batch["image"], training=True)
-            terms = {"cross_entropy": self._cross_entropy(batch["label"], logits)}
+            terms = {"cross_entropy": cross_entropy(batch["label"], logits)}
             loss = terms["cross_entropy"]
             if "other" in batch:
                 other = self.classifier(batch["other"], training=True)
                 terms["disagreement"] = symmetric_divergence(logits, other)
-                loss = 0.5 * (loss + self._cross_entropy(batch["label"], other))
+                loss = 0.5 * (loss + cross_entropy(batch["label"], other))
                 loss += self.settings.consistency * terms["disagreement"]
         self.descend(tape, loss, [(self.optimizer, self.classifier)])
         if self.average:
             self.average.update()
         return {"loss": loss, **terms}
-
-    def _cross_entropy(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        targets = tf.one_hot(labels, logits.shape[-1])
-        return soft_cross_entropy(targets, logits, self.settings.label_smoothing)
