@@ -15,12 +15,18 @@ DEEP = 13
 
 
 def leaves(model: keras.Model) -> list[keras.layers.Layer]:
-    """Layers that hold weights and no other layer, from the images to the logits."""
-    return [
-        layer
-        for layer in model._flatten_layers(include_self=False)
-        if layer.weights and not list(layer._flatten_layers(include_self=False))
-    ]
+    """Layers that hold weights and no other layer, from the images to the logits, each once."""
+    found: dict[int, keras.layers.Layer] = {}
+    for layer in model.layers:
+        parts = layer._flatten_layers(include_self=False, recursive=False)
+        if isinstance(layer, keras.Model):
+            found |= {id(own): own for own in leaves(layer)}
+        elif parts:  # a layer of layers, whose order is not told
+            inside = layer._flatten_layers(include_self=False)
+            found |= {id(own): own for own in inside if own.weights and not own._layers}
+        elif layer.weights:
+            found[id(layer)] = layer
+    return list(found.values())
 
 
 def is_trained(model: keras.Model) -> bool:

@@ -39,6 +39,17 @@ def test_a_trained_network_is_told_by_its_weights_whatever_it_is_called():
     assert is_trained(model)
 
 
+def test_layers_inside_models_keep_their_order():
+    image = keras.Input((8, 8, 3))
+    inner = keras.Sequential([keras.Input((8, 8, 3)), *map(conv, "ab")])
+    x = conv("d")(keras.Sequential([inner, conv("c")])(image))
+    assert [own.name for own in leaves(keras.Model(image, x))] == ["a", "b", "c", "d"]
+
+
+def conv(name: str) -> keras.layers.Layer:
+    return keras.layers.Conv2D(3, 1, name=name)
+
+
 def test_a_head_is_split_off_where_it_is_a_linear_layer():
     network, head = split_head(small())
     assert network.output_shape == (None, 4) and head.units == 3

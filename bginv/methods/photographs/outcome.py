@@ -1,6 +1,7 @@
 """What a run on photographs found, in words and numbers."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from bginv.methods.photographs.judging import Decision, Judged
@@ -33,7 +34,7 @@ class Outcome:
 
     def headline(self) -> list[str]:
         """What a reader must know, the decision first."""
-        first = self._gaps() if self.decision.kept else self._refusal()
+        first = self._gains() if self.decision.kept else self._refusal()
         return [first, f"{self.masks[0].upper()}{self.masks[1:]}.", *self._of_masks()]
 
     def as_json(self) -> dict[str, Any]:
@@ -47,24 +48,18 @@ class Outcome:
                 "usable": self.trusted.usable,
                 "sentences": self.trusted.sentences,
                 "failures": self.trusted.failures,
-                "trust": dataclasses.asdict(self.trusted.trust),
+                "trust": _without_nan(dataclasses.asdict(self.trusted.trust)),
             },
         }
 
-    def _gaps(self) -> str:
-        rows = self.results.rows
-        texts = []
-        for values in (
-            [background_gap(rows[name]) for name in (BEFORE, AFTER)],
-            [next(iter(rows[name].tests.values())) for name in (BEFORE, AFTER)],
-        ):
-            shown = (f"{100 * value:.1f}" for value in values if value is not None)
-            texts.append(" -> ".join(shown))
-        first = next(iter(rows[AFTER].tests))
-        return (
-            f"Background gap {texts[0]} points, {first} {texts[1]} %. Phase 3 is kept: "
-            f"{self.decision.reason}."
-        )
+    def _gains(self) -> str:
+        before, after = (self.results.rows[name] for name in (BEFORE, AFTER))
+        first = next(iter(after.tests))
+        told = f"{first} {_change([before.tests[first], after.tests[first]])} %"
+        gaps = [background_gap(before), background_gap(after)]
+        if None not in gaps:
+            told = f"Background gap {_change(gaps)} points, {told}"
+        return f"{told}. Phase 3 is kept: {self.decision.reason}."
 
     def _refusal(self) -> str:
         reason = self.decision.reason
@@ -80,10 +75,22 @@ class Outcome:
             return "a classifier that does as well on other backgrounds already"
         if self.after and self.before and self.after.clean < self.before.clean:
             return "too large a rate (--learning-rate), or masks that are wrong in part"
-        return "too few images, or masks that are wrong in part (pictures/masks.png shows some)"
+        return "too few images, or masks that are wrong in part (report.html shows some)"
 
     def _of_masks(self) -> list[str]:
         lost = len(self.trusted.failures)
         name = next(iter(self.trusted.failures), "")
         failed = [f"{lost} images have no mask and keep their background, such as {name}."]
         return [*self.trusted.sentences, *(failed if lost else [])]
+
+
+def _change(shares: Sequence[float]) -> str:
+    return " -> ".join(f"{100 * share:.1f}" for share in shares)
+
+
+def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
+    """Measures with None for what was not measured, as JSON has no NaN."""
+    return {
+        name: _without_nan(own) if isinstance(own, dict) else None if own != own else own
+        for name, own in values.items()
+    }
