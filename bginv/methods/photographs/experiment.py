@@ -25,6 +25,8 @@ from bginv.runs.results import Results
 
 VALIDATION, TRAIN = "validation", "train"
 TEST_DRAWS = 2
+LOOKED_AT = 256
+"""Training images whose accuracy is told, as their order is a mixed one."""
 
 
 class PhotographRun:
@@ -69,7 +71,9 @@ class PhotographRun:
         masking = Masking(self._choice, self.classifier, own, seed)
         masked = masking.of(train)
         trusted = masking.trusted(masked, self.folder)
-        results = Results(self._with_composites(masking), self.folder, BEFORE, AFTER)
+        tested = self._with_composites(masking)
+        looked_at = dataclasses.replace(tested, train=train.first(LOOKED_AT).without_masks())
+        results = Results(looked_at, self.folder, BEFORE, AFTER)
         results.add_row(BEFORE, self.classifier)
         train, validation = self._emptied(masked, masking)
         judge = self._judge(validation)

@@ -6,7 +6,7 @@ from bginv.methods.photographs.settings import PhotographSettings
 from bginv.ops.augment import grow_masks, sharpen_masks
 from bginv.ops.backgrounds import draw_backgrounds
 from bginv.ops.compositing import composite
-from bginv.ops.random_crops import random_resized_crops
+from bginv.ops.random_crops import mirrored, random_resized_crops
 from bginv.ops.replicas import own_rows
 
 
@@ -37,5 +37,7 @@ def view(
         count = images.shape[0]
         place = own_rows(lambda n: tf.random.stateless_uniform([n, 1, 1, 1], seeds[1]), count)
         images = tf.where(place < composites, mixed, images)
+    if settings.smallest_crop == 1:  # nothing to resample
+        return mirrored(images, seeds[2]) if settings.flip else images
     size = images.shape[1:3]
     return random_resized_crops(images, seeds[2], size, settings.smallest_crop, settings.flip)
