@@ -219,7 +219,7 @@ WRONG = {
     ),  # fmt: skip
     "architecture": (
         ("train1", "digits", "--architecture", "vgg18"),
-        "--architecture must be auto, small or one of ConvNeXtBase",
+        "--architecture must be auto, small, efficientnet_lite0 or one of ConvNeXtBase",
     ),
     "no weights file": (
         ("train1", "digits", "--architecture", "MobileNet", "--weights", "no.h5"),

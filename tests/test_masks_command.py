@@ -98,7 +98,7 @@ def test_a_classifier_is_asked_for_the_parts(command, photographs):
         (("digits",), "masks are found for folder:PATH; received digits"),
         (("folder:data", "--splits", "other"), "--splits other: folder:data has train, clean"),
         (("folder:data", "--source", "cam"), "name it with --model"),
-        (("folder:data", "--source", "learned"), "--source model:FILE"),
+        (("folder:data", "--source", "learned"), "name it with --model"),
         (("folder:data", "--source", "given"), "brings no masks"),
         (("folder:data", "--source", "boxes:none.csv"), "there is no none.csv"),
         (("folder:data", "--source", "heuristic", "--output", "boxes.csv"), "is a file"),

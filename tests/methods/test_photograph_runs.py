@@ -48,12 +48,13 @@ def results_of(run_dir: pathlib.Path) -> dict:
     return json.loads((run_dir / "results.json").read_text())
 
 
-def test_from_a_folder_to_a_report(folder, command, tmp_path):
+def test_from_a_folder_to_a_report(folder, command, tmp_path, caplog):
+    caplog.set_level("INFO")
     code, out, err = command(
         None, "run", str(folder), *SMALL, "--epochs", "1", "--run-dir", "run", "--seed", "1"
     )
     assert code == 0, err
-    assert "this will take about" in err and "masks: given" in err
+    assert "this will take about" in caplog.text and "masks: given" in caplog.text
     lines = out.splitlines()
     assert "Phase 3 is" in lines[0]
     header = next(line for line in lines if line.startswith("| accuracy"))
@@ -72,7 +73,7 @@ def test_from_a_folder_to_a_report(folder, command, tmp_path):
     code, again, err = command(
         None, "run", str(folder), *SMALL, "--epochs", "1", "--run-dir", "run", "--seed", "1"
     )
-    assert code == 0 and again == out and "is finished" in err
+    assert code == 0 and again == out and "is finished" in caplog.text
 
 
 def test_a_run_that_was_stopped_ends_with_the_same_weights(folder, command, tmp_path, monkeypatch):

@@ -105,7 +105,7 @@ def test_names_in_any_case(name):
 
 
 def test_an_unknown_name_lists_all():
-    with pytest.raises(ValueError, match="--architecture must be auto, small or one of") as error:
+    with pytest.raises(ValueError, match="must be auto, small, efficientnet_lite0 or one") as error:
         build_architecture("vgg18", SHAPE, 4)
     assert all(name in str(error.value) for name in ALL)
     assert "received 'vgg18'" in str(error.value)

@@ -46,8 +46,9 @@ def estimated_seconds(
     trained_share = 1 + (BACKWARD - 1) * (1 - settings.frozen_share)
     passes = {
         "new last layers": (2 + HEAD_COPIES_OF_PHASE_1 + settings.copies) * train,
-        "the whole network": (epochs + clean_epochs) * train * trained_share + judged,
-        "tests": 2 * (test * KINDS + train + validation),
+        "the whole network": (epochs + clean_epochs) * train * trained_share,
+        "validation": judged,
+        "tests": 2 * test * KINDS,
     }
     seconds = {"masks": learned + (masks + EMPTYING) * sum(counts)}
     return {**seconds, **{name: count * one for name, count in passes.items()}}
