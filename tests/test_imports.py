@@ -21,7 +21,7 @@ ALLOWED = {
     "models": {"ops", "nn"},
     "training": {"ops", "data", "nn", "models"},
     "evaluation": {"ops", "data", "models"},
-    "interop": {"ops", "data", "models", "training", "evaluation"},
+    "interop": {"ops", "data", "nn", "models", "training", "evaluation"},
     "masks": {"ops", "data", "nn", "models", "training", "interop"},
     "report": {"ops", "data", "masks", "models", "training", "evaluation", "interop"},
     "recipes": set(),

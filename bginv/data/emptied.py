@@ -1,22 +1,21 @@
 """Images without their objects, made once and kept beside a run."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
+import tensorflow as tf
 
-from bginv.artefacts import write_file
 from bginv.data.files import FileSource
 from bginv.data.images import scan
+from bginv.data.record_files import write_records
 from bginv.data.sources import ArraySource
 from bginv.data.variations import inpainted_background
 
 SHRINK = 2
 LEAST_FOREGROUND, GROWN = 0.2, 2
 """A hole is where a soft mask is above the first, grown by so many pixels of 227."""
-
-JPEG_QUALITY = 95
 
 
 def empty(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -42,42 +41,13 @@ def emptied(source: ArraySource | FileSource, folder: pathlib.Path) -> ArraySour
         folder: where those of a source in files go, as files; those that are there are kept.
     """
     if isinstance(source, FileSource):
-        files = write_records(source, empty, folder, ".jpg")
+        files = write_records(source, _emptied_batch, folder, ".jpg")
         return FileSource(scan(files), source.labels, source.image_shape)
     made = [empty(*pair) for pair in zip(source.images, source.masks, strict=True)]
     return ArraySource(np.stack(made), source.labels)
 
 
-def write_records(
-    source: FileSource,
-    make: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    folder: pathlib.Path,
-    ending: str,
-) -> list[str]:
-    """A picture for each record, `folder/INDEX.ending`; those that are there are not made again.
-
-    Args:
-        source: images with masks.
-        make: from uint8 [H, W, 3] and its mask [H, W, 1] to the picture, uint8 [H, W, 3].
-        folder: of the pictures.
-        ending: of their names.
-    """
-    files = [folder / f"{index}{ending}" for index in range(len(source))]
-    missing = next((i for i, file in enumerate(files) if not _is_whole(file)), None)
-    if missing is None:
-        return list(map(str, files))
-    size = source.pass_batch
-    start = missing // size
-    for number, batch in enumerate(source.batches(size, start=start), start):
-        pixels = [
-            np.round(batch[name].numpy() * 255).astype(np.uint8) for name in ("image", "mask")
-        ]
-        for file, *pair in zip(files[number * size :], *pixels, strict=False):
-            quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if ending == ".jpg" else []
-            _, encoded = cv2.imencode(ending, make(*pair)[..., ::-1], quality)
-            write_file(file, encoded.tofile, durable=False)
-    return list(map(str, files))
-
-
-def _is_whole(file: pathlib.Path) -> bool:
-    return file.is_file() and file.stat().st_size > 0
+def _emptied_batch(batch: dict[str, tf.Tensor]) -> Iterator[np.ndarray]:
+    """Pictures as OpenCV writes them, blue first."""
+    pixels = [np.round(batch[name].numpy() * 255).astype(np.uint8) for name in ("image", "mask")]
+    return (empty(*pair)[..., ::-1] for pair in zip(*pixels, strict=True))

@@ -13,17 +13,10 @@ import keras
 import numpy as np
 
 from bginv.errors import first_line
+from bginv.nn.torch_files import LEAVES
 
 WRAPPERS = ("state_dict", "model", "localizer", "net")
 """Keys under which the published codes save a state dict; see `read_state` for others."""
-LEAVES = {
-    "kernel": "weight",
-    "bias": "bias",
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
 PREFIXES = ("module.", "model.", "Scale.")
 """Of `DataParallel`, the Backgrounds Challenge's normalizing wrapper, and AdaptSegNet's start."""
 NOT_WEIGHTS = re.compile(r"(^|\.)num_batches_tracked$|^(normalizer|normalize|attacker)\.")

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from bginv.nn.torch_files import read_state
+from bginv.nn.torch_files import LEAVES, read_state
 from bginv.nn.weights_package import installed_weights
 
 SIDE, FEATURES, IMAGENET_CLASSES = 224, 1280, 1000
@@ -25,14 +25,6 @@ _STAGES = (
     (6, 3, 1, 320, 1),
 )
 _STEM = 32
-_WEIGHTS = {
-    "kernel": "weight",
-    "bias": "bias",
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
 
 
 def build_efficientnet_lite0(
@@ -154,7 +146,7 @@ def _assign(model: keras.Model, path: pathlib.Path) -> None:
     state = read_state(path)
     for layer in model.layers:
         for weight in layer.weights:
-            name = f"{layer.name}.{_WEIGHTS[weight.name]}"
+            name = f"{layer.name}.{LEAVES[weight.name]}"
             array = state.get(name)
             if array is None:
                 raise ValueError(f"{path} has no {name}, which EfficientNet-Lite0 needs")

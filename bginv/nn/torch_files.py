@@ -7,6 +7,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+LEAVES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+"""Names of a layer's weights in Keras, and in PyTorch."""
+
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _STORAGES = {
     "FloatStorage": np.float32,

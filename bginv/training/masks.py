@@ -4,15 +4,13 @@ import atexit
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable
 
-import cv2
 import keras
 import numpy as np
 import tensorflow as tf
 
-from bginv.artefacts import write_file
 from bginv.data.files import FileSource
+from bginv.data.record_files import write_records
 from bginv.data.sources import ArraySource
 from bginv.models.fused_upsampling import fuse_upsampling
 from bginv.ops.binarize import binarize, not_black
@@ -116,34 +114,21 @@ def with_generated_masks(
         return tf.cast(tf.round(masks * 255), tf.uint8)
 
     if isinstance(source, FileSource):
-        return source.with_masks(_write_masks(source, masks_of, folder))
+        files = write_records(
+            source,
+            lambda batch: masks_of(batch["image"]).numpy(),
+            folder or _temporary_folder(),
+            ".png",
+        )
+        return source.with_masks(files)
     batches = source.batches(min(source.pass_batch, LARGEST_BATCH))
     return source.with_masks(np.concatenate([masks_of(batch["image"]) for batch in batches]))
 
 
-def _write_masks(
-    source: FileSource, masks_of: Callable[[tf.Tensor], tf.Tensor], folder: pathlib.Path | None
-) -> list[str]:
-    """A mask file for each record; the first of them that are there are not written again."""
-    if folder is None:
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="bginv-masks-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    files = [folder / f"{index}.png" for index in range(len(source))]
-    missing = next((i for i, file in enumerate(files) if not _is_whole(file)), None)
-    if missing is None:
-        return list(map(str, files))
-    size = source.pass_batch
-    start = missing // size
-    for number, batch in enumerate(source.batches(size, start=start), start):
-        masks = masks_of(batch["image"]).numpy()
-        for file, mask in zip(files[number * size :], masks, strict=False):
-            _, encoded = cv2.imencode(".png", mask)
-            write_file(file, encoded.tofile, durable=False)
-    return list(map(str, files))
-
-
-def _is_whole(file: pathlib.Path) -> bool:
-    return file.is_file() and file.stat().st_size > 0
+def _temporary_folder() -> pathlib.Path:
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="bginv-masks-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def soft_and_binary_masks(
