@@ -20,12 +20,12 @@ import tensorflow as tf
 from bginv.data.sources import ArraySource
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
+from bginv.nn.precision import computing_in
 from bginv.recipes import resolve_phases
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.masks import MaskTraining
 from bginv.training.method import Method
-from bginv.training.precision import computing_in
 
 PHASES = ("classifier", "masks", "adversarial")
 FUSED = 16 / 36

@@ -18,7 +18,7 @@ from bginv.errors import first_line
 from bginv.masks.model import OnnxSession
 from bginv.masks.source import Mask, MaskSource, Picture, confidence_of
 from bginv.nn.onnx_graph import OnnxGraph, read_onnx
-from bginv.training.precision import chosen_precision
+from bginv.nn.precision import chosen_precision
 
 URL = "https://github.com/danielgatis/rembg/releases/download/v0.0.0/{}.onnx"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -12,12 +12,12 @@ from absl import logging
 
 from bginv.data.files import input_error
 from bginv.data.sources import Source
+from bginv.nn.precision import computing_in
 from bginv.recipes import PhaseSettings
 from bginv.training.checkpoints import Checkpoints
 from bginv.training.distribution import is_chief, num_workers, send_from_chief
 from bginv.training.interrupts import Interrupted, StopRequest
 from bginv.training.method import Method, Step
-from bginv.training.precision import computing_in
 from bginv.training.progress import EVENTS, Progress
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from bginv.nn.precision import chosen_precision
 from bginv.ops.augment import Augmentation, augment
 from bginv.recipes import AugmentedSettings, PhaseSettings
-from bginv.training.precision import LossScale, Update, chosen_precision
+from bginv.training.loss_scale import LossScale, Update
 
 Player = tuple[keras.Optimizer, keras.Model]
 Step = Callable[[dict[str, tf.Tensor], tf.Tensor], dict[str, tf.Tensor]]

@@ -7,7 +7,7 @@ from bginv.interop.model_files import load_logits, save_model
 from bginv.models.classifier import build_classifier
 from bginv.models.ensembles import MemberScale, build_ensemble, members_of
 from bginv.nn.fine_tuning import is_deep
-from bginv.training.precision import computing_in
+from bginv.nn.precision import computing_in
 
 KINDS = ("mimo", "batch_ensemble")
 SHAPE = (16, 16, 3)

@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
-from bginv.training import precision as precision_module
+from bginv.nn import precision as precision_module
+from bginv.nn.precision import chosen_precision, computing_in
 from bginv.training.loop import train
-from bginv.training.precision import LossScale, chosen_precision, computing_in
+from bginv.training.loss_scale import LossScale
 from tests.training.test_contract import METHODS, SHAPE, batch_for
 
 
@@ -144,7 +145,7 @@ def test_a_gradient_that_is_not_finite_moves_no_player_and_halves_the_scale():
 
 
 def test_the_scale_doubles_after_enough_good_steps(monkeypatch):
-    monkeypatch.setattr("bginv.training.precision.STEPS_BETWEEN_GROWTHS", 3)
+    monkeypatch.setattr("bginv.training.loss_scale.STEPS_BETWEEN_GROWTHS", 3)
     weight, optimizer = weight_and_optimizer()
     scale = LossScale()
     before = float(scale.scale)
