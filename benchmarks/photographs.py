@@ -122,8 +122,10 @@ def tests_of(folder: str) -> dict:
     dataset = load_data(folder, image_size=224)
     name, test = next(iter(dataset.tests.items()))
     source = choose("auto", dataset).source
-    masked = find_masks(test, source).source if source else test
-    whole = WithEmptied(masked, emptied(masked, pathlib.Path(tempfile.mkdtemp())))
+    found = find_masks(test, source) if source else None
+    masked = found.source if found else test
+    behind = emptied(masked, pathlib.Path(tempfile.mkdtemp()))
+    whole = WithEmptied(masked, behind, found.confidence > 0 if found else None)
     made = composite_tests(whole, dataset.num_classes, TEST_DRAWS, TEST_SEED)
     return {"clean": dataset.tests[name], **made}
 

@@ -18,19 +18,22 @@ class WithEmptied(WrappedSource):
     Args:
         source: images and masks.
         emptied: the same records, their objects' places filled with background.
+        has_object: bool [N], whether the mask shows something; None: each does.
     """
 
-    def __init__(self, source: Source, emptied: Source):
+    def __init__(self, source: Source, emptied: Source, has_object: np.ndarray | None = None):
         super().__init__(source)
         self.emptied = emptied
+        self.has_object = np.ones(len(source), bool) if has_object is None else has_object
 
     def around(self, source: Source) -> "WithEmptied":
         """See `WrappedSource.around`."""
-        return WithEmptied(source, self.emptied)
+        return WithEmptied(source, self.emptied, self.has_object)
 
     def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "WithEmptied":
         """See `Source.take`."""
-        return WithEmptied(self.source.take(rows, labels), self.emptied.take(rows))
+        taken = self.source.take(rows, labels), self.emptied.take(rows)
+        return WithEmptied(*taken, self.has_object[rows])
 
     def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Source.gather`; `background` is float32 [B, H, W, C] in [0, 1]."""
@@ -94,13 +97,17 @@ def composite_tests(
     """What tells how far a classifier relies on backgrounds (Xiao et al. 2021), by name.
 
     `mixed_same` and `mixed_rand`, the object on the background of a picture of the same class and
-    of any class, with so many draws of partners, and `only_fg`, the object on black.
+    of any class, with so many draws of partners, and `only_fg`, the object on black. Records whose
+    mask shows no object are left out; where all are, there is no test.
     """
-    rows = np.arange(len(source))
-    drawn = [choose_partners(source.labels, num_classes, seed + draw) for draw in range(draws)]
+    rows = np.flatnonzero(source.has_object)
+    if not len(rows):
+        return {}
+    labels = source.labels[rows]
+    drawn = [choose_partners(labels, num_classes, seed + draw) for draw in range(draws)]
     tests: dict[str, Source] = {}
     for name in MIXED[:2]:
-        partners = np.concatenate([own[name] for own in drawn])
+        partners = rows[np.concatenate([own[name] for own in drawn])]
         tests[name] = CompositeSource(source, np.tile(rows, draws), partners)
     tests[ONLY_FG] = CompositeSource(source, rows, None)
     return tests

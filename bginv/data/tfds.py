@@ -12,6 +12,10 @@ from bginv.data.sources import ArraySource, Dataset, split_off_test
 from bginv.errors import first_line
 
 READ_AT_ONCE = 512
+TRIMAPS = {"oxford_iiit_pet": "segmentation_mask"}
+"""Sets with masks of their own, and the key of them."""
+OF_TRIMAP = (0, 255, 0, 128)
+"""What a mask holds where a trimap holds 1, the object; 2, the background; 3, its border."""
 
 
 def load_tfds(
@@ -24,6 +28,8 @@ def load_tfds(
     class_names: tuple[str, ...] | None = None,
 ) -> Dataset:
     """Any classification set of TFDS, resized to squares and held in memory as uint8.
+
+    Those of `TRIMAPS` have masks.
 
     Args:
         name: the name of the data set to return.
@@ -46,9 +52,12 @@ def load_tfds(
     wanted = list(builder.info.splits) if tests is None else ["train", *tests]
     sources = {}
     for split in wanted:
-        images, labels = _read(builder, split, image_key, label_key, side, padded)
-        if np.any(labels >= 0):
-            sources[split] = ArraySource(images[labels >= 0], labels[labels >= 0])
+        read = _read(builder, split, image_key, label_key, side, padded)
+        labelled = read["label"] >= 0
+        if labelled.any():
+            images, labels, masks = map(read.get, ("image", "label", "mask"))
+            own = masks[labelled] if masks is not None else None
+            sources[split] = ArraySource(images[labelled], labels[labelled], own)
     if not sources:
         raise ValueError(f"no split of {builder_name} has labels; name another data set")
     train = sources.pop("train" if "train" in sources else next(iter(sources)))
@@ -107,26 +116,36 @@ def _keys(builder) -> tuple[str, str]:
 
 def _read(
     builder, split: str, image_key: str, label_key: str, side: int, padded: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [N, side, side, 1 or 3] and labels int [N], in the order of the preparation."""
+) -> dict[str, np.ndarray]:
+    """Records in the order of the preparation.
+
+    They hold `image` uint8 [N, side, side, 1 or 3], `label` int [N] and, of a set of `TRIMAPS`,
+    `mask` uint8 [N, side, side, 1].
+    """
     if builder.info.features[image_key].dtype != tf.uint8:
         raise ValueError(
             f"the images of {builder.info.name} are {builder.info.features[image_key].dtype}; only "
             "sets with 8 bits a channel can be read"
         )
     channels = 1 if builder.info.features[image_key].shape[-1] == 1 else 3
+    mask_key = TRIMAPS.get(builder.info.name)
 
-    def square(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def square(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         image = tf.cast(record[image_key], tf.uint8)[..., :channels]
         image.set_shape([None, None, channels])
         if padded:
             image = tf.image.resize_with_crop_or_pad(image, side, side)
-        return stretch(image, (side, side)), record[label_key]
+        found = {"image": stretch(image, (side, side)), "label": record[label_key]}
+        if mask_key:
+            trimap = tf.ensure_shape(record[mask_key], [None, None, 1])
+            mask = tf.gather(tf.constant(OF_TRIMAP, tf.uint8), tf.cast(trimap, tf.int32))
+            found["mask"] = stretch(mask, (side, side))
+        return found
 
     records = builder.as_dataset(split=split, shuffle_files=False)
     batches = records.map(square, num_parallel_calls=tf.data.AUTOTUNE).batch(READ_AT_ONCE)
     read = list(batches.as_numpy_iterator())
     if not read:
-        return np.zeros((0, side, side, channels), np.uint8), np.zeros(0, np.int64)
-    images, labels = (np.concatenate(parts) for parts in zip(*read, strict=True))
-    return images, labels
+        empty = np.zeros((0, side, side, channels), np.uint8)
+        return {"image": empty, "label": np.zeros(0, np.int64)}
+    return {key: np.concatenate([batch[key] for batch in read]) for key in read[0]}

@@ -66,3 +66,16 @@ def test_a_part_keeps_masks_and_backgrounds_together(source):
     assert round(float(record["background"][0, 0, 0, 0]) * 255) == 120
     taken = CompositeSource(source, np.arange(3), np.array([1, 2, 0])).take(np.array([2]))
     assert round(float(taken.gather(tf.constant([0], tf.int64))["image"][0, 0, 0, 0]) * 255) == 40
+
+
+def test_records_without_an_object_are_left_out(source):
+    has_object = np.array([True, True, False, True, True, False])
+    partial = WithEmptied(source.source, source.emptied, has_object)
+    tests = composite_tests(partial.take(np.arange(1, 6)), 2, draws=2, seed=0)
+    assert [len(own) for own in tests.values()] == [6, 6, 3]
+    levels = (np.arange(6) * 20 + 40)[has_object]
+    records = tests["mixed_rand"].gather(tf.range(6, dtype=tf.int64))
+    found = np.round(records["image"].numpy()[:, 0, 0, 0] * 255).astype(int)
+    assert set(found) <= set(levels.tolist())
+    nothing = WithEmptied(source.source, source.emptied, np.zeros(6, bool))
+    assert composite_tests(nothing, 2, draws=2, seed=0) == {}

@@ -64,6 +64,22 @@ class Transparent(OneSplit):
             yield i, {"image": np.full((8, 8, 4), (10, 20, 30, 40), np.uint8), "label": 0}
 
 
+class OxfordIiitPet(OneSplit):
+    """A border of one pixel around an object in the left half."""
+
+    FEATURES = {
+        **FlatPictures.FEATURES,
+        "segmentation_mask": tfds.features.Image(shape=(None, None, 1)),
+    }
+
+    def _generate_examples(self, red):
+        trimap = np.full((8, 8, 1), 2, np.uint8)
+        trimap[:, :4], trimap[:, 4] = 1, 3
+        for i in range(4):
+            image = np.full((8, 8, 3), (red, i, 0), np.uint8)
+            yield i, {"image": image, "label": i % 2, "segmentation_mask": trimap}
+
+
 class OtherLabels(OneSplit):
     """A number instead of a class."""
 
@@ -103,6 +119,14 @@ def test_a_set_of_tfds_keeps_its_splits_names_and_classes(flat):
         np.testing.assert_array_equal(split.images, np.broadcast_to(expected, (12, 8, 8, 3)))
         np.testing.assert_array_equal(split.labels, numbers % 2)
         assert sorted(numbers) == list(range(12))
+
+
+def test_trimaps_become_masks(data_dir):
+    dataset = load_data("tfds:oxford_iiit_pet", data_dir, image_size=8)
+    assert dataset.train.has_masks
+    masks = dataset.tests["clean"].masks
+    expected = np.array([255] * 4 + [128] + [0] * 3)[None, None, :, None]
+    np.testing.assert_array_equal(masks, np.broadcast_to(expected, masks.shape))
 
 
 def test_the_order_is_that_of_the_preparation(flat, data_dir):

@@ -140,6 +140,16 @@ def test_pictures_show_the_batch_that_the_step_saw(source):
     assert not np.array_equal(first, seen_batch(method, source, settings(), 4)["image"])
 
 
+def test_weights_are_judged_once(source, monkeypatch):
+    judge, classifier = Judge(source, 2, 0), network()
+    first = judge.judge(classifier)
+    monkeypatch.setattr(judge, "sources", {})
+    assert judge.judge(classifier) is first
+    classifier.set_weights([weight + 1 for weight in classifier.get_weights()])
+    with pytest.raises(KeyError):
+        judge.judge(classifier)
+
+
 def judged(clean: float, other: float, loss: float = 0.1) -> Judged:
     return Judged({"clean": clean, "mixed_rand": other}, loss)
 

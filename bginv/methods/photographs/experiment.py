@@ -71,7 +71,7 @@ class PhotographRun:
         masking = Masking(self._choice, self.classifier, own, seed)
         masked = masking.of(train)
         trusted = masking.trusted(masked, self.folder)
-        tested = self._with_composites(masking)
+        tested, unmasked = self._with_composites(masking)
         looked_at = dataclasses.replace(tested, train=train.first(LOOKED_AT).without_masks())
         results = Results(looked_at, self.folder, BEFORE, AFTER)
         results.add_row(BEFORE, self.classifier)
@@ -87,7 +87,7 @@ class PhotographRun:
             results.add_row(AFTER, self.classifier)
         else:  # nothing has changed
             results.rows[AFTER] = results.rows[BEFORE]
-        outcome = Outcome(results, self._choice.reason, trusted, decision, before, after)
+        outcome = Outcome(results, self._choice.reason, trusted, decision, before, after, unmasked)
         results.headline, results.more = outcome.headline(), outcome.as_json()
         return outcome
 
@@ -132,25 +132,30 @@ class PhotographRun:
 
     def _emptied(self, masked: Found, masking: Masking) -> tuple[WithEmptied, WithEmptied | None]:
         """Training and validation images with masks and backgrounds."""
-        whole = self._whole(masked.source, TRAIN)
+        whole = self._whole(masked, TRAIN)
         if self._own_validation:
             found = masking.of(self._own_validation)
-            return whole, self._whole(found.source, VALIDATION) if found else None
+            return whole, self._whole(found, VALIDATION) if found else None
         return whole.take(self._rows), whole.take(self._held) if len(self._held) else None
 
-    def _whole(self, masked: Source, split: str) -> WithEmptied:
-        return WithEmptied(masked, emptied(masked, self.folder.emptied(split)))
+    def _whole(self, found: Found, split: str) -> WithEmptied:
+        behind = emptied(found.source, self.folder.emptied(split))
+        return WithEmptied(found.source, behind, found.confidence > 0)
 
-    def _with_composites(self, masking: Masking) -> Dataset:
-        """The data set, with objects of its first test on other backgrounds as further tests."""
+    def _with_composites(self, masking: Masking) -> tuple[Dataset, dict[str, str]]:
+        """The data set, with objects of its first test on other backgrounds as further tests.
+
+        Beside it, which images of that test have no mask, and why.
+        """
         name, first = next(iter(self.dataset.tests.items()))
         found = masking.of(first)
         if found is None:
-            return self.dataset
-        whole = self._whole(found.source, name)
+            return self.dataset, {}
+        whole = self._whole(found, name)
         made = composite_tests(whole, self.dataset.num_classes, TEST_DRAWS, self.settings.seed)
         new = {own: test for own, test in made.items() if own not in self.dataset.tests}
-        return dataclasses.replace(self.dataset, tests={**self.dataset.tests, **new})
+        tests = {**self.dataset.tests, **new}
+        return dataclasses.replace(self.dataset, tests=tests), found.failures
 
     def _save_model(self, name: str) -> None:
         if self._save:

@@ -9,6 +9,7 @@ import numpy as np
 from bginv.data.composites import WithEmptied, composite_tests
 from bginv.data.sources import Source
 from bginv.evaluation.calibration import collect_all_logits, negative_log_likelihood
+from bginv.nn.digest import weights_digest
 
 CLEAN = "clean"
 DRAWS = 2
@@ -61,9 +62,16 @@ class Judge:
         self.sources = {CLEAN: validation.without_masks()}
         if isinstance(validation, WithEmptied):
             self.sources |= composite_tests(validation, num_classes, DRAWS, seed)
+        self._known: dict[str, Judged] = {}
 
     def judge(self, classifier: keras.Model) -> Judged:
-        """Accuracies of a classifier."""
+        """Accuracies of a classifier, from memory where its weights were judged before."""
+        digest = weights_digest(classifier)
+        if digest not in self._known:
+            self._known[digest] = self._judge(classifier)
+        return self._known[digest]
+
+    def _judge(self, classifier: keras.Model) -> Judged:
         accuracies, losses = {}, {}
         logits = collect_all_logits(classifier, self.sources.values())
         for name, (own, labels) in zip(self.sources, logits, strict=True):

@@ -1,7 +1,7 @@
 """What a run on photographs found, in words and numbers."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bginv.methods.photographs.judging import Decision, Judged
@@ -23,6 +23,7 @@ class Outcome:
         decision: whether phase 3 was kept.
         before: accuracies on validation images after phase 1; None without such images.
         after: and those after phase 3, kept or not; None where there was no phase 3.
+        unmasked: test images without a mask, by name, and why.
     """
 
     results: Results
@@ -31,6 +32,7 @@ class Outcome:
     decision: Decision
     before: Judged | None
     after: Judged | None
+    unmasked: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def headline(self) -> list[str]:
         """What a reader must know, the decision first."""
@@ -48,6 +50,7 @@ class Outcome:
                 "usable": self.trusted.usable,
                 "sentences": self.trusted.sentences,
                 "failures": self.trusted.failures,
+                "test_failures": dict(self.unmasked),
                 "trust": _without_nan(dataclasses.asdict(self.trusted.trust)),
             },
         }
@@ -78,10 +81,15 @@ class Outcome:
         return "too few images, or masks that are wrong in part (report.html shows some)"
 
     def _of_masks(self) -> list[str]:
-        lost = len(self.trusted.failures)
-        name = next(iter(self.trusted.failures), "")
-        failed = [f"{lost} images have no mask and keep their background, such as {name}."]
-        return [*self.trusted.sentences, *(failed if lost else [])]
+        told = [
+            f"{len(failures)} {images} have no mask and {fate}, such as {next(iter(failures))}."
+            for failures, images, fate in (
+                (self.trusted.failures, "images", "keep their background"),
+                (self.unmasked, "test images", "are left out of tests on other backgrounds"),
+            )
+            if failures
+        ]
+        return [*self.trusted.sentences, *told]
 
 
 def _change(shares: Sequence[float]) -> str:
