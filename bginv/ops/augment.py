@@ -103,19 +103,17 @@ def grow_masks(masks: tf.Tensor, seed: tf.Tensor, largest: int) -> tf.Tensor:
     return tf.gather(tf.stack(grown, axis=1), chosen, batch_dims=1)
 
 
-def sharpen_masks(masks: tf.Tensor, seed: tf.Tensor, steepest: float) -> tf.Tensor:
-    """Make the edges of each soft mask steeper, by a factor drawn log-uniformly from 1 to X.
+def sharpen_masks(masks: tf.Tensor, steepness: float) -> tf.Tensor:
+    """Make the edges of soft masks steeper.
 
     Args:
-        masks: float32 [B, H, W, 1] in [0, 1], B static.
-        seed: int32 [2].
-        steepest: X; 1 leaves masks as they are, and from 100 on most of the drawn are binary.
+        masks: float32 [B, H, W, 1] in [0, 1].
+        steepness: 1 leaves masks as they are; from 100 on they are next to binary.
 
     Returns:
         float32 [B, H, W, 1]: `clip(f (m - 1/2) + 1/2)`.
     """
-    drawn = own_rows(lambda n: tf.random.stateless_uniform([n, 1, 1, 1], seed), masks.shape[0])
-    return tf.clip_by_value((masks - 0.5) * steepest**drawn + 0.5, 0.0, 1.0)
+    return tf.clip_by_value((masks - 0.5) * steepness + 0.5, 0.0, 1.0)
 
 
 def augment(

@@ -1,7 +1,7 @@
 """The three phases: train, evaluate between epochs, draw."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -12,6 +12,8 @@ from bginv.data.photographs import WithBackgrounds
 from bginv.data.sources import ArraySource, Dataset, Source
 from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.models.background_generator import generate_backgrounds
+from bginv.nn.fine_tuning import is_deep, is_trained, split_head
+from bginv.nn.linear_head import compiled, stored_features, train_head
 from bginv.ops.compositing import composite
 from bginv.recipes import (
     AdaptationSettings,
@@ -48,7 +50,35 @@ def run_classifier_phase(
     """Phase 1, on what `drawing_of` draws."""
     after_epoch = evaluation_of_epochs(method.classifier, dataset, settings)
     source = dataset.train if settings.background_mixing else dataset.train.without_masks()
+    known = is_deep(method.classifier) and is_trained(method.classifier)
+    if settings.recipe == "tuned" and known and not dataset.regression:
+        fit_new_head(method.classifier, dataset.train.without_masks(), folder, settings.seed)
     train_phase(method, draw(source), settings, folder, after_epoch)
+
+
+def fit_new_head(classifier: keras.Model, source: Source, folder: RunFolder, seed: int) -> None:
+    """Train the last layer of a trained network alone, if there is one on a vector of features.
+
+    The rest would otherwise be moved by the gradients of a random layer (Kumar et al. 2022).
+
+    Args:
+        classifier: images to logits; it is trained in place.
+        source: labelled images, as they are.
+        folder: keeps the features, if it has a path.
+        seed: of the order.
+    """
+    split = split_head(classifier)
+    if split is None:
+        return
+    network, head = split
+    path = folder.features / "images.npy" if folder.path else None
+
+    def batches() -> Iterator[tf.Tensor]:
+        return (batch["image"] for batch in source.batches(source.pass_batch))
+
+    features = stored_features(path, compiled(network), batches, len(source))
+    train_head(head, [features], [source.labels], seed)
+    logging.info("%s: a new last layer, on features of the rest", classifier.name)
 
 
 def check_mixing(settings: ClassifierSettings, dataset: Dataset) -> None:

@@ -11,7 +11,6 @@ from bginv.data.composites import WithEmptied
 from bginv.data.emptied import emptied
 from bginv.data.sources import ArraySource
 from bginv.methods.photographs.choice import photographs_fit
-from bginv.methods.photographs.head import compiled, stored_features, train_head
 from bginv.methods.photographs.judging import Judge, Judged, decide
 from bginv.methods.photographs.phases import Phase, run_phase
 from bginv.methods.photographs.settings import PhotographSettings
@@ -66,31 +65,6 @@ def test_a_view_is_a_function_of_the_seed_and_changes_backgrounds_alone(source):
     assert abs((found - batch["image"])[:, :8].numpy()).max() > 0.1
     unchanged = view(batch, own, 0.0, SEED)
     np.testing.assert_allclose(unchanged, batch["image"], atol=1e-6)
-
-
-def test_features_are_computed_once(tmp_path):
-    features = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.GlobalAveragePooling2D()])
-    images = np.random.default_rng(0).random((5, 4, 4, 3), np.float32)
-    calls = []
-
-    def batches():
-        calls.append(1)
-        yield tf.constant(images[:3])
-        yield tf.constant(images[3:])
-
-    for _ in range(2):
-        found = stored_features(tmp_path / "f.npy", compiled(features), batches, 5)
-        np.testing.assert_allclose(found, images.mean((1, 2)), atol=1e-3)
-    assert len(calls) == 1
-
-
-def test_a_head_learns_from_features():
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 3, 300)
-    features = (np.eye(3)[labels] + rng.normal(0, 0.2, (300, 3))).astype(np.float16)
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
-    train_head(model.layers[-1], [features[:100], features[100:]], [labels[:100], labels[100:]], 0)
-    assert (model(features.astype(np.float32)).numpy().argmax(1) == labels).mean() > 0.95
 
 
 def test_fine_tuning_moves_what_is_trainable_alone(source):

@@ -87,11 +87,12 @@ def test_masks_grow_by_up_to_the_largest_radius():
 
 
 def test_sharpened_masks_keep_their_middle_and_lose_their_slope():
-    ramp = tf.reshape(tf.linspace(0.0, 1.0, 11), [1, 1, 11, 1])
-    masks = tf.tile(ramp, [64, 1, 1, 1])
-    found = sharpen_masks(masks, tf.constant([1, 2]), 100.0).numpy()[:, 0, :, 0]
-    np.testing.assert_allclose(found[:, 5], 0.5, atol=1e-6)
-    assert (np.diff(found, axis=1) >= 0).all() and len(np.unique(found[:, 4])) > 16
-    slopes = found[:, 6] - found[:, 5]
-    assert (slopes >= 0.1 - 1e-6).all() and slopes.max() == 0.5
-    np.testing.assert_allclose(sharpen_masks(masks, tf.constant([1, 2]), 1.0), masks, atol=1e-6)
+    masks = tf.reshape(tf.linspace(0.0, 1.0, 11), [1, 1, 11, 1])
+    np.testing.assert_allclose(sharpen_masks(masks, 1.0), masks, atol=1e-6)
+    np.testing.assert_allclose(
+        sharpen_masks(masks, 2.0)[0, 0, :, 0],
+        [0, 0, 0, 0.1, 0.3, 0.5, 0.7, 0.9, 1, 1, 1],
+        atol=1e-6,
+    )
+    binary = sharpen_masks(masks, 100.0).numpy().ravel()
+    assert binary.tolist()[:5] == [0] * 5 and binary.tolist()[6:] == [1] * 5

@@ -1,13 +1,16 @@
 import dataclasses
 
 import keras
+import numpy as np
 import pytest
 
 from bginv.config import resolve
 from bginv.recipes import PHASES, AcolSettings
 from bginv.run_folder import RunFolder
-from bginv.runs.phases import on_evaluated_epochs
+from bginv.runs import phases
+from bginv.runs.phases import fit_new_head, on_evaluated_epochs, run_classifier_phase
 from bginv.runs.three_phases import masked_source
+from bginv.training.classifier import ClassifierTraining
 
 
 @pytest.mark.parametrize(("every", "expected"), [(0, [5]), (1, [1, 2, 3, 4, 5]), (2, [2, 4, 5])])
@@ -35,3 +38,49 @@ def test_masks_that_show_nothing_or_everything_are_told(squares, caplog, value, 
     folder = RunFolder(None, None, False, {"adversarial": settings})
     masked_source(squares, False, unet, settings, None, folder, lambda source: source)
     assert told in caplog.text and bool(caplog.records) is bool(told)
+
+
+def deep_network(trained: bool) -> keras.Model:
+    rng = np.random.default_rng(0)
+    image = x = keras.Input((16, 16, 1))
+    for layer in range(12):
+        x = keras.layers.Conv2D(4, 1 + 2 * (layer == 0), activation="relu", padding="same")(x)
+    x = keras.layers.Dense(2)(keras.layers.GlobalMaxPooling2D()(x))
+    model = keras.Model(image, x)
+    if trained:
+        for layer in model.layers[1:-2]:
+            layer.bias.assign(rng.uniform(0.1, 0.5, 4))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("recipe", "trained", "expected"),
+    [("tuned", True, True), ("tuned", False, False), ("paper", True, False)],
+)
+def test_phase_1_begins_with_the_head_of_a_trained_network(
+    squares, monkeypatch, recipe, trained, expected
+):
+    settings = resolve(PHASES["classifier"], {"dataset": "squares", "steps": 1}, recipe)
+    folder = RunFolder(None, None, False, {"classifier": settings})
+    method = ClassifierTraining(deep_network(trained), settings, 1)
+    called = []
+    monkeypatch.setattr(phases, "fit_new_head", lambda *_: called.append(1))
+    monkeypatch.setattr(phases, "train_phase", lambda *_: None)
+    run_classifier_phase(method, squares, settings, folder, lambda source: source)
+    assert bool(called) is expected
+
+
+def test_a_new_head_is_trained_alone(squares, tmp_path):
+    settings = resolve(PHASES["classifier"], {"dataset": "squares"}, "tuned")
+    folder = RunFolder(str(tmp_path / "run"), None, False, {"classifier": settings})
+    model = deep_network(True)
+    before = model.get_weights()
+    with folder.opened():
+        fit_new_head(model, squares.train, folder, 0)
+    moved = [not np.array_equal(*own) for own in zip(before, model.get_weights(), strict=True)]
+    assert moved == [False] * 24 + [True, True]
+    assert len(np.load(folder.features / "images.npy")) == len(squares.train)
+    headless = keras.Model(model.inputs, keras.layers.ReLU()(model.output))
+    fit_new_head(headless, squares.train, folder, 0)  # has no layer to train
+    for old, new in zip(model.get_weights(), headless.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)

@@ -6,10 +6,10 @@ import keras
 import tensorflow as tf
 
 from bginv.masks.choice import Choice
-from bginv.methods.photographs.head import HEAD_COPIES_OF_PHASE_1, compiled
 from bginv.methods.photographs.judging import DRAWS
-from bginv.methods.photographs.phases import JUDGED_EPOCHS
+from bginv.methods.photographs.phases import COPIES_OF_PHASE_1, SHARES
 from bginv.methods.photographs.settings import PhotographSettings
+from bginv.nn.linear_head import compiled
 
 TIMED = 16
 BACKWARD = 3.0
@@ -42,10 +42,10 @@ def estimated_seconds(
     learned = LEARNED_SECONDS if choice.name == "learned" else 0.0
     epochs = 0 if settings.freeze else (settings.epochs or 0)
     clean_epochs = 0 if settings.freeze else settings.classifier_epochs
-    judged = (min(epochs, JUDGED_EPOCHS) + 3) * validation * KINDS
+    judged = (2 + (len(SHARES) if epochs else 0)) * validation * KINDS
     trained_share = 1 + (BACKWARD - 1) * (1 - settings.frozen_share)
     passes = {
-        "new last layers": (2 + HEAD_COPIES_OF_PHASE_1 + settings.copies) * train,
+        "new last layers": (2 + COPIES_OF_PHASE_1 + settings.copies) * train,
         "the whole network": (epochs + clean_epochs) * train * trained_share,
         "validation": judged,
         "tests": 2 * test * KINDS,

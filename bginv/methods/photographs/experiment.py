@@ -13,11 +13,10 @@ from bginv.interop.model_files import save_model
 from bginv.masks.choice import Choice
 from bginv.masks.store import Found
 from bginv.methods.photographs.estimate import estimated_seconds, told
-from bginv.methods.photographs.head import HEAD_COPIES_OF_PHASE_1
 from bginv.methods.photographs.judging import Decision, Judge, Judged, decide
 from bginv.methods.photographs.masking import Masking
 from bginv.methods.photographs.outcome import AFTER, BEFORE, Outcome
-from bginv.methods.photographs.phases import Phase, run_phase
+from bginv.methods.photographs.phases import COPIES_OF_PHASE_1, Phase, run_phase
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.nn.fine_tuning import split_head
 from bginv.run_folder import RunFolder
@@ -108,7 +107,7 @@ class PhotographRun:
         epochs = own.classifier_epochs
         if split_head(self.classifier) is None:  # there is no other way to a first classifier
             epochs = epochs or own.epochs or 0
-        phase = Phase("classifier", source, 0.0, HEAD_COPIES_OF_PHASE_1, epochs)
+        phase = Phase("classifier", source, 0.0, COPIES_OF_PHASE_1, epochs)
         judge = self._judge(held and held.without_masks())
         run_phase(phase, self.classifier, own, self.folder, judge)
 

@@ -1,6 +1,5 @@
 """The two phases on photographs: a new head, then the whole network; what does best is kept."""
 
-import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
@@ -11,20 +10,22 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.data.sources import Source
-from bginv.methods.photographs.head import compiled, stored_features, train_head
 from bginv.methods.photographs.judging import Judge, Judged
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.methods.photographs.training import FineTuning
 from bginv.methods.photographs.views import view
 from bginv.nn.fine_tuning import fine_tuned_part, split_head
+from bginv.nn.linear_head import compiled, stored_features, train_head
 from bginv.report.strips import write_strip
 from bginv.run_folder import RunFolder
 from bginv.runs.phases import train_phase
 from bginv.training.loop import seen_batch, total_steps
 
 HEAD_BATCH = 16
-JUDGED_EPOCHS = 3
-"""The last ones: as the rate decays, those before them are not the best."""
+COPIES_OF_PHASE_1 = 1
+SHARES = (0.5, 1.0)
+"""Of the way from the weights before fine-tuning to those after it. Weights in between often do
+better than both (Wortsman et al. 2022); validation images decide, and without any the first."""
 
 SHOWN_BATCHES, SHOWN_IMAGES = 4, 8
 ALL = 1.0
@@ -137,31 +138,40 @@ def _fine_tune(
     judge: Judge | None,
     floor: float,
 ) -> None:
-    """Train what is trainable of a classifier; leave the average that does best on validation."""
+    """Train what is trainable of a classifier; leave the weights that do best on validation.
+
+    They are those before, those after, or their mean.
+    """
     own = dataclasses.replace(settings, epochs=phase.epochs)
     steps = total_steps(own, len(phase.source))
     method = FineTuning(classifier, own, steps, phase.name, phase.composites)
-    averaged = method.average.in_place if method.average else contextlib.nullcontext
-
-    def offer(epoch: int) -> None:
+    before = classifier.get_weights()
+    train_phase(method, phase.source, own, folder, None)
+    after = classifier.get_weights()
+    found = {share: _between(before, after, share) for share in SHARES}
+    classifier.set_weights(found[SHARES[0]] if judge is None else before)
+    best = judge.judge(classifier).score if judge else 0.0
+    kept = before
+    for share, weights in found.items() if judge else ():
+        classifier.set_weights(weights)
         judged = judge.judge(classifier)
-        better = judged.clean >= floor and method.best.offer(judged.score)
-        logging.info("%s, epoch %d: %s%s", phase.name, epoch, judged, ", kept" if better else "")
-
-    def after_epoch(epoch: int) -> None:
-        if epoch > phase.epochs - JUDGED_EPOCHS:
-            with averaged():
-                offer(epoch)
-
+        better = judged.clean >= floor and judged.score > best
+        logging.info(
+            "%s, %g of fine-tuning: %s%s", phase.name, share, judged, ", kept" if better else ""
+        )
+        if better:
+            best, kept = judged.score, weights
     if judge:
-        offer(0)
-    train_phase(method, phase.source, own, folder, after_epoch if judge else None)
-    if judge:
-        method.best.restore()
-    elif method.average:
-        method.average.take_over()
+        classifier.set_weights(kept)
     if folder.path and phase.composites:
         _write_batches(method, phase.source, own, folder, steps)
+
+
+def _between(before: list[np.ndarray], after: list[np.ndarray], share: float) -> list[np.ndarray]:
+    return [
+        (own + share * (other - own)).astype(own.dtype)
+        for own, other in zip(before, after, strict=True)
+    ]
 
 
 def _write_batches(

@@ -52,7 +52,7 @@ class PhotographSettings(PhaseSettings):
     )
     mask_growth: int = setting(0, minimum=0, help="grow each mask by 0 to N pixels, at each step")
     mask_sharpness: float = setting(
-        100.0, minimum=1, help="make edges of soft masks steeper, 1 to X times, at each step"
+        100.0, minimum=1, help="make edges of soft masks so much steeper; 1: as they are"
     )
     epochs: int | None = setting(8, minimum=0, help="of phase 3 on the whole network")
     classifier_epochs: int = setting(0, minimum=0, help="the same of phase 1, on clean images")

@@ -8,7 +8,6 @@ from bginv.methods.photographs.views import view
 from bginv.nn.fine_tuning import LayerwiseAdamW, rates_by_depth
 from bginv.ops.losses import cross_entropy, symmetric_divergence
 from bginv.training.averaged_weights import AveragedWeights
-from bginv.training.best_weights import BestWeights
 from bginv.training.method import Method
 
 WARM_UP = 0.1
@@ -53,7 +52,6 @@ class FineTuning(Method):
         )
         self.optimizer.build(classifier.trainable_variables)
         self.average = AveragedWeights(classifier, settings.average) if settings.average else None
-        self.best = BestWeights([classifier])
 
     @property
     def models(self) -> list[keras.Model]:
@@ -63,8 +61,12 @@ class FineTuning(Method):
     def state(self) -> dict[str, object]:
         """See `Method.state`."""
         average = {"average": self.average} if self.average else {}
-        own = {"classifier": self.classifier, "optimizer": self.optimizer, "best": self.best}
-        return {**own, **average}
+        return {"classifier": self.classifier, "optimizer": self.optimizer, **average}
+
+    def finish(self) -> None:
+        """See `Method.finish`: the classifier gets its averaged weights."""
+        if self.average:
+            self.average.take_over()
 
     def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Method.augment_batch`; for consistency, a second view is in `other`."""

@@ -24,14 +24,14 @@ def view(
     Returns:
         float32 [B, H, W, C] in [0, 1].
     """
-    seeds = tf.unstack(tf.random.split(seed, 5))
+    seeds = tf.unstack(tf.random.split(seed, 4))
     images = batch["image"]
     if composites:
         masks = batch["mask"]
         if settings.mask_growth:
             masks = grow_masks(masks, seeds[3], settings.mask_growth)
         if settings.mask_sharpness > 1:
-            masks = sharpen_masks(masks, seeds[4], settings.mask_sharpness)
+            masks = sharpen_masks(masks, settings.mask_sharpness)
         behind = draw_backgrounds(batch["background"], settings.mix, seeds[0])
         mixed = composite(images, masks, behind)
         count = images.shape[0]

@@ -10,9 +10,11 @@ import tensorflow as tf
 from bginv.artefacts import write_file
 from bginv.ops.losses import soft_cross_entropy
 
-HEAD_COPIES_OF_PHASE_1 = 1
-EPOCHS, LEAST_STEPS = 40, 800
-BATCH, RATE, DECAY, SMOOTHING = 256, 1e-3, 1e-2, 0.1
+EPOCHS, LEAST_STEPS = 40, 1500
+BATCH, DECAY, SMOOTHING = 256, 1e-2, 0.1
+LOGIT_RATE, SAMPLE = 0.027, 1000
+"""What a step may change a logit by; more fits the training images better, and others worse. The
+second is how many features tell the rate of the weights that this comes to."""
 
 
 def compiled(network: keras.Model) -> tf.types.experimental.PolymorphicFunction:
@@ -22,33 +24,37 @@ def compiled(network: keras.Model) -> tf.types.experimental.PolymorphicFunction:
 
 
 def stored_features(
-    path: pathlib.Path,
+    path: pathlib.Path | None,
     network: tf.types.experimental.PolymorphicFunction,
     batches: Callable[[], Iterator[tf.Tensor]],
     count: int,
 ) -> np.ndarray:
-    """Features of images, float16 [count, D] on disk; those that are there are not made again.
+    """Features of images, float16 [count, D]; those that are on disk are not made again.
 
     Args:
-        path: `.npy` file.
+        path: `.npy` file; None holds them in memory.
         network: images to features [B, D], see `compiled`.
         batches: gives images float32 [B, H, W, C] in [0, 1], `count` in all.
         count: N.
     """
+    width = network.get_concrete_function().structured_outputs.shape[-1]
+
+    def fill(held: np.ndarray) -> np.ndarray:
+        start = 0
+        for images in batches():
+            found = network(images).numpy()
+            held[start : start + len(found)] = found
+            start += len(found)
+        if start != count:
+            raise ValueError(f"{start} images came for {count} features")
+        return held
+
+    def write(temporary: str) -> None:
+        fill(np.lib.format.open_memmap(temporary, "w+", np.float16, (count, width))).flush()
+
+    if path is None:
+        return fill(np.empty((count, width), np.float16))
     if not path.is_file():
-        width = network.get_concrete_function().structured_outputs.shape[-1]
-
-        def write(temporary: str) -> None:
-            held = np.lib.format.open_memmap(temporary, "w+", np.float16, (count, width))
-            start = 0
-            for images in batches():
-                found = network(images).numpy()
-                held[start : start + len(found)] = found
-                start += len(found)
-            if start != count:
-                raise ValueError(f"{start} images came for {count} features")
-            held.flush()
-
         write_file(path, write)
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
@@ -74,7 +80,9 @@ def train_head(
     batch = min(BATCH, total)
     epochs = max(EPOCHS, -(-LEAST_STEPS // (total // batch)))
     steps = epochs * (total // batch)
-    schedule = keras.optimizers.schedules.CosineDecay(RATE, steps)
+    sample = _rows(features, starts, np.linspace(0, total - 1, SAMPLE, dtype=int))
+    rate = LOGIT_RATE / max(1.0, float(np.abs(sample).sum(1).mean()))
+    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=DECAY)
     variables = [keras.Variable(tf.zeros(shape)) for shape in ((width, head.units), (head.units,))]
     optimizer.build(variables)
