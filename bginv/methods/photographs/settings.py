@@ -37,13 +37,13 @@ class PhotographSettings(PhaseSettings):
         0.5, minimum=0, maximum=100, help="points of clean accuracy that phase 3 may cost there"
     )
     copies: int = setting(
-        4, minimum=1, help="composites of each image that the new last layer is trained on"
+        2, minimum=1, help="composites of each image that the new last layer is trained on"
     )
     composites: float = setting(
         2 / 3, minimum=0, maximum=1, help="share of a batch that gets another background"
     )
     mix: tuple[float, ...] = setting(
-        (0.8, 0.05, 0.05, 0.05, 0.05),
+        (1.0, 0.0, 0.0, 0.0, 0.0),
         minimum=0,
         help="shares of backgrounds: other images', their patches shuffled, blurred, noise, black",
     )
@@ -54,7 +54,7 @@ class PhotographSettings(PhaseSettings):
     mask_sharpness: float = setting(
         100.0, minimum=1, help="make edges of soft masks so much steeper; 1: as they are"
     )
-    epochs: int | None = setting(8, minimum=0, help="of phase 3 on the whole network")
+    epochs: int | None = setting(6, minimum=0, help="of phase 3 on the whole network")
     classifier_epochs: int = setting(0, minimum=0, help="the same of phase 1, on clean images")
     batchsize: int = setting(16, minimum=2, help="images a batch")
     learning_rate: float = setting(2e-4, minimum=0, help="of AdamW, after its warm-up, for the end")

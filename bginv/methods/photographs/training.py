@@ -6,12 +6,14 @@ import tensorflow as tf
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.methods.photographs.views import view
 from bginv.nn.fine_tuning import LayerwiseAdamW, rates_by_depth
-from bginv.ops.losses import cross_entropy, symmetric_divergence
+from bginv.ops.losses import soft_cross_entropy, symmetric_divergence
 from bginv.training.averaged_weights import AveragedWeights
 from bginv.training.method import Method
 
 WARM_UP = 0.1
 """Share of the steps."""
+SMOOTHING = 0.1
+"""Of labels (Szegedy et al. 2016)."""
 
 
 class FineTuning(Method):
@@ -83,12 +85,13 @@ class FineTuning(Method):
         del seed
         with tf.GradientTape() as tape:
             logits = self.classifier(batch["image"], training=True)
-            terms = {"cross_entropy": cross_entropy(batch["label"], logits)}
+            labels = tf.one_hot(batch["label"], logits.shape[-1])
+            terms = {"cross_entropy": soft_cross_entropy(labels, logits, SMOOTHING)}
             loss = terms["cross_entropy"]
             if "other" in batch:
                 other = self.classifier(batch["other"], training=True)
                 terms["disagreement"] = symmetric_divergence(logits, other)
-                loss = 0.5 * (loss + cross_entropy(batch["label"], other))
+                loss = 0.5 * (loss + soft_cross_entropy(labels, other, SMOOTHING))
                 loss += self.settings.consistency * terms["disagreement"]
         self.descend(tape, loss, [(self.optimizer, self.classifier)])
         if self.average:
