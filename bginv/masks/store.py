@@ -72,7 +72,7 @@ def find_masks(source: Source, masks: MaskSource, cache: pathlib.Path | None = N
     """
     began = time.monotonic()
     pictures = pictures_of(source)
-    folder = (cache or default_cache()) / "masks" / _short_hash(masks.fingerprint)
+    folder = _folder(masks, cache)
     check_writable_folder(folder)
     entries = [_Entry(folder, key) for key in pictures.keys(masks.by_name)]
     missing = [row for row, entry in enumerate(entries) if not entry.is_whole()]
@@ -96,6 +96,16 @@ def find_masks(source: Source, masks: MaskSource, cache: pathlib.Path | None = N
         np.array(confidence, np.float32),
         len(missing),
     )
+
+
+def count_missing(source: Source, masks: MaskSource, cache: pathlib.Path | None = None) -> int:
+    """How many masks `find_masks` would have to compute."""
+    keys, folder = pictures_of(source).keys(masks.by_name), _folder(masks, cache)
+    return sum(not _Entry(folder, key).is_whole() for key in keys)
+
+
+def _folder(masks: MaskSource, cache: pathlib.Path | None) -> pathlib.Path:
+    return (cache or default_cache()) / "masks" / _short_hash(masks.fingerprint)
 
 
 class _Entry:

@@ -12,7 +12,7 @@ from bginv.data.files import FileSource
 from bginv.data.images import scan
 from bginv.data.sources import ArraySource
 from bginv.masks.source import Mask, MaskSource
-from bginv.masks.store import default_cache, find_masks
+from bginv.masks.store import count_missing, default_cache, find_masks
 
 
 class Reds(MaskSource):
@@ -111,6 +111,7 @@ def test_a_stopped_command_goes_on(files, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         find_masks(source_of(files), Reds(stop_after=4), tmp_path / "cache")
     reds = Reds()
+    assert count_missing(source_of(files), reds, tmp_path / "cache") == 2
     assert find_masks(source_of(files), reds, tmp_path / "cache").computed == 2
     assert reds.asked == ["a/4.png", "b/5.png"]
 

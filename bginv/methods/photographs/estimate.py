@@ -27,14 +27,16 @@ def estimated_seconds(
     choice: Choice,
     settings: PhotographSettings,
     counts: tuple[int, int, int],
+    masks_to_find: int,
 ) -> dict[str, float]:
     """Seconds of each part of a run, from the time that some images take.
 
     Args:
         classifier: of the run.
-        choice: of masks, none of which may be on disk.
+        choice: of masks.
         settings: of the run.
         counts: images to train on, to validate with and to test with.
+        masks_to_find: images whose masks are not on disk.
     """
     train, validation, test = counts
     one = _seconds_an_image(classifier)
@@ -50,7 +52,7 @@ def estimated_seconds(
         "validation": judged,
         "tests": 2 * test * KINDS,
     }
-    seconds = {"masks": learned + (masks + EMPTYING) * sum(counts)}
+    seconds = {"masks": learned + masks * masks_to_find + EMPTYING * sum(counts)}
     return {**seconds, **{name: count * one for name, count in passes.items()}}
 
 

@@ -11,7 +11,7 @@ from bginv.data.held_out import hold_out
 from bginv.data.sources import Dataset, Source
 from bginv.interop.model_files import save_model
 from bginv.masks.choice import Choice
-from bginv.masks.store import Found
+from bginv.masks.store import Found, count_missing
 from bginv.methods.photographs.estimate import estimated_seconds, told
 from bginv.methods.photographs.judging import Decision, Judge, Judged, decide
 from bginv.methods.photographs.masking import Masking
@@ -91,13 +91,16 @@ class PhotographRun:
         return outcome
 
     def _estimate(self) -> dict[str, float]:
-        held = self._own_validation
+        held, tests = self._own_validation, self.dataset.tests
         counts = (
             len(self._rows),
             len(held) if held else len(self._held),
-            sum(map(len, self.dataset.tests.values())),
+            sum(map(len, tests.values())),
         )
-        return estimated_seconds(self.classifier, self._choice, self.settings, counts)
+        masked = [self.dataset.train, next(iter(tests.values())), *([held] if held else [])]
+        source = self._choice.source
+        missing = sum(count_missing(own.without_masks(), source) for own in masked if source)
+        return estimated_seconds(self.classifier, self._choice, self.settings, counts, missing)
 
     def _phase1(self) -> None:
         train = self.dataset.train.without_masks()
