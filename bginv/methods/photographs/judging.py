@@ -102,14 +102,15 @@ def decide(before: Judged, after: Judged, max_clean_loss: float) -> Decision:
         after: after phase 3.
         max_clean_loss: in points of accuracy.
     """
-    lost = 100 * (before.clean - after.clean)
+    change = 100 * (after.clean - before.clean)
     gained = 100 * (after.backgrounds - before.backgrounds)
-    if lost > max_clean_loss + 1e-6:
+    if -change > max_clean_loss + 1e-6:
         return Decision(
-            False, f"clean accuracy fell by {lost:.1f} points, and {max_clean_loss:g} are allowed"
+            False,
+            f"clean accuracy fell by {-change:.1f} points; {max_clean_loss:g} are allowed",
         )
     if after.score <= before.score:
         return Decision(False, f"accuracy on other backgrounds changed by {gained:+.1f} points")
     return Decision(
-        True, f"other backgrounds {gained:+.1f} points, clean {-lost:+.1f}, on validation images"
+        True, f"other backgrounds {gained:+.1f} points, clean {change:+.1f}, on validation images"
     )

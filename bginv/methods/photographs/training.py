@@ -86,12 +86,12 @@ class FineTuning(Method):
         with tf.GradientTape() as tape:
             logits = self.classifier(batch["image"], training=True)
             labels = tf.one_hot(batch["label"], logits.shape[-1])
-            terms = {"cross_entropy": soft_cross_entropy(labels, logits, SMOOTHING)}
-            loss = terms["cross_entropy"]
+            loss = soft_cross_entropy(labels, logits, SMOOTHING)
+            terms = {}
             if "other" in batch:
                 other = self.classifier(batch["other"], training=True)
-                terms["disagreement"] = symmetric_divergence(logits, other)
                 loss = 0.5 * (loss + soft_cross_entropy(labels, other, SMOOTHING))
+                terms = {"cross_entropy": loss, "disagreement": symmetric_divergence(logits, other)}
                 loss += self.settings.consistency * terms["disagreement"]
         self.descend(tape, loss, [(self.optimizer, self.classifier)])
         if self.average:
