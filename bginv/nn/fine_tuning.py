@@ -9,6 +9,10 @@ import numpy as np
 CONSTANTS = {"bias": 0.0, "beta": 0.0, "gamma": 1.0, "moving_mean": 0.0, "moving_variance": 1.0}
 """Weights that every initializer in use makes constant, by Keras' names, and their constants."""
 
+ORDER_KEEPING = ("Add", "Cast", "Log", "Softmax")
+"""Operations of Keras, with one tensor, after which the largest of a row is where it was."""
+ORDER_KEEPING_ACTIVATIONS = (keras.activations.linear, keras.activations.softmax)
+
 LEAST_TRAINED = 0.5
 DEEP = 13
 """Layers with weights: VGG16 has as many before its dense ones, the paper's small network four."""
@@ -53,13 +57,33 @@ def is_deep(model: keras.Model) -> bool:
 def split_head(classifier: keras.Model) -> tuple[keras.Model, keras.layers.Dense] | None:
     """The part of a classifier before its last layer, images to features [B, D], and that layer.
 
-    None where the last layer is no Dense of the model's own graph.
+    The layer is a Dense one that gives logits, or probabilities by softmax, of the model itself or
+    of a model inside it; what comes after keeps the order of classes. None where it is another.
     """
-    last = classifier.layers[-1]
-    vector = isinstance(last, keras.layers.Dense) and len(last.input.shape) == 2
-    if not vector or keras.activations.serialize(last.activation) != "linear":
+    if len(getattr(classifier, "outputs", None) or ()) != 1:  # a subclassed one has no graph
         return None
-    return keras.Model(classifier.inputs, last.input, name=f"{classifier.name}_features"), last
+    found = _head_of(classifier.outputs[0])
+    if found is None:
+        return None
+    features, head = found
+    return keras.Model(classifier.input, features, name=f"{classifier.name}_features"), head
+
+
+def _head_of(output: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.layers.Dense] | None:
+    """A vector of features in a graph, and the last layer that it goes into; see `split_head`."""
+    operation, number, _ = output._keras_history
+    inputs = operation._inbound_nodes[number].input_tensors
+    if len(inputs) != 1:
+        return None
+    in_order = getattr(operation, "activation", None) in ORDER_KEEPING_ACTIVATIONS
+    if isinstance(operation, keras.layers.Dense):
+        return (inputs[0], operation) if in_order and len(inputs[0].shape) == 2 else None
+    if isinstance(operation, keras.Model):
+        inside = split_head(operation)
+        return (inside[0](inputs[0]), inside[1]) if inside else None
+    passed = isinstance(operation, keras.layers.Activation) and in_order
+    passed = passed or type(operation).__name__ in ORDER_KEEPING
+    return _head_of(inputs[0]) if passed else None
 
 
 @contextlib.contextmanager

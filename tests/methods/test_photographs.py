@@ -144,6 +144,12 @@ def test_a_phase_is_kept_where_it_helps_and_does_no_harm(after, kept, says):
     assert decision.kept is kept and says in decision.reason
 
 
+def test_backgrounds_of_the_own_class_do_not_count():
+    tests = {"clean": 1.0, "mixed_same": 1.0, "mixed_rand": 0.8, "only_fg": 0.7}
+    assert Judged(tests, 0.1).backgrounds == 0.75
+    assert Judged({"clean": 0.9}, 0.1).backgrounds == 0.9
+
+
 def test_the_score_looks_at_accuracy_first():
     assert judged(1, 0.95, loss=0.3).score > judged(1, 0.94, loss=0.1).score
     assert judged(1, 0.95, loss=0.1).score > judged(1, 0.95, loss=0.2).score

@@ -53,9 +53,32 @@ def conv(name: str) -> keras.layers.Layer:
 def test_a_head_is_split_off_where_it_is_a_linear_layer():
     network, head = split_head(small())
     assert network.output_shape == (None, 4) and head.units == 3
-    assert split_head(small("softmax")) is None
-    nested = keras.Sequential([keras.Input((8, 8, 3)), small()])
-    assert split_head(nested) is None
+    assert split_head(small("sigmoid")) is None
+    image = keras.Input((8, 8, 3))
+    assert split_head(keras.Model(image, keras.layers.Flatten()(image))) is None
+
+
+@pytest.mark.parametrize("activation", [None, "softmax"])
+def test_a_head_inside_another_model_is_split_off(activation):
+    inner = small(activation)
+    nested = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Rescaling(2.0), inner])
+    image = keras.Input((8, 8, 3))
+    outputs = nested(image)
+    if activation:
+        outputs = keras.ops.log(outputs + 1e-30)
+    around = keras.Model(image, outputs)
+    images = np.random.default_rng(0).random((4, 8, 8, 3), np.float32)
+    for model in (nested, around):
+        network, head = split_head(model)
+        assert head is inner.layers[-1]
+        weights = head.get_weights()
+        logits = network(images) @ weights[0] + weights[1]
+        expected = model(images)
+        if activation and model is around:
+            logits = keras.ops.log_softmax(logits)
+        elif activation:
+            logits = keras.ops.softmax(logits)
+        np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("share, still", [(0.0, []), (0.34, ["anything"]), (1.0, [0, 1])])

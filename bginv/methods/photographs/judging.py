@@ -8,10 +8,11 @@ import numpy as np
 
 from bginv.data.composites import WithEmptied, composite_tests
 from bginv.data.sources import Source
+from bginv.data.variations import MIXED
 from bginv.evaluation.calibration import collect_all_logits, negative_log_likelihood
 from bginv.nn.digest import weights_digest
 
-CLEAN = "clean"
+CLEAN, MIXED_SAME = "clean", MIXED[0]
 DRAWS = 2
 LOSS_SHARE = 0.01
 """Of the cross-entropy in a score: it decides between weights of equal accuracy."""
@@ -36,8 +37,9 @@ class Judged:
 
     @property
     def backgrounds(self) -> float:
-        """Mean accuracy on other backgrounds; on the images themselves where there is none."""
-        others = [value for name, value in self.tests.items() if name != CLEAN]
+        """Mean accuracy on backgrounds that do not tell the class; on the images without such."""
+        telling = (CLEAN, MIXED_SAME)
+        others = [value for name, value in self.tests.items() if name not in telling]
         return float(np.mean(others)) if others else self.clean
 
     @property
