@@ -60,13 +60,14 @@ def split_head(classifier: keras.Model) -> tuple[keras.Model, keras.layers.Dense
     The layer is a Dense one that gives logits, or probabilities by softmax, of the model itself or
     of a model inside it; what comes after keeps the order of classes. None where it is another.
     """
-    if len(getattr(classifier, "outputs", None) or ()) != 1:  # a subclassed one has no graph
+    ends = [getattr(classifier, name, None) or () for name in ("inputs", "outputs")]
+    if list(map(len, ends)) != [1, 1]:  # a subclassed one has no graph
         return None
     found = _head_of(classifier.outputs[0])
     if found is None:
         return None
     features, head = found
-    return keras.Model(classifier.input, features, name=f"{classifier.name}_features"), head
+    return keras.Model(classifier.inputs[0], features, name=f"{classifier.name}_features"), head
 
 
 def _head_of(output: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.layers.Dense] | None:
