@@ -12,6 +12,7 @@ from bginv.data.photographs import WithBackgrounds
 from bginv.data.sources import ArraySource, Dataset, Source
 from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.models.background_generator import generate_backgrounds
+from bginv.nn.digest import weights_digest
 from bginv.nn.fine_tuning import is_deep, is_trained, split_head
 from bginv.nn.linear_head import compiled, stored_features, train_head
 from bginv.ops.compositing import composite
@@ -71,7 +72,7 @@ def fit_new_head(classifier: keras.Model, source: Source, folder: RunFolder, see
     if split is None:
         return
     network, head = split
-    path = folder.features / "images.npy" if folder.path else None
+    path = folder.features / weights_digest(network) / "images.npy" if folder.path else None
 
     def batches() -> Iterator[tf.Tensor]:
         return (batch["image"] for batch in source.batches(source.pass_batch))

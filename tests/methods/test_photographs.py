@@ -107,6 +107,27 @@ def test_a_phase_on_other_backgrounds_mends_what_a_clean_one_learned(source, fol
     assert len(batches) == 4
 
 
+def test_fine_tuning_that_does_harm_is_undone(source, folder):
+    classifier, own = network(), settings(epochs=1, learning_rate=100.0, batchsize=16)
+    judge = Judge(source, 2, 0)
+    with folder.opened():
+        run_phase(Phase("adversarial", source, 0.7, 2, 0), classifier, own, folder, judge)
+        before = classifier.get_weights()
+        run_phase(Phase("adversarial", source, 0.7, 0, 1), classifier, own, folder, judge)
+    for old, new in zip(before, classifier.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_without_validation_images_fine_tuning_is_kept(source, folder):
+    classifier, own = network(), settings(epochs=1, learning_rate=0.01, batchsize=16, average=0)
+    before = classifier.get_weights()
+    with folder.opened():
+        run_phase(Phase("adversarial", source, 0.7, 0, 1), classifier, own, folder, None)
+        half = classifier.get_weights()
+    moved = [not np.array_equal(old, new) for old, new in zip(before, half, strict=True)]
+    assert moved == [False, False, True, True]
+
+
 def test_pictures_show_the_batch_that_the_step_saw(source):
     method = FineTuning(network(), settings(), 10, "adversarial", 0.5)
     first, again = (seen_batch(method, source, settings(), 3)["image"] for _ in range(2))

@@ -14,6 +14,7 @@ from bginv.methods.photographs.judging import Judge, Judged
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.methods.photographs.training import FineTuning
 from bginv.methods.photographs.views import view
+from bginv.nn.digest import weights_digest
 from bginv.nn.fine_tuning import fine_tuned_part, split_head
 from bginv.nn.linear_head import compiled, stored_features, train_head
 from bginv.report.strips import write_strip
@@ -93,6 +94,7 @@ def fit_head(
 ) -> None:
     """Train a new last layer on the features of the images and of augmented copies of them."""
     features, labels, call = [], [], compiled(network)
+    own = folder.features / weights_digest(network)
     composites = ALL if phase.composites else 0.0
     whole = dataclasses.replace(settings, smallest_crop=1.0)  # crops cost the layer accuracy
     draw = tf.function(lambda batch, seed: view(batch, whole, composites, seed))
@@ -100,7 +102,7 @@ def fit_head(
         order = np.arange(len(phase.source))
         if copy:  # other neighbours, whose backgrounds objects get
             order = np.random.default_rng([settings.seed, copy]).permutation(order)
-        path = folder.features / (f"{phase.name}_{copy}.npy" if copy else "images.npy")
+        path = own / (f"{phase.name}_{copy}.npy" if copy else "images.npy")
         seed = tf.random.fold_in(tf.constant([settings.seed, 2]), copy)
         change = functools.partial(_changed, draw, seed) if copy else _unchanged
         batches = functools.partial(_batches, phase.source, order, change)
@@ -149,22 +151,28 @@ def _fine_tune(
     train_phase(method, phase.source, own, folder, None)
     after = classifier.get_weights()
     found = {share: _between(before, after, share) for share in SHARES}
-    classifier.set_weights(found[SHARES[0]] if judge is None else before)
-    best = judge.judge(classifier).score if judge else 0.0
-    kept = before
-    for share, weights in found.items() if judge else ():
-        classifier.set_weights(weights)
-        judged = judge.judge(classifier)
-        better = judged.clean >= floor and judged.score > best
-        logging.info(
-            "%s, %g of fine-tuning: %s%s", phase.name, share, judged, ", kept" if better else ""
-        )
-        if better:
-            best, kept = judged.score, weights
     if judge:
-        classifier.set_weights(kept)
+        share = _best_share(classifier, {0.0: before, **found}, judge, floor)
+        logging.info("%s: %g of the way of fine-tuning is kept", phase.name, share)
+    else:
+        share = SHARES[0]
+    classifier.set_weights(found.get(share, before))
     if folder.path and phase.composites:
         _write_batches(method, phase.source, own, folder, steps)
+
+
+def _best_share(
+    classifier: keras.Model, found: dict[float, list[np.ndarray]], judge: Judge, floor: float
+) -> float:
+    """The share whose weights do best, of those whose clean accuracy is high enough, or 0."""
+    scores = {}
+    for share, weights in found.items():
+        classifier.set_weights(weights)
+        judged = judge.judge(classifier)
+        logging.info("%g of the way of fine-tuning: %s", share, judged)
+        if judged.clean >= floor or not share:
+            scores[share] = judged.score
+    return max(scores, key=scores.get)
 
 
 def _between(before: list[np.ndarray], after: list[np.ndarray], share: float) -> list[np.ndarray]:
