@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import cv2
 import keras
@@ -120,6 +121,17 @@ def test_garbage_masks_are_named_and_change_nothing(folder, command, tmp_path, s
     )
     assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
     assert results_of(tmp_path / "run")["decision"]["kept"] is False
+
+
+def test_choices_are_made_on_a_folder_called_validation(folder, command, tmp_path):
+    shutil.copytree(folder / "clean", folder / "validation")
+    code, _, err = command(None, "run", str(folder), *SMALL, "--freeze", "--run-dir", "run")
+    assert code == 0, err
+    results = results_of(tmp_path / "run")
+    tests = results["accuracy"]["phase 1"]["tests"]
+    assert set(tests) == {"clean", "mixed_same", "mixed_rand", "only_fg"}
+    for name in ("clean", "only_fg"):  # the folder is a copy of the test
+        assert results["validation"]["phase 1"][name] == tests[name]
 
 
 def test_robustify_takes_the_recipe_for_a_deep_trained_network(folder, tmp_path):
