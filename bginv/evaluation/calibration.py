@@ -44,9 +44,9 @@ def collect_logits(classifier: keras.Model, source: Source) -> tuple[np.ndarray,
 
 
 def collect_all_logits(
-    classifier: keras.Model, sources: Iterable[Source]
+    classifier: keras.Model, sources: Iterable[Source], dtype: type = np.float64
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The same for one source after the other."""
+    """The same for one source after the other, in a type of numbers."""
 
     predict = None
     for source in sources:
@@ -57,7 +57,7 @@ def collect_all_logits(
                 lambda images: classifier(images, training=False), input_signature=[images]
             )
         parts = [predict(batch["image"]) for batch in source.batches(source.pass_batch)]
-        yield np.concatenate(parts).astype(np.float64), source.labels
+        yield np.concatenate(parts).astype(dtype), source.labels
 
 
 def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:

@@ -63,14 +63,23 @@ class Results:
         self._mistakes: dict[str, list[dict[str, Any]]] = {}
         self._noises: dict[str, dict[str, float]] = {}
 
-    def add_row(self, name: str, classifier: keras.Model) -> Accuracies:
-        """Evaluate a classifier; its most confident mistakes take the place of those before."""
-        if self.dataset.regression or self.dataset.multi_label:
-            self.rows[name] = evaluate_accuracy(classifier, self.dataset)
+    def add_row(
+        self, name: str, classifier: keras.Model, dataset: Dataset | None = None
+    ) -> Accuracies:
+        """Evaluate a classifier; its most confident mistakes take the place of those before.
+
+        Args:
+            name: of the row.
+            classifier: images to logits.
+            dataset: the same records as this classifier takes them, where those are no images.
+        """
+        dataset = dataset or self.dataset
+        if dataset.regression or dataset.multi_label:
+            self.rows[name] = evaluate_accuracy(classifier, dataset)
         else:
-            tests, noisy = self.dataset.tests, noise_tests(self.dataset)
+            tests, noisy = dataset.tests, noise_tests(dataset)
             found = dict(zip(tests, predict(classifier, tests.values()), strict=True))
-            counted = {"train": self.dataset.train, **noisy}
+            counted = {"train": dataset.train, **noisy}
             counts = count_correct(classifier, counted.values())
             train, *noises = (
                 count / len(own) for own, count in zip(counted.values(), counts, strict=True)

@@ -44,13 +44,13 @@ def estimated_seconds(
     learned = LEARNED_SECONDS if choice.name == "learned" else 0.0
     epochs = 0 if settings.freeze else (settings.epochs or 0)
     clean_epochs = 0 if settings.freeze else settings.classifier_epochs
-    judged = (2 + (len(SHARES) if epochs else 0)) * validation * KINDS
+    judged = (1 + (len(SHARES) if epochs else 0)) * validation * KINDS
     trained_share = 1 + (BACKWARD - 1) * (1 - settings.frozen_share)
     passes = {
         "new last layers": (2 + COPIES_OF_PHASE_1 + settings.copies) * train,
         "the whole network": (epochs + clean_epochs) * train * trained_share,
         "validation": judged,
-        "tests": 2 * test * KINDS,
+        "tests": (1 if settings.freeze else 2) * test * KINDS,
     }
     seconds = {"masks": learned + masks * masks_to_find + EMPTYING * sum(counts)}
     return {**seconds, **{name: count * one for name, count in passes.items()}}

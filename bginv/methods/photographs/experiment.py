@@ -9,6 +9,7 @@ from bginv.data.composites import WithEmptied, composite_tests
 from bginv.data.emptied import emptied
 from bginv.data.held_out import hold_out
 from bginv.data.sources import Dataset, Source
+from bginv.evaluation.last_layers import LastLayers
 from bginv.interop.model_files import save_model
 from bginv.masks.choice import Choice
 from bginv.masks.store import Found, count_missing
@@ -73,7 +74,8 @@ class PhotographRun:
         tested, unmasked = self._with_composites(masking)
         looked_at = dataclasses.replace(tested, train=train.first(LOOKED_AT).without_masks())
         results = Results(looked_at, self.folder, BEFORE, AFTER)
-        results.add_row(BEFORE, self.classifier)
+        splits = LastLayers({TRAIN: looked_at.train, **looked_at.tests})
+        self._add_row(results, BEFORE, splits)
         train, validation = self._emptied(masked, masking)
         judge = self._judge(validation)
         before = judge.judge(self.classifier) if judge else None
@@ -83,12 +85,20 @@ class PhotographRun:
             decision, after = Decision(False, "its masks cannot be used"), None
         self._save_model("robust_classifier")
         if decision.kept:
-            results.add_row(AFTER, self.classifier)
+            self._add_row(results, AFTER, splits)
         else:  # nothing has changed
             results.rows[AFTER] = results.rows[BEFORE]
         outcome = Outcome(results, self._choice.reason, trusted, decision, before, after, unmasked)
         results.headline, results.more = outcome.headline(), outcome.as_json()
         return outcome
+
+    def _add_row(self, results: Results, name: str, splits: LastLayers) -> None:
+        model, own = splits.of(self.classifier)
+        train, tests = own[TRAIN], {test: own[test] for test in results.dataset.tests}
+        taken = dataclasses.replace(
+            results.dataset, train=train, tests=tests, image_shape=train.image_shape
+        )
+        results.add_row(name, model, taken)
 
     def _estimate(self) -> dict[str, float]:
         held, tests = self._own_validation, self.dataset.tests

@@ -10,6 +10,7 @@ from bginv.data.composites import WithEmptied, composite_tests
 from bginv.data.sources import Source
 from bginv.data.variations import MIXED
 from bginv.evaluation.calibration import collect_all_logits, negative_log_likelihood
+from bginv.evaluation.last_layers import LastLayers
 from bginv.nn.digest import weights_digest
 
 CLEAN, MIXED_SAME = "clean", MIXED[0]
@@ -61,9 +62,10 @@ class Judge:
     """
 
     def __init__(self, validation: Source, num_classes: int, seed: int):
-        self.sources = {CLEAN: validation.without_masks()}
+        sources = {CLEAN: validation.without_masks()}
         if isinstance(validation, WithEmptied):
-            self.sources |= composite_tests(validation, num_classes, DRAWS, seed)
+            sources |= composite_tests(validation, num_classes, DRAWS, seed)
+        self._splits = LastLayers(sources)
         self._known: dict[str, Judged] = {}
 
     def judge(self, classifier: keras.Model) -> Judged:
@@ -75,8 +77,9 @@ class Judge:
 
     def _judge(self, classifier: keras.Model) -> Judged:
         accuracies, losses = {}, {}
-        logits = collect_all_logits(classifier, self.sources.values())
-        for name, (own, labels) in zip(self.sources, logits, strict=True):
+        model, splits = self._splits.of(classifier)
+        logits = collect_all_logits(model, splits.values())
+        for name, (own, labels) in zip(splits, logits, strict=True):
             accuracies[name] = float((own.argmax(-1) == labels).mean())
             losses[name] = negative_log_likelihood(own, labels)
         others = [value for name, value in losses.items() if name != CLEAN] or [losses[CLEAN]]
