@@ -72,7 +72,8 @@ def fit_new_head(classifier: keras.Model, source: Source, folder: RunFolder, see
     if split is None:
         return
     network, head = split
-    path = folder.features / weights_digest(network) / "images.npy" if folder.path else None
+    name = f"images_{weights_digest(network)}.npy"
+    path = folder.features / name if folder.path else None
 
     def batches() -> Iterator[tf.Tensor]:
         return (batch["image"] for batch in source.batches(source.pass_batch))

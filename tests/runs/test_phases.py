@@ -79,7 +79,7 @@ def test_a_new_head_is_trained_alone(squares, tmp_path):
         fit_new_head(model, squares.train, folder, 0)
     moved = [not np.array_equal(*own) for own in zip(before, model.get_weights(), strict=True)]
     assert moved == [False] * 24 + [True, True]
-    (features,) = folder.features.glob("*/images.npy")
+    (features,) = folder.features.glob("images_*.npy")
     assert len(np.load(features)) == len(squares.train)
     headless = keras.Model(model.inputs, keras.layers.ReLU()(model.output))
     fit_new_head(headless, squares.train, folder, 0)  # has no layer to train

@@ -94,7 +94,7 @@ def fit_head(
 ) -> None:
     """Train a new last layer on the features of the images and of augmented copies of them."""
     features, labels, call = [], [], compiled(network)
-    own = folder.features / weights_digest(network)
+    digest = weights_digest(network)
     composites = ALL if phase.composites else 0.0
     whole = dataclasses.replace(settings, smallest_crop=1.0)  # crops cost the layer accuracy
     draw = tf.function(lambda batch, seed: view(batch, whole, composites, seed))
@@ -102,7 +102,8 @@ def fit_head(
         order = np.arange(len(phase.source))
         if copy:  # other neighbours, whose backgrounds objects get
             order = np.random.default_rng([settings.seed, copy]).permutation(order)
-        path = own / (f"{phase.name}_{copy}.npy" if copy else "images.npy")
+        what = f"{phase.name}_{copy}" if copy else "images"
+        path = folder.features / f"{what}_{digest}.npy"
         seed = tf.random.fold_in(tf.constant([settings.seed, 2]), copy)
         change = functools.partial(_changed, draw, seed) if copy else _unchanged
         batches = functools.partial(_batches, phase.source, order, change)
