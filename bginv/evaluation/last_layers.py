@@ -80,7 +80,7 @@ class LastLayers:
                 for (name, own), (features, _) in zip(self._splits.items(), found, strict=True)
             }
             self._digest = digest
-        layer = keras.layers.Dense(head.units, use_bias=head.use_bias)
+        layer = keras.layers.Dense(head.units, use_bias=head.use_bias, dtype="float32")
         alone = keras.Sequential([keras.Input(network.output_shape[1:]), layer])
         layer.set_weights(head.get_weights())
         return alone, self._features

@@ -10,7 +10,8 @@ CONSTANTS = {"bias": 0.0, "beta": 0.0, "gamma": 1.0, "moving_mean": 0.0, "moving
 """Weights that every initializer in use makes constant, by Keras' names, and their constants."""
 
 ORDER_KEEPING = ("Add", "Cast", "Log", "Softmax")
-"""Operations of Keras, with one tensor, after which the largest of a row is where it was."""
+"""Operations of Keras, with one tensor and numbers, after which the largest of a row is where it
+was."""
 ORDER_KEEPING_ACTIVATIONS = (keras.activations.linear, keras.activations.softmax)
 
 LEAST_TRAINED = 0.5
@@ -73,8 +74,10 @@ def split_head(classifier: keras.Model) -> tuple[keras.Model, keras.layers.Dense
 def _head_of(output: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.layers.Dense] | None:
     """A vector of features in a graph, and the last layer that it goes into; see `split_head`."""
     operation, number, _ = output._keras_history
-    inputs = operation._inbound_nodes[number].input_tensors
-    if len(inputs) != 1:
+    node = operation._inbound_nodes[number]
+    inputs = node.input_tensors
+    constants = [own for own in node.arguments.args if not isinstance(own, keras.KerasTensor)]
+    if len(inputs) != 1 or any(map(np.ndim, constants)):  # a number for each class changes them
         return None
     in_order = getattr(operation, "activation", None) in ORDER_KEEPING_ACTIVATIONS
     if isinstance(operation, keras.layers.Dense):

@@ -56,6 +56,9 @@ def test_a_head_is_split_off_where_it_is_a_linear_layer():
     assert split_head(small("sigmoid")) is None
     image = keras.Input((8, 8, 3))
     assert split_head(keras.Model(image, keras.layers.Flatten()(image))) is None
+    logits = small()(image)
+    assert split_head(keras.Model(image, logits + 1.0)) is not None
+    assert split_head(keras.Model(image, logits + np.float32([0, 1, 2]))) is None
 
 
 @pytest.mark.parametrize("activation", [None, "softmax"])

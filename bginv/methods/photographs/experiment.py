@@ -24,6 +24,8 @@ from bginv.run_folder import RunFolder
 from bginv.runs.results import Results
 
 VALIDATION, TRAIN = "validation", "train"
+TRAINED_ON = "images trained on"
+"""Among tests, one of which may be called train."""
 TEST_DRAWS = 2
 LOOKED_AT = 256
 """Training images whose accuracy is told, as their order is a mixed one."""
@@ -74,7 +76,7 @@ class PhotographRun:
         tested, unmasked = self._with_composites(masking)
         looked_at = dataclasses.replace(tested, train=train.first(LOOKED_AT).without_masks())
         results = Results(looked_at, self.folder, BEFORE, AFTER)
-        splits = LastLayers({TRAIN: looked_at.train, **looked_at.tests})
+        splits = LastLayers({TRAINED_ON: looked_at.train, **looked_at.tests})
         self._add_row(results, BEFORE, splits)
         train, validation = self._emptied(masked, masking)
         judge = self._judge(validation)
@@ -94,7 +96,7 @@ class PhotographRun:
 
     def _add_row(self, results: Results, name: str, splits: LastLayers) -> None:
         model, own = splits.of(self.classifier)
-        train, tests = own[TRAIN], {test: own[test] for test in results.dataset.tests}
+        train, tests = own[TRAINED_ON], {test: own[test] for test in results.dataset.tests}
         taken = dataclasses.replace(
             results.dataset, train=train, tests=tests, image_shape=train.image_shape
         )
