@@ -18,7 +18,7 @@ from bginv.models.mask_unet import build_mask_unet
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHAPE = (32, 32, 1)
-LONGEST = 150
+LONGEST = 300
 
 
 def start(folder: pathlib.Path, script: str, *arguments: str, **variables) -> subprocess.Popen:

@@ -36,7 +36,7 @@ COMMANDS = {
         "--crops", "any",
     ),
 }  # fmt: skip
-LONG = ("digits", "--limit", "64", "--batchsize", "16", "--steps", "2000", "--output", "m.keras",
+LONG = ("digits", "--limit", "64", "--batchsize", "16", "--steps", "600", "--output", "m.keras",
         "--evaluate-every", "0")  # fmt: skip
 FOREVER = ("--checkpoint-steps", "20", "--steps-per-call", "10")
 

@@ -23,6 +23,8 @@ PHASE_TITLES = {
     "classifier": "Phase 1: classifier",
     "masks": "Phase 2: mask generator",
     "adversarial": "Phase 3: classifier against backgrounds",
+    "classifier_on_all": "Phase 1 on all images",
+    "adversarial_on_all": "Phase 3 on all images",
 }
 MASK_STRIPS = {"image": "image", "soft": "soft mask", "binary": "binary mask"}
 MOST_SHOWN_CLASSES = 20

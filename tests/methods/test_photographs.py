@@ -12,13 +12,14 @@ from bginv.data.emptied import emptied
 from bginv.data.sources import ArraySource
 from bginv.methods.photographs.choice import photographs_fit
 from bginv.methods.photographs.judging import Judge, Judged, decide
-from bginv.methods.photographs.phases import Phase, run_phase
+from bginv.methods.photographs.phases import Chosen, Phase, repeat_phase, run_phase
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.methods.photographs.training import FineTuning
 from bginv.methods.photographs.views import view
 from bginv.nn.fine_tuning import fine_tuned_part
 from bginv.run_folder import RunFolder
 from bginv.training.loop import seen_batch
+from bginv.training.progress import training_records
 
 SEED = tf.constant([3, 4])
 
@@ -40,6 +41,12 @@ def source() -> WithEmptied:
         image[10:22, 10:22] = (220, 30, 60) if label == 0 else (30, 220, 60)
     held = ArraySource(images, labels, masks)
     return WithEmptied(held, emptied(held, pathlib.Path()))
+
+
+def phase(source, copies: int, epochs: int, held: int = 0, composites: float = 0.7) -> Phase:
+    name = "adversarial" if composites else "classifier"
+    rows = np.arange(len(source))
+    return Phase(name, source, rows[held:], rows[:held], composites, copies, epochs)
 
 
 def network(seed: int = 0) -> keras.Model:
@@ -95,11 +102,10 @@ def test_a_phase_on_other_backgrounds_mends_what_a_clean_one_learned(source, fol
     classifier, own = network(), settings(epochs=12, learning_rate=0.01, batchsize=16)
     judge = Judge(source, 2, 0)
     with folder.opened():
-        run_phase(
-            Phase("classifier", source.without_masks(), 0.0, 1, 0), classifier, own, folder, None
-        )
+        first = phase(source.without_masks(), 1, 0, composites=0.0)
+        run_phase(first, classifier, own, folder, None)
         before = judge.judge(classifier)
-        run_phase(Phase("adversarial", source, 0.7, 2, 12), classifier, own, folder, judge, before)
+        run_phase(phase(source, 2, 12), classifier, own, folder, judge, before)
     after = judge.judge(classifier)
     assert after.score >= before.score and after.clean >= before.clean - 0.005
     assert after.tests["mixed_rand"] > 0.9
@@ -111,18 +117,39 @@ def test_fine_tuning_that_does_harm_is_undone(source, folder):
     classifier, own = network(), settings(epochs=1, learning_rate=100.0, batchsize=16)
     judge = Judge(source, 2, 0)
     with folder.opened():
-        run_phase(Phase("adversarial", source, 0.7, 2, 0), classifier, own, folder, judge)
+        run_phase(phase(source, 2, 0), classifier, own, folder, judge)
         before = classifier.get_weights()
-        run_phase(Phase("adversarial", source, 0.7, 0, 1), classifier, own, folder, judge)
+        chosen = run_phase(phase(source, 0, 1), classifier, own, folder, judge)
     for old, new in zip(before, classifier.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+    assert (chosen.head, chosen.share) == (False, 0.0)
+
+
+def test_a_phase_is_repeated_on_all_images_and_ends_the_same_when_it_goes_on(source, folder):
+    own = settings(epochs=1, learning_rate=0.01, batchsize=16)
+    classifier = network()
+    start = classifier.get_weights()
+    with folder.opened():
+        parted = phase(source, 1, 1, held=16)
+        judge = Judge(source.take(parted.held), 2, 0)
+        run_phase(parted, classifier, own, folder, judge)
+        chosen = Chosen(head=True, share=1.0, weights=classifier.get_weights())
+        kernels = [chosen.weights[-2]]
+        for _ in range(2):
+            classifier.set_weights(start)
+            repeat_phase(parted, classifier, own, folder, chosen)
+            kernels.append(classifier.get_weights()[-2])
+    assert not np.allclose(kernels[0], kernels[1], atol=1e-4)
+    np.testing.assert_array_equal(kernels[1], kernels[2])
+    records = training_records(folder.metrics_file)
+    assert {record["phase"] for record in records} == {"adversarial", "adversarial_on_all"}
 
 
 def test_without_validation_images_fine_tuning_is_kept(source, folder):
     classifier, own = network(), settings(epochs=1, learning_rate=0.01, batchsize=16, average=0)
     before = classifier.get_weights()
     with folder.opened():
-        run_phase(Phase("adversarial", source, 0.7, 0, 1), classifier, own, folder, None)
+        run_phase(phase(source, 0, 1), classifier, own, folder, None)
         half = classifier.get_weights()
     moved = [not np.array_equal(old, new) for old, new in zip(before, half, strict=True)]
     assert moved == [False, False, True, True]
@@ -144,8 +171,8 @@ def test_weights_are_judged_once(source, monkeypatch):
     assert judge.judge(classifier) is None
 
 
-def judged(clean: float, other: float, loss: float = 0.1) -> Judged:
-    return Judged({"clean": clean, "mixed_rand": other}, loss)
+def judged(clean: float, other: float, loss: float = 0.1, images: int = 1000) -> Judged:
+    return Judged({"clean": clean, "mixed_rand": other}, loss, images)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +182,8 @@ def judged(clean: float, other: float, loss: float = 0.1) -> Judged:
         (judged(0.986, 0.95), True, "clean -0.4"),
         (judged(0.984, 0.95), False, "clean accuracy fell by 0.6 points"),
         (judged(0.99, 0.89), False, "-1.0"),
-        (judged(0.99, 0.90), False, "+0.0"),
+        (judged(0.99, 0.90), False, "nothing that was tried"),
+        (judged(0.99, 0.90, loss=0.2), False, "+0.0"),
         (judged(0.99, 0.90, loss=0.05), True, "+0.0"),
     ],
 )
@@ -164,10 +192,17 @@ def test_a_phase_is_kept_where_it_helps_and_does_no_harm(after, kept, says):
     assert decision.kept is kept and says in decision.reason
 
 
+def test_one_image_is_no_loss_unless_none_is_allowed():
+    before, one, two = (judged(count / 50, 0.9 - count / 100, images=50) for count in (50, 49, 48))
+    assert decide(before, one, 0.5).kept and not decide(before, two, 0.5).kept
+    assert not decide(before, one, 0.0).kept
+    assert before.lowest_clean(5.0) == pytest.approx(0.95, abs=1e-5)
+
+
 def test_backgrounds_of_the_own_class_do_not_count():
     tests = {"clean": 1.0, "mixed_same": 1.0, "mixed_rand": 0.8, "only_fg": 0.7}
-    assert Judged(tests, 0.1).backgrounds == 0.75
-    assert Judged({"clean": 0.9}, 0.1).backgrounds == 0.9
+    assert Judged(tests, 0.1, 10).backgrounds == 0.75
+    assert Judged({"clean": 0.9}, 0.1, 10).backgrounds == 0.9
 
 
 def test_the_score_looks_at_accuracy_first():

@@ -26,7 +26,7 @@ def estimated_seconds(
     classifier: keras.Model,
     choice: Choice,
     settings: PhotographSettings,
-    counts: tuple[int, int, int],
+    counts: tuple[int, int, int, int],
     masks_to_find: int,
 ) -> dict[str, float]:
     """Seconds of each part of a run, from the time that some images take.
@@ -35,10 +35,11 @@ def estimated_seconds(
         classifier: of the run.
         choice: of masks.
         settings: of the run.
-        counts: images to train on, to validate with and to test with.
+        counts: images to train on, to train on once more in the end, to validate with and to
+            test with.
         masks_to_find: images whose masks are not on disk.
     """
-    train, validation, test = counts
+    train, repeated, validation, test = counts
     one = _seconds_an_image(classifier)
     masks = choice.source.seconds if choice.source else 0.0
     learned = LEARNED_SECONDS if choice.name == "learned" else 0.0
@@ -47,12 +48,12 @@ def estimated_seconds(
     judged = (1 + (len(SHARES) if epochs else 0)) * validation * KINDS
     trained_share = 1 + (BACKWARD - 1) * (1 - settings.frozen_share)
     passes = {
-        "new last layers": (2 + COPIES_OF_PHASE_1 + settings.copies) * train,
-        "the whole network": (epochs + clean_epochs) * train * trained_share,
+        "new last layers": (2 + COPIES_OF_PHASE_1 + settings.copies) * max(train, repeated),
+        "the whole network": (epochs + clean_epochs) * (train + repeated) * trained_share,
         "validation": judged,
         "tests": (1 if settings.freeze else 2) * test * KINDS,
     }
-    seconds = {"masks": learned + masks * masks_to_find + EMPTYING * sum(counts)}
+    seconds = {"masks": learned + masks * masks_to_find + EMPTYING * (train + validation + test)}
     return {**seconds, **{name: count * one for name, count in passes.items()}}
 
 

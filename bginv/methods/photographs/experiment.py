@@ -17,12 +17,20 @@ from bginv.methods.photographs.estimate import estimated_seconds, told
 from bginv.methods.photographs.judging import Decision, Judge, Judged, decide
 from bginv.methods.photographs.masking import Masking
 from bginv.methods.photographs.outcome import AFTER, BEFORE, Outcome
-from bginv.methods.photographs.phases import COPIES_OF_PHASE_1, Phase, run_phase
+from bginv.methods.photographs.phases import (
+    COPIES_OF_PHASE_1,
+    Chosen,
+    Phase,
+    repeat_phase,
+    run_phase,
+)
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.nn.fine_tuning import split_head
 from bginv.run_folder import RunFolder
 from bginv.runs.results import Results
 
+Done = tuple[Phase, Chosen]
+"""A phase, and what of it was kept."""
 VALIDATION, TRAIN = "validation", "train"
 TRAINED_ON = "images trained on"
 """Among tests, one of which may be called train."""
@@ -63,33 +71,44 @@ class PhotographRun:
         self._rows, self._held = hold_out(dataset.train, share)
 
     def run(self) -> Outcome:
-        """Train, save models, measure, and decide which classifier is kept."""
+        """Train, save models, measure, and decide which classifier is kept.
+
+        Choices are made with classifiers that have not seen the held-out images. What is measured
+        on the tests and saved has then been trained in the same way on those too.
+        """
         logging.info("%s", told(self._estimate()))
-        if self._train_first:
-            self._phase1()
-        self._save_model("classifier")
+        start = self.classifier.get_weights()
+        first = self._phase1() if self._train_first else None
         train, seed = self.dataset.train, self.settings.seed
         own = dataclasses.replace(self.dataset, train=train.take(self._rows))
         masking = Masking(self._choice, self.classifier, own, seed)
         masked = masking.of(train)
         trusted = masking.trusted(masked, self.folder)
         tested, unmasked = self._with_composites(masking)
-        looked_at = dataclasses.replace(tested, train=train.first(LOOKED_AT).without_masks())
-        results = Results(looked_at, self.folder, BEFORE, AFTER)
-        splits = LastLayers({TRAINED_ON: looked_at.train, **looked_at.tests})
-        self._add_row(results, BEFORE, splits)
         train, validation = self._emptied(masked, masking)
         judge = self._judge(validation)
         before = judge.judge(self.classifier) if judge else None
+        third, after = None, None
+        decision = Decision(False, "its masks cannot be used")
         if trusted.usable:
-            decision, after = self._phase3(train, judge, before)
-        else:
-            decision, after = Decision(False, "its masks cannot be used"), None
-        self._save_model("robust_classifier")
-        if decision.kept:
+            third = self._phase3(train, judge, before)
+            after = judge.judge(self.classifier) if judge else None
+            decision = decide(before, after, self.settings.max_clean_loss)
+        some = self.dataset.train.first(LOOKED_AT).without_masks()
+        looked_at = dataclasses.replace(tested, train=some)
+        results = Results(looked_at, self.folder, BEFORE, AFTER)
+        splits = LastLayers({TRAINED_ON: looked_at.train, **looked_at.tests})
+        self.classifier.set_weights(start)
+        if first:
+            self._finish(*first)
+        self._save_model("classifier")
+        self._add_row(results, BEFORE, splits)
+        if third and decision.kept:
+            self._finish(*third)
             self._add_row(results, AFTER, splits)
         else:  # nothing has changed
             results.rows[AFTER] = results.rows[BEFORE]
+        self._save_model("robust_classifier")
         outcome = Outcome(results, self._choice.reason, trusted, decision, before, after, unmasked)
         results.headline, results.more = outcome.headline(), outcome.as_json()
         return outcome
@@ -106,6 +125,7 @@ class PhotographRun:
         held, tests = self._own_validation, self.dataset.tests
         counts = (
             len(self._rows),
+            len(self.dataset.train) if self._refits else 0,
             len(held) if held else len(self._held),
             sum(map(len, tests.values())),
         )
@@ -114,43 +134,47 @@ class PhotographRun:
         missing = sum(count_missing(own.without_masks(), source) for own in masked if source)
         return estimated_seconds(self.classifier, self._choice, self.settings, counts, missing)
 
-    def _phase1(self) -> None:
+    @property
+    def _refits(self) -> bool:
+        """Whether there are held-out images to train on in the end."""
+        return self.settings.refit and len(self._held) > 0
+
+    def _phase1(self) -> Done:
         train = self.dataset.train.without_masks()
         held = self._own_validation or (train.take(self._held) if len(self._held) else None)
         own = self.settings
-        source = train.take(self._rows)
         epochs = own.classifier_epochs
         if split_head(self.classifier) is None:  # there is no other way to a first classifier
             epochs = epochs or own.epochs or 0
-        phase = Phase("classifier", source, 0.0, COPIES_OF_PHASE_1, epochs)
+        phase = self._phase("classifier", train, 0.0, COPIES_OF_PHASE_1, epochs)
         judge = self._judge(held and held.without_masks())
-        run_phase(phase, self.classifier, own, self.folder, judge)
+        return phase, run_phase(phase, self.classifier, own, self.folder, judge)
 
-    def _phase3(
-        self, train: WithEmptied, judge: Judge | None, before: Judged | None
-    ) -> tuple[Decision, Judged | None]:
+    def _phase3(self, train: WithEmptied, judge: Judge | None, before: Judged | None) -> Done:
         own = self.settings
-        start = self.classifier.get_weights()
-        phase = Phase("adversarial", train, own.composites, own.copies, own.epochs or 0)
-        run_phase(phase, self.classifier, own, self.folder, judge, before)
-        if judge is None or before is None:
-            return Decision(True, "nothing was held out to judge it by (--validation 0)"), None
-        after = judge.judge(self.classifier)
-        decision = decide(before, after, own.max_clean_loss)
-        if not decision.kept:
-            self.classifier.set_weights(start)
-        return decision, after
+        phase = self._phase("adversarial", train, own.composites, own.copies, own.epochs or 0)
+        return phase, run_phase(phase, self.classifier, own, self.folder, judge, before)
+
+    def _phase(self, name: str, source: Source, *settings) -> Phase:
+        return Phase(name, source, self._rows, self._held, *settings)
+
+    def _finish(self, phase: Phase, chosen: Chosen) -> None:
+        """Give the classifier what a phase leaves in the end."""
+        if self._refits:
+            repeat_phase(phase, self.classifier, self.settings, self.folder, chosen)
+        else:
+            self.classifier.set_weights(chosen.weights)
 
     def _judge(self, held: Source | None) -> Judge | None:
         return Judge(held, self.dataset.num_classes, self.settings.seed) if held else None
 
     def _emptied(self, masked: Found, masking: Masking) -> tuple[WithEmptied, WithEmptied | None]:
-        """Training and validation images with masks and backgrounds."""
+        """Training images, held-out ones among them, and validation images, with backgrounds."""
         whole = self._whole(masked, TRAIN)
         if self._own_validation:
             found = masking.of(self._own_validation)
             return whole, self._whole(found, VALIDATION) if found else None
-        return whole.take(self._rows), whole.take(self._held) if len(self._held) else None
+        return whole, whole.take(self._held) if len(self._held) else None
 
     def _whole(self, found: Found, split: str) -> WithEmptied:
         behind = emptied(found.source, self.folder.emptied(split))

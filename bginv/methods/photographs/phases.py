@@ -1,4 +1,4 @@
-"""The two phases on photographs: a new head, then the whole network; what does best is kept."""
+"""The two phases on photographs: a new last layer, then the whole network; then all again."""
 
 import dataclasses
 import functools
@@ -38,7 +38,9 @@ class Phase:
 
     Attributes:
         name: "classifier" or "adversarial", as in the three phases.
-        source: training images; with masks and backgrounds where there are composites.
+        source: images; with masks and backgrounds where there are composites.
+        rows: of the images that it trains on, int [N].
+        held: and of those that it is judged by, if they are of the same source, int [M].
         composites: share of a batch that gets another background.
         copies: of each image, for the new head, beside the image itself.
         epochs: on the whole network.
@@ -46,9 +48,26 @@ class Phase:
 
     name: str
     source: Source
+    rows: np.ndarray
+    held: np.ndarray
     composites: float
     copies: int
     epochs: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """What of a phase is kept.
+
+    Attributes:
+        head: whether the new last layer is.
+        share: how far the weights go on the way of fine-tuning.
+        weights: of the classifier then.
+    """
+
+    head: bool
+    share: float
+    weights: list[np.ndarray]
 
 
 def run_phase(
@@ -58,8 +77,8 @@ def run_phase(
     folder: RunFolder,
     judge: Judge | None,
     before: Judged | None = None,
-) -> None:
-    """Train a new head where the network allows it, then the whole; leave what does best.
+) -> Chosen:
+    """Train a new last layer where the network allows it, then the whole; leave what does best.
 
     Args:
         phase: see there.
@@ -68,21 +87,57 @@ def run_phase(
         folder: of the run.
         judge: of validation images; None keeps the last weights.
         before: what the classifier was judged, where it is one already; nothing is kept whose
-            clean accuracy is more than `max_clean_loss` below that.
+            clean accuracy is below its `lowest_clean`.
     """
     split = split_head(classifier)
-    floor = before.clean - settings.max_clean_loss / 100 if before else 0.0
+    floor = before.lowest_clean(settings.max_clean_loss) if before else 0.0
     start = classifier.get_weights()
-    if split and phase.copies:
+    head = bool(split and phase.copies)
+    if head:
         fit_head(phase, *split, settings, folder)
         found = judge.judge(classifier) if judge else None
         logging.info("%s: a new last layer%s", phase.name, f": {found}" if found else "")
         if found and before and (found.clean < floor or found.score < before.score):
             classifier.set_weights(start)
-    frozen = ALL if settings.freeze else settings.frozen_share
+            head = False
+    share = 0.0
     if phase.epochs and not (settings.freeze and split):
-        with fine_tuned_part(classifier, frozen, settings.batch_norm == "fixed"):
-            _fine_tune(phase, classifier, settings, folder, judge, floor)
+        images = phase.source.take(phase.rows)
+        method, *ends = _fine_tune(phase.name, images, phase, classifier, settings, folder)
+        if folder.path and phase.composites:
+            _write_batches(method, images, folder)
+        share = _choose_share(classifier, *ends, judge, floor) if judge else SHARES[0]
+        classifier.set_weights(_between(*ends, share))
+        logging.info("%s: %g of the way of fine-tuning is kept", phase.name, share)
+    return Chosen(head, share, classifier.get_weights())
+
+
+def repeat_phase(
+    phase: Phase,
+    classifier: keras.Model,
+    settings: PhotographSettings,
+    folder: RunFolder,
+    chosen: Chosen,
+) -> None:
+    """Train as `run_phase` did, on the images that it was judged by too; nothing is chosen again.
+
+    What it leaves is the mean of the weights that both trainings reached, which does better than
+    either, as they began in one place (Wortsman et al. 2022).
+
+    Args:
+        phase: what `run_phase` got.
+        classifier: as it was before that, or trained on those images as well; trained in place.
+        settings: what it got.
+        folder: what it got.
+        chosen: what it returned.
+    """
+    if chosen.head:
+        fit_head(phase, *split_head(classifier), settings, folder, everything=True)
+    if chosen.share:
+        name = f"{phase.name}_on_all"
+        _, *ends = _fine_tune(name, phase.source, phase, classifier, settings, folder)
+        classifier.set_weights(_between(*ends, chosen.share))
+    classifier.set_weights(_between(chosen.weights, classifier.get_weights(), 0.5))
 
 
 def fit_head(
@@ -91,32 +146,50 @@ def fit_head(
     head: keras.layers.Dense,
     settings: PhotographSettings,
     folder: RunFolder,
+    everything: bool = False,
 ) -> None:
-    """Train a new last layer on the features of the images and of augmented copies of them."""
+    """Train a new last layer on the features of the images and of augmented copies of them.
+
+    Args:
+        phase: see there.
+        network: images to features [B, D].
+        head: trained in place.
+        settings: see there.
+        folder: keeps the features.
+        everything: whether it is trained on the images that it is judged by too.
+    """
     features, labels, call = [], [], compiled(network)
     digest = weights_digest(network)
     composites = ALL if phase.composites else 0.0
     whole = dataclasses.replace(settings, smallest_crop=1.0)  # crops cost the layer accuracy
     draw = tf.function(lambda batch, seed: view(batch, whole, composites, seed))
     for copy in range(phase.copies + 1):
-        order = np.arange(len(phase.source))
+        parts = [phase.rows, phase.held]
         if copy:  # other neighbours, whose backgrounds objects get
-            order = np.random.default_rng([settings.seed, copy]).permutation(order)
+            parts = list(map(np.random.default_rng([settings.seed, copy]).permutation, parts))
         what = f"{phase.name}_{copy}" if copy else "images"
         path = folder.features / f"{what}_{digest}.npy"
         seed = tf.random.fold_in(tf.constant([settings.seed, 2]), copy)
         change = functools.partial(_changed, draw, seed) if copy else _unchanged
-        batches = functools.partial(_batches, phase.source, order, change)
-        features.append(stored_features(path, call, batches, len(order)))
-        labels.append(phase.source.labels[order])
+        batches = functools.partial(_batches, phase.source, parts, change)
+        order = np.concatenate(parts)
+        taken = slice(None if everything else len(phase.rows))
+        features.append(stored_features(path, call, batches, len(order))[taken])
+        labels.append(phase.source.labels[order[taken]])
     train_head(head, features, labels, settings.seed)
 
 
 def _batches(
-    source: Source, order: np.ndarray, change: Callable[[dict[str, tf.Tensor], int], tf.Tensor]
+    source: Source,
+    parts: list[np.ndarray],
+    change: Callable[[dict[str, tf.Tensor], int], tf.Tensor],
 ) -> Iterator[tf.Tensor]:
-    """Batches of images float32 [b, H, W, C] in an order, each changed."""
-    rows = tf.data.Dataset.from_tensor_slices(order.astype(np.int64)).batch(HEAD_BATCH)
+    """Batches of images float32 [b, H, W, C] of rows in an order, none of two parts, changed."""
+    first, second = (
+        tf.data.Dataset.from_tensor_slices(rows.astype(np.int64)).batch(HEAD_BATCH)
+        for rows in parts
+    )
+    rows = first.concatenate(second)
     records = rows.map(source.gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
     for number, batch in enumerate(records):
         yield change(batch, number)
@@ -134,41 +207,35 @@ def _changed(
 
 
 def _fine_tune(
+    name: str,
+    images: Source,
     phase: Phase,
     classifier: keras.Model,
     settings: PhotographSettings,
     folder: RunFolder,
-    judge: Judge | None,
-    floor: float,
-) -> None:
-    """Train what is trainable of a classifier; leave the weights that do best on validation.
-
-    They are those before, those after, or their mean.
-    """
+) -> tuple[FineTuning, list[np.ndarray], list[np.ndarray]]:
+    """Train what is to be trained of a classifier; its weights before that, and after."""
     own = dataclasses.replace(settings, epochs=phase.epochs)
-    steps = total_steps(own, len(phase.source))
-    method = FineTuning(classifier, own, steps, phase.name, phase.composites)
+    frozen = ALL if settings.freeze else settings.frozen_share
     before = classifier.get_weights()
-    train_phase(method, phase.source, own, folder, None)
-    after = classifier.get_weights()
-    found = {share: _between(before, after, share) for share in SHARES}
-    if judge:
-        share = _best_share(classifier, {0.0: before, **found}, judge, floor)
-        logging.info("%s: %g of the way of fine-tuning is kept", phase.name, share)
-    else:
-        share = SHARES[0]
-    classifier.set_weights(found.get(share, before))
-    if folder.path and phase.composites:
-        _write_batches(method, phase.source, own, folder, steps)
+    with fine_tuned_part(classifier, frozen, settings.batch_norm == "fixed"):
+        steps = total_steps(own, len(images))
+        method = FineTuning(classifier, own, steps, name, phase.composites)
+        train_phase(method, images, own, folder, None)
+    return method, before, classifier.get_weights()
 
 
-def _best_share(
-    classifier: keras.Model, found: dict[float, list[np.ndarray]], judge: Judge, floor: float
+def _choose_share(
+    classifier: keras.Model,
+    before: list[np.ndarray],
+    after: list[np.ndarray],
+    judge: Judge,
+    floor: float,
 ) -> float:
     """The share whose weights do best, of those whose clean accuracy is high enough, or 0."""
     scores = {}
-    for share, weights in found.items():
-        classifier.set_weights(weights)
+    for share in (0.0, *SHARES):
+        classifier.set_weights(_between(before, after, share))
         judged = judge.judge(classifier)
         logging.info("%g of the way of fine-tuning: %s", share, judged)
         if judged.clean >= floor or not share:
@@ -177,20 +244,16 @@ def _best_share(
 
 
 def _between(before: list[np.ndarray], after: list[np.ndarray], share: float) -> list[np.ndarray]:
+    """Weights so far on the way from some to others."""
     return [
         (own + share * (other - own)).astype(own.dtype)
         for own, other in zip(before, after, strict=True)
     ]
 
 
-def _write_batches(
-    method: FineTuning,
-    source: Source,
-    settings: PhotographSettings,
-    folder: RunFolder,
-    steps: int,
-) -> None:
+def _write_batches(method: FineTuning, source: Source, folder: RunFolder) -> None:
     """Pictures of batches that the network saw, from the first to the last."""
-    for step in np.unique(np.linspace(0, steps - 1, SHOWN_BATCHES, dtype=int)):
-        images = seen_batch(method, source, settings, int(step))["image"].numpy()
+    last = total_steps(method.settings, len(source)) - 1
+    for step in np.unique(np.linspace(0, last, SHOWN_BATCHES, dtype=int)):
+        images = seen_batch(method, source, method.settings, int(step))["image"].numpy()
         write_strip(folder.strips / f"batches_step_{step:06}.png", images[:SHOWN_IMAGES])

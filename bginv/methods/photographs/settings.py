@@ -33,8 +33,14 @@ class PhotographSettings(PhaseSettings):
     validation: float = setting(
         0.2, minimum=0, maximum=0.5, help="share of the training images that choices are made on"
     )
+    refit: bool = setting(
+        True, help="in the end, train what was chosen on all images, validation images too"
+    )
     max_clean_loss: float = setting(
-        0.5, minimum=0, maximum=100, help="points of clean accuracy that phase 3 may cost there"
+        0.5,
+        minimum=0,
+        maximum=100,
+        help="points of clean accuracy that phase 3 may cost there, one image at least; 0: none",
     )
     copies: int = setting(
         2, minimum=1, help="composites of each image that the new last layer is trained on"
