@@ -60,7 +60,7 @@ class PhotographSettings(PhaseSettings):
     mask_sharpness: float = setting(
         100.0, minimum=1, help="make edges of soft masks so much steeper; 1: as they are"
     )
-    epochs: int | None = setting(6, minimum=0, help="of phase 3 on the whole network")
+    epochs: int | None = setting(4, minimum=0, help="of phase 3 on the whole network")
     classifier_epochs: int = setting(0, minimum=0, help="the same of phase 1, on clean images")
     batchsize: int = setting(16, minimum=2, help="images a batch")
     learning_rate: float = setting(2e-4, minimum=0, help="of AdamW, after its warm-up, for the end")
