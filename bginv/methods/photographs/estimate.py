@@ -45,7 +45,7 @@ def estimated_seconds(
     learned = LEARNED_SECONDS if choice.name == "learned" else 0.0
     epochs = 0 if settings.freeze else (settings.epochs or 0)
     clean_epochs = 0 if settings.freeze else settings.classifier_epochs
-    judged = (1 + (len(SHARES) if epochs else 0)) * validation * KINDS
+    judged = (len(SHARES) if epochs else 1) * validation * KINDS
     trained_share = 1 + (BACKWARD - 1) * (1 - settings.frozen_share)
     passes = {
         "new last layers": (2 + COPIES_OF_PHASE_1 + settings.copies) * max(train, repeated),

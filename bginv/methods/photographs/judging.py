@@ -51,6 +51,11 @@ class Judged:
         """What decides between weights."""
         return self.backgrounds - LOSS_SHARE * min(self.loss, 1 / LOSS_SHARE)
 
+    @property
+    def standard_error(self) -> float:
+        """Of the accuracy on backgrounds, as of so many images drawn at random."""
+        return float(np.sqrt(self.backgrounds * (1 - self.backgrounds) / self.images))
+
     def lowest_clean(self, max_clean_loss: float) -> float:
         """What clean accuracy may fall to: by so many points, or by one image if that is more.
 

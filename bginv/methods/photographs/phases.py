@@ -24,9 +24,9 @@ from bginv.training.loop import seen_batch, total_steps
 
 HEAD_BATCH = 16
 COPIES_OF_PHASE_1 = 1
-SHARES = (0.5, 1.0)
-"""Of the way from the weights before fine-tuning to those after it. Weights in between often do
-better than both (Wortsman et al. 2022); validation images decide, and without any the first."""
+SHARES = (0.5, 1.0, 0.0)
+"""Of the way from the weights before fine-tuning to those after it, the likely best first: weights
+in between mostly do better than both (Wortsman et al. 2022)."""
 
 SHOWN_BATCHES, SHOWN_IMAGES = 4, 8
 ALL = 1.0
@@ -232,15 +232,21 @@ def _choose_share(
     judge: Judge,
     floor: float,
 ) -> float:
-    """The share whose weights do best, of those whose clean accuracy is high enough, or 0."""
-    scores = {}
-    for share in (0.0, *SHARES):
+    """The first share whose weights do as well as the best, as far as validation images can tell.
+
+    That is within one standard error of its accuracy (Breiman et al. 1984, section 3.4.3). Only
+    weights count whose clean accuracy is high enough, or those before fine-tuning.
+    """
+    found = {}
+    for share in SHARES:
         classifier.set_weights(_between(before, after, share))
         judged = judge.judge(classifier)
         logging.info("%g of the way of fine-tuning: %s", share, judged)
         if judged.clean >= floor or not share:
-            scores[share] = judged.score
-    return max(scores, key=scores.get)
+            found[share] = judged
+    best = max(found.values(), key=lambda judged: judged.score)
+    least = best.score - best.standard_error
+    return next(share for share, judged in found.items() if judged.score >= least)
 
 
 def _between(before: list[np.ndarray], after: list[np.ndarray], share: float) -> list[np.ndarray]:
