@@ -3,8 +3,10 @@
 import argparse
 import contextlib
 import ctypes
+import functools
 import importlib
 import os
+import pkgutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -168,7 +170,13 @@ def _prepare(given: dict) -> Callable[[], None]:
         from bginv.commands.pipeline import Pipeline
 
         return Pipeline(settings.pop("run"), settings, strategy).run
-    module = importlib.import_module(f"bginv.commands.{COMMANDS[name].module}")
+    command = COMMANDS[name]
+    if command.experiment:
+        from bginv.engine.experiment import run as run_experiment
+
+        kind = pkgutil.resolve_name(command.experiment)
+        return functools.partial(run_experiment, kind(*settings.values(), strategy))
+    module = importlib.import_module(f"bginv.commands.{command.module}")
     prepare = getattr(module, f"prepare_{name.replace('-', '_')}")
     return prepare(*settings.values(), strategy)
 

@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from bginv.methods.acol.settings import AcolSettings
 from bginv.recipes import (
-    AcolSettings,
     AdaptationSettings,
     AdversarialSettings,
     AttentionSettings,
@@ -35,12 +35,14 @@ class Command:
         help: one line.
         recipe: the default of `--recipe`.
         module: of `bginv.commands`, that prepares it.
+        experiment: for one that trains: the module and the name of its `Experiment`.
     """
 
     settings: type
     help: str
     recipe: str = "paper"
     module: str = "three_phases"
+    experiment: str | None = None
 
 
 COMMANDS = {
@@ -52,7 +54,9 @@ COMMANDS = {
         AttentionSettings, "attention-guided baseline: train it", module="attention"
     ),
     "train-acol": Command(
-        AcolSettings, "adversarial complementary learning: train it", module="acol"
+        AcolSettings,
+        "adversarial complementary learning: train it",
+        experiment="bginv.methods.acol.experiment:AcolExperiment",
     ),
     "train-erasing": Command(
         ErasingSettings, "adversarial erasing (EADER): train it", module="erasing"

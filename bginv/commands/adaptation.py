@@ -11,10 +11,10 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.artefacts import check_writable, check_writable_folder, content_number, refuse_existing
-from bginv.commands.jobs import Job, command_line, of_worker, open_folder, training_job
 from bginv.config import option_name
 from bginv.data.domains import Domain, DomainPlace, load_domain
 from bginv.data.labelled import WithTarget
+from bginv.engine.experiment import Job, command_line, of_worker, open_folder, training_job
 from bginv.evaluation.confusion import segmentation_evaluator
 from bginv.interop.model_files import load_segmenter
 from bginv.interop.torch_weights import load_state, named_weights, read_state, to_torch

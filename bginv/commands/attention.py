@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.commands.jobs import (
+from bginv.data.sources import Dataset
+from bginv.engine.experiment import (
     Job,
     inputs,
     load,
@@ -17,7 +18,6 @@ from bginv.commands.jobs import (
     print_accuracies,
     training_job,
 )
-from bginv.data.sources import Dataset
 from bginv.evaluation.attention import crop_statistics
 from bginv.evaluation.auroc import evaluate_auroc
 from bginv.interop.model_files import check_ending_for, load_classifier

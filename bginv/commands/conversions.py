@@ -11,7 +11,7 @@ from absl import logging
 from bginv.artefacts import check_writable, refuse_existing
 from bginv.interop.model_files import check_model_name, save_model
 from bginv.interop.torch_weights import load_state, read_normalizer, read_state
-from bginv.models.acol import build_acol, build_classifiers
+from bginv.methods.acol.model import build_acol, build_classifiers
 from bginv.models.attention import logits_alone
 from bginv.models.deeplab import (
     ASPPS,

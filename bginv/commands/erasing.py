@@ -5,8 +5,9 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from bginv.commands.jobs import Job, inputs, of_worker, open_folder, training_job
-from bginv.commands.localization import (
+from bginv.engine.experiment import Job, inputs, of_worker, open_folder, training_job
+from bginv.interop.model_files import check_ending_for, load_mask_model
+from bginv.methods.localization import (
     check_maps,
     load_sized,
     network_with,
@@ -16,7 +17,6 @@ from bginv.commands.localization import (
     with_dataset,
     write_maps,
 )
-from bginv.interop.model_files import check_ending_for, load_mask_model
 from bginv.models.backbones import NO_WEIGHTS
 from bginv.models.localizer import build_localizer, has_linear_head
 from bginv.recipes import ErasingSettings
@@ -38,7 +38,7 @@ def prepare_train_erasing(settings: ErasingSettings, strategy: tf.distribute.Str
     if settings.evaluate:
         return _prepare_evaluation(settings)
     folder = open_folder(settings, "train-erasing")
-    dataset = load_sized(settings, IMAGE_SIDE)
+    dataset = load_sized(settings, IMAGE_SIDE, several_labels=True)
     if dataset.multi_label and settings.xla == "on":
         raise ValueError(
             f"--xla on needs one label an image, and {dataset.name} has several; leave it out"
@@ -90,7 +90,7 @@ def _prepare_evaluation(settings: ErasingSettings) -> Job:
     """What `--evaluate` does."""
     if settings.output is None:
         raise ValueError("--evaluate needs --output with the model to evaluate")
-    dataset = load_sized(settings, IMAGE_SIDE)
+    dataset = load_sized(settings, IMAGE_SIDE, several_labels=True)
     model = load_mask_model(settings.output, dataset)
     return lambda: report_localizer(model, dataset, settings, None)
 

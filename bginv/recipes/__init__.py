@@ -4,7 +4,7 @@
 """
 
 from bginv.recipes.adaptation import AdaptationSettings, EvaluateDomainSettings
-from bginv.recipes.comparisons import AcolSettings, AttentionSettings, ErasingSettings
+from bginv.recipes.comparisons import AttentionSettings, ErasingSettings
 from bginv.recipes.evaluations import (
     CalibrateSettings,
     CompareSettings,
@@ -44,7 +44,6 @@ from bginv.recipes.training import (
 __all__ = [
     "PHASES",
     "PHOTOGRAPHS",
-    "AcolSettings",
     "AdaptationSettings",
     "AdversarialSettings",
     "AttentionSettings",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bginv.interop.torch_weights import load_state, named_weights, read_state
-from bginv.models.acol import build_acol, build_classifiers
+from bginv.methods.acol.model import build_acol, build_classifiers
 from bginv.models.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN
 from bginv.models.feature_extractors import build_features
 from bginv.models.localizer import build_network

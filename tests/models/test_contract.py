@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from bginv.interop.model_files import save_model
-from bginv.models.acol import build_acol, build_classifiers
+from bginv.methods.acol.model import build_acol, build_classifiers
 from bginv.models.attention import build_attention_branch, features_of, join, logits_alone
 from bginv.models.backbones import build_backbone_classifier
 from bginv.models.background_generator import build_background_generator

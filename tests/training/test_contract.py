@@ -7,7 +7,9 @@ import tensorflow as tf
 from bginv.config import resolve
 from bginv.data.labelled import MasksAsLabelMaps, WithTarget
 from bginv.data.sources import Dataset
-from bginv.models.acol import build_classifiers
+from bginv.methods.acol.model import build_classifiers
+from bginv.methods.acol.settings import AcolSettings
+from bginv.methods.acol.training import AcolTraining
 from bginv.models.attention import build_attention_branch, features_of
 from bginv.models.classifier import build_classifier
 from bginv.models.deeplab import build_deeplab
@@ -17,12 +19,10 @@ from bginv.models.mask_unet import build_mask_unet
 from bginv.ops.augment import Augmentation
 from bginv.recipes import (
     PHASES,
-    AcolSettings,
     AdaptationSettings,
     AttentionSettings,
     ErasingSettings,
 )
-from bginv.training.acol import AcolTraining
 from bginv.training.adaptation import AdaptationTraining
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.attention import AttentionTraining
