@@ -35,15 +35,16 @@ from bginv.evaluation.segmentation import Agreement, agreement, count_agreement,
 from bginv.methods.acol.model import build_acol, build_classifiers
 from bginv.methods.acol.settings import AcolSettings
 from bginv.methods.acol.training import AcolTraining
+from bginv.methods.erasing.model import build_localizer, build_network
+from bginv.methods.erasing.settings import ErasingSettings
+from bginv.methods.erasing.training import ErasingTraining
 from bginv.methods.localization import split_validation
 from bginv.models.attention import logits_alone
 from bginv.models.classifier import build_classifier
-from bginv.models.localizer import build_localizer, build_network
 from bginv.models.mask_unet import build_mask_unet
 from bginv.models.resnet import RESNETS, ResNet
-from bginv.recipes import PHASES, ErasingSettings
+from bginv.recipes import PHASES
 from bginv.training.classifier import ClassifierTraining
-from bginv.training.erasing import ErasingTraining
 from bginv.training.loop import train
 from bginv.training.masks import MaskTraining
 

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import ctypes
-import functools
 import importlib
 import os
 import pkgutil
@@ -172,10 +171,7 @@ def _prepare(given: dict) -> Callable[[], None]:
         return Pipeline(settings.pop("run"), settings, strategy).run
     command = COMMANDS[name]
     if command.experiment:
-        from bginv.engine.experiment import run as run_experiment
-
-        kind = pkgutil.resolve_name(command.experiment)
-        return functools.partial(run_experiment, kind(*settings.values(), strategy))
+        return pkgutil.resolve_name(command.experiment)(*settings.values(), strategy).run
     module = importlib.import_module(f"bginv.commands.{command.module}")
     prepare = getattr(module, f"prepare_{name.replace('-', '_')}")
     return prepare(*settings.values(), strategy)

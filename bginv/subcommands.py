@@ -3,6 +3,7 @@
 import dataclasses
 
 from bginv.methods.acol.settings import AcolSettings
+from bginv.methods.erasing.settings import ErasingSettings
 from bginv.recipes import (
     AdaptationSettings,
     AdversarialSettings,
@@ -13,7 +14,6 @@ from bginv.recipes import (
     CompletionSettings,
     ConvertSettings,
     DatasetsSettings,
-    ErasingSettings,
     EvaluateBackgroundsSettings,
     EvaluateDomainSettings,
     EvaluateSegmentationSettings,
@@ -35,7 +35,7 @@ class Command:
         help: one line.
         recipe: the default of `--recipe`.
         module: of `bginv.commands`, that prepares it.
-        experiment: for one that trains: the module and the name of its `Experiment`.
+        experiment: for a method: where its `Experiment` is made, the module and the name.
     """
 
     settings: type
@@ -59,7 +59,9 @@ COMMANDS = {
         experiment="bginv.methods.acol.experiment:AcolExperiment",
     ),
     "train-erasing": Command(
-        ErasingSettings, "adversarial erasing (EADER): train it", module="erasing"
+        ErasingSettings,
+        "adversarial erasing (EADER): train it",
+        experiment="bginv.methods.erasing.experiment:erasing_run",
     ),
     "train-adapt": Command(
         AdaptationSettings, "output-space adaptation of a segmentation network", module="adaptation"

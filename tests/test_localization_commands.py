@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bginv.methods.acol.model import build_acol, build_classifiers
+from bginv.methods.erasing.model import build_network
 from bginv.models.feature_extractors import build_features
-from bginv.models.localizer import build_network
 from bginv.models.resnet import RESNETS, ResNet
 from tests.golden_weights import state_of
 
@@ -163,7 +163,7 @@ def test_an_experiment_goes_on_by_its_name(command, monkeypatch):
         def fail(*_, **__):
             raise OSError("no report today")
 
-        broken.setattr("bginv.commands.erasing.report_localizer", fail)
+        broken.setattr("bginv.methods.erasing.experiment.report_localizer", fail)
         assert command("train-erasing", *flags)[0] == 1
     code, _, err = command("train-erasing", "--resume", "--experiment_name", "second")
     assert code == 0, err

@@ -1,7 +1,7 @@
 """What a run is, and what every run shares.
 
 An `Experiment` is made first, which finds what is wrong with the settings and the data, and writes
-nothing. `run` then trains its stages, saves its models and reports.
+nothing. Its `run` then trains the stages, saves the models and reports.
 """
 
 import abc
@@ -93,22 +93,18 @@ class Experiment(abc.ABC):
     def report(self) -> None:
         """Measure, draw, and print the last line of the paper's code."""
 
+    def run(self) -> None:
+        """Train the stages, or go on with them; save the models, and report.
 
-def run(experiment: Experiment) -> None:
-    """Train the stages of an experiment, or go on with them; save its models, and report.
+        Raises:
+            see `bginv.training.loop.train`.
+        """
+        training_job(self._train, self.folder, self.strategy, self.report)()
 
-    Raises:
-        see `bginv.training.loop.train`.
-    """
-
-    def train() -> Mapping[str | pathlib.Path | None, keras.Model]:
-        for stage in experiment.stages:
-            train_phase(
-                stage.method, stage.source, stage.settings, experiment.folder, stage.after_epoch
-            )
-        return experiment.models
-
-    training_job(train, experiment.folder, experiment.strategy, experiment.report)()
+    def _train(self) -> Mapping[str | pathlib.Path | None, keras.Model]:
+        for stage in self.stages:
+            train_phase(stage.method, stage.source, stage.settings, self.folder, stage.after_epoch)
+        return self.models
 
 
 def of_worker(settings: CommonSettings, strategy: tf.distribute.Strategy) -> CommonSettings:

@@ -23,14 +23,13 @@ from bginv.models import (  # noqa: F401 - they register layers
     attention,
     deeplab,
     ensembles,
-    localizer,
 )
 from bginv.models.activations import last_activation
 from bginv.models.attention import logits_alone
 
 ENDINGS = (".keras", ".h5")
 PROBABILITIES = ("softmax", "sigmoid")
-LAYERS = ("bginv.methods.acol.model",)
+LAYERS = ("bginv.methods.acol.model", "bginv.methods.erasing.model")
 """Modules of methods that register layers, without which models that hold them do not load."""
 PICKLES = (".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth", ".tar")
 

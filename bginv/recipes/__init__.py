@@ -4,7 +4,7 @@
 """
 
 from bginv.recipes.adaptation import AdaptationSettings, EvaluateDomainSettings
-from bginv.recipes.comparisons import AttentionSettings, ErasingSettings
+from bginv.recipes.comparisons import AttentionSettings
 from bginv.recipes.evaluations import (
     CalibrateSettings,
     CompareSettings,
@@ -57,7 +57,6 @@ __all__ = [
     "ConvertSettings",
     "DataSettings",
     "DatasetsSettings",
-    "ErasingSettings",
     "EvaluateBackgroundsSettings",
     "EvaluateDomainSettings",
     "EvaluateSegmentationSettings",

@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from bginv.config import resolve
-from bginv.engine.experiment import run
 from bginv.subcommands import COMMANDS, Command
 
 TOY = """
@@ -109,9 +108,9 @@ def test_a_toy_runs_from_the_command_line_and_in_python_and_goes_on(toy, command
     stopped = experiment()
     stopped.stages = [dataclasses.replace(stopped.stages[0], after_epoch=stop)]
     with pytest.raises(KeyboardInterrupt):
-        run(stopped)
+        stopped.run()
     assert list((tmp_path / "run").rglob("step-4.index")) and not (tmp_path / "b.keras").exists()
-    run(experiment())
+    experiment().run()
     for one, other in zip(*map(weights, ("a.keras", "b.keras")), strict=True):
         np.testing.assert_array_equal(one, other)
     assert (tmp_path / "run" / "report.html").exists()

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from bginv.interop.model_files import save_model
 from bginv.methods.acol.model import build_acol, build_classifiers
+from bginv.methods.erasing.model import build_localizer, build_network
 from bginv.models.attention import build_attention_branch, features_of, join, logits_alone
 from bginv.models.backbones import build_backbone_classifier
 from bginv.models.background_generator import build_background_generator
@@ -15,7 +16,6 @@ from bginv.models.deeplab import build_deeplab, build_segmenter
 from bginv.models.discriminator import build_discriminator
 from bginv.models.ensembles import build_ensemble
 from bginv.models.feature_extractors import build_features
-from bginv.models.localizer import build_localizer, build_network
 from bginv.models.mask_unet import build_mask_unet
 
 

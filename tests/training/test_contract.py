@@ -10,25 +10,25 @@ from bginv.data.sources import Dataset
 from bginv.methods.acol.model import build_classifiers
 from bginv.methods.acol.settings import AcolSettings
 from bginv.methods.acol.training import AcolTraining
+from bginv.methods.erasing.model import build_network
+from bginv.methods.erasing.settings import ErasingSettings
+from bginv.methods.erasing.training import ErasingTraining
 from bginv.models.attention import build_attention_branch, features_of
 from bginv.models.classifier import build_classifier
 from bginv.models.deeplab import build_deeplab
 from bginv.models.feature_extractors import build_features
-from bginv.models.localizer import build_network
 from bginv.models.mask_unet import build_mask_unet
 from bginv.ops.augment import Augmentation
 from bginv.recipes import (
     PHASES,
     AdaptationSettings,
     AttentionSettings,
-    ErasingSettings,
 )
 from bginv.training.adaptation import AdaptationTraining
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.attention import AttentionTraining
 from bginv.training.checkpoints import Checkpoints
 from bginv.training.classifier import ClassifierTraining
-from bginv.training.erasing import ErasingTraining
 from bginv.training.masks import MaskTraining
 
 SHAPE = (16, 16, 1)

@@ -1,4 +1,4 @@
-"""Adversarial complementary learning; see `bginv.methods.acol.model`."""
+"""Adversarial complementary learning: losses and step; see `bginv.methods.acol.model`."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from bginv.methods.acol.model import classify_in_turn
 from bginv.methods.acol.settings import AcolSettings
+from bginv.methods.cropping import CroppedTraining
 from bginv.ops.losses import cross_entropy, rest_cross_entropy
 from bginv.training.best_weights import BestWeights
-from bginv.training.cropping import CroppedTraining
 from bginv.training.torch_optimizers import SGD
 
 LOSSES = {"p": cross_entropy, "n": rest_cross_entropy}
