@@ -14,7 +14,6 @@ from bginv.engine.experiment import load, print_accuracies
 from bginv.evaluation.label_maps import evaluate_label_maps
 from bginv.evaluation.segmentation import evaluate_masks, mask_predictor, soft_masks_of
 from bginv.interop.torch_weights import load_state, read_state
-from bginv.methods.erasing.model import build_network
 from bginv.models.attention import logits_alone
 from bginv.models.backbones import IMAGENET, NO_WEIGHTS
 from bginv.models.feature_extractors import build_features
@@ -99,18 +98,6 @@ def features_with(
     features = build_features(network, shape, NO_WEIGHTS, seed)
     load_state(features, read_state(weights), weights, unused=HEAD_NAMES)
     return features
-
-
-def network_with(
-    network: str, shape: tuple[int, int, int], num_classes: int, weights: str, seed: int
-) -> keras.Model:
-    """A network and its head with the weights asked for; the head starts at random."""
-    own = weights if weights in (IMAGENET, NO_WEIGHTS) else NO_WEIGHTS
-    model = build_network(network, shape, num_classes, own, seed)
-    if own != weights:
-        state = read_state(weights)
-        load_state(model.get_layer("features"), state, weights, unused=HEAD_NAMES)
-    return model
 
 
 def check_maps(features: keras.Model) -> None:

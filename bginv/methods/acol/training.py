@@ -1,4 +1,4 @@
-"""Adversarial complementary learning: losses and step; see `bginv.methods.acol.model`."""
+"""Losses and step of adversarial complementary learning; see `methods/acol/model.py`."""
 
 from collections.abc import Sequence
 

@@ -2,24 +2,26 @@
 
 import dataclasses
 
+import keras
 import tensorflow as tf
 
 from bginv.engine.experiment import Experiment, Stage, inputs
 from bginv.interop.model_files import check_ending_for, load_mask_model
-from bginv.methods.erasing.model import build_localizer, has_linear_head
+from bginv.interop.torch_weights import load_state, read_state
+from bginv.methods.erasing.model import build_localizer, build_network, has_linear_head
 from bginv.methods.erasing.settings import ErasingSettings
 from bginv.methods.erasing.training import ErasingTraining
 from bginv.methods.localization import (
+    HEAD_NAMES,
     check_maps,
     load_sized,
-    network_with,
     report_localizer,
     to_crop_from,
     weight_files,
     with_dataset,
     write_maps,
 )
-from bginv.models.backbones import NO_WEIGHTS
+from bginv.models.backbones import IMAGENET, NO_WEIGHTS
 from bginv.run_folder import experiment_dir
 from bginv.runs.phases import on_evaluated_epochs
 
@@ -59,12 +61,12 @@ class ErasingExperiment(Experiment):
         others = _weights(settings.adversarial_from_scratch, settings.adversarial_weights)
         wanted = dataset.image_shape, dataset.num_classes
         with strategy.scope():
-            localizer = network_with(settings.localizer_model, *wanted, weights, settings.seed)
+            localizer = _network(settings.localizer_model, *wanted, weights, settings.seed)
             check_maps(localizer.get_layer("features"))
             adversary = None
             if settings.adversarial_model:
                 name, seed = settings.adversarial_model, settings.seed + 1
-                adversary = network_with(name, *wanted, others, seed)
+                adversary = _network(name, *wanted, others, seed)
             training = ErasingTraining(localizer, adversary, settings, dataset.multi_label)
             self._model = build_localizer(localizer, settings.attention_type)
         check_ending_for(self._model, settings.output)
@@ -105,6 +107,18 @@ class Evaluation:
     def run(self) -> None:
         """Measure, and print the last line of the paper's code."""
         report_localizer(self._model, self._dataset, self._settings, None)
+
+
+def _network(
+    network: str, shape: tuple[int, int, int], num_classes: int, weights: str, seed: int
+) -> keras.Model:
+    """A network and its head with the weights asked for; the head starts at random."""
+    own = weights if weights in (IMAGENET, NO_WEIGHTS) else NO_WEIGHTS
+    model = build_network(network, shape, num_classes, own, seed)
+    if own != weights:
+        state = read_state(weights)
+        load_state(model.get_layer("features"), state, weights, unused=HEAD_NAMES)
+    return model
 
 
 def _check(settings: ErasingSettings) -> None:

@@ -1,4 +1,4 @@
-"""The turns, losses and step of end-to-end adversarial erasing; see `bginv.methods.erasing.model`."""
+"""Turns, losses and step of end-to-end adversarial erasing; see `methods/erasing/model.py`."""
 
 from collections.abc import Callable
 
