@@ -39,9 +39,9 @@ from bginv.methods.erasing.model import build_localizer, build_network
 from bginv.methods.erasing.settings import ErasingSettings
 from bginv.methods.erasing.training import ErasingTraining
 from bginv.methods.localization import split_validation
-from bginv.models.attention import logits_alone
 from bginv.models.classifier import build_classifier
 from bginv.models.mask_unet import build_mask_unet
+from bginv.models.outputs import logits_alone
 from bginv.models.resnet import RESNETS, ResNet
 from bginv.recipes import PHASES
 from bginv.training.classifier import ClassifierTraining

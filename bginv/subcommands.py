@@ -3,11 +3,11 @@
 import dataclasses
 
 from bginv.methods.acol.settings import AcolSettings
+from bginv.methods.attention.settings import AttentionSettings
 from bginv.methods.erasing.settings import ErasingSettings
 from bginv.recipes import (
     AdaptationSettings,
     AdversarialSettings,
-    AttentionSettings,
     CalibrateSettings,
     ClassifierSettings,
     CompareSettings,
@@ -51,7 +51,9 @@ COMMANDS = {
     "train2": Command(MaskSettings, "phase 2: train a mask generator"),
     "train3": Command(AdversarialSettings, "phase 3: train the classifier against backgrounds"),
     "train-att": Command(
-        AttentionSettings, "attention-guided baseline: train it", module="attention"
+        AttentionSettings,
+        "attention-guided baseline: train it",
+        experiment="bginv.methods.attention.experiment:AttentionExperiment",
     ),
     "train-acol": Command(
         AcolSettings,

@@ -243,7 +243,7 @@ def test_a_finished_attention_baseline_is_not_trained_again(command, caplog):
 
 def test_ag_cnn(command, few_shapes, caplog, monkeypatch):
     # DenseNet-121, of 120 layers, would take minutes
-    monkeypatch.setattr("bginv.models.attention.AG_CNN_BACKBONE", "MobileNet")
+    monkeypatch.setattr("bginv.methods.attention.model.AG_CNN_BACKBONE", "MobileNet")
     code, out, err = command(
         "train-att", *few_shapes, "--fusion", "paper", "--weights", "none", "--limit", "12",
         "--steps", "1", "--batchsize", "4", "--output", "m.keras",

@@ -20,16 +20,14 @@ from bginv.interop.paper_h5 import (
     load_mask_unet_h5,
 )
 from bginv.models import (  # noqa: F401 - they register layers
-    attention,
     deeplab,
     ensembles,
 )
-from bginv.models.activations import last_activation
-from bginv.models.attention import logits_alone
+from bginv.models.outputs import last_activation, logits_alone
 
 ENDINGS = (".keras", ".h5")
 PROBABILITIES = ("softmax", "sigmoid")
-LAYERS = ("bginv.methods.acol.model", "bginv.methods.erasing.model")
+LAYERS = tuple(f"bginv.methods.{name}.model" for name in ("acol", "attention", "erasing"))
 """Modules of methods that register layers, without which models that hold them do not load."""
 PICKLES = (".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth", ".tar")
 

@@ -14,10 +14,10 @@ from bginv.engine.experiment import load, print_accuracies
 from bginv.evaluation.label_maps import evaluate_label_maps
 from bginv.evaluation.segmentation import evaluate_masks, mask_predictor, soft_masks_of
 from bginv.interop.torch_weights import load_state, read_state
-from bginv.models.attention import logits_alone
 from bginv.models.backbones import IMAGENET, NO_WEIGHTS
 from bginv.models.feature_extractors import build_features
-from bginv.recipes.comparisons import WeakLocalizationSettings
+from bginv.models.outputs import logits_alone
+from bginv.recipes.localization import WeakLocalizationSettings
 from bginv.report.pictures import overlay, write_sheet
 from bginv.report.tables import agreement_table, label_maps_table
 from bginv.run_folder import RunFolder

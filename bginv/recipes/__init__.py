@@ -4,7 +4,6 @@
 """
 
 from bginv.recipes.adaptation import AdaptationSettings, EvaluateDomainSettings
-from bginv.recipes.comparisons import AttentionSettings
 from bginv.recipes.evaluations import (
     CalibrateSettings,
     CompareSettings,
@@ -46,7 +45,6 @@ __all__ = [
     "PHOTOGRAPHS",
     "AdaptationSettings",
     "AdversarialSettings",
-    "AttentionSettings",
     "AugmentedSettings",
     "CalibrateSettings",
     "ClassifierSettings",

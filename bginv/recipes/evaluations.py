@@ -4,7 +4,7 @@ import dataclasses
 
 from bginv.config import positional, setting
 from bginv.recipes.adaptation import ASPPS
-from bginv.recipes.comparisons import NETWORKS
+from bginv.recipes.localization import NETWORKS
 from bginv.recipes.training import DataSettings
 
 

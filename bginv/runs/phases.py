@@ -24,7 +24,7 @@ from bginv.recipes import (
     MaskSettings,
     PhaseSettings,
 )
-from bginv.recipes.comparisons import WeakLocalizationSettings
+from bginv.recipes.localization import WeakLocalizationSettings
 from bginv.report.pictures import write_image, write_sheet
 from bginv.report.strips import write_strip
 from bginv.run_folder import RunFolder

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from bginv.interop.model_files import save_model
 from bginv.methods.acol.model import build_acol, build_classifiers
+from bginv.methods.attention.model import build_attention_branch, features_of, join
 from bginv.methods.erasing.model import build_localizer, build_network
-from bginv.models.attention import build_attention_branch, features_of, join, logits_alone
 from bginv.models.backbones import build_backbone_classifier
 from bginv.models.background_generator import build_background_generator
 from bginv.models.classifier import build_classifier
@@ -17,6 +17,7 @@ from bginv.models.discriminator import build_discriminator
 from bginv.models.ensembles import build_ensemble
 from bginv.models.feature_extractors import build_features
 from bginv.models.mask_unet import build_mask_unet
+from bginv.models.outputs import logits_alone
 
 
 def attention(seed: int) -> keras.Model:

@@ -94,6 +94,6 @@ def test_vgg_pools_any_size_to_7x7_as_pytorch_does():
 
 
 def test_the_options_name_every_network():
-    from bginv.recipes.comparisons import NETWORKS
+    from bginv.recipes.localization import NETWORKS
 
     assert set(NETWORKS) == {*RESNETS, *VGGS, "inception"}

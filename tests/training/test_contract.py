@@ -10,10 +10,12 @@ from bginv.data.sources import Dataset
 from bginv.methods.acol.model import build_classifiers
 from bginv.methods.acol.settings import AcolSettings
 from bginv.methods.acol.training import AcolTraining
+from bginv.methods.attention.model import build_attention_branch, features_of
+from bginv.methods.attention.settings import AttentionSettings
+from bginv.methods.attention.training import AttentionTraining
 from bginv.methods.erasing.model import build_network
 from bginv.methods.erasing.settings import ErasingSettings
 from bginv.methods.erasing.training import ErasingTraining
-from bginv.models.attention import build_attention_branch, features_of
 from bginv.models.classifier import build_classifier
 from bginv.models.deeplab import build_deeplab
 from bginv.models.feature_extractors import build_features
@@ -22,11 +24,9 @@ from bginv.ops.augment import Augmentation
 from bginv.recipes import (
     PHASES,
     AdaptationSettings,
-    AttentionSettings,
 )
 from bginv.training.adaptation import AdaptationTraining
 from bginv.training.adversarial import AdversarialTraining
-from bginv.training.attention import AttentionTraining
 from bginv.training.checkpoints import Checkpoints
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.masks import MaskTraining

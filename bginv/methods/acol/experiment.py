@@ -23,7 +23,7 @@ from bginv.methods.localization import (
     with_dataset,
     write_maps,
 )
-from bginv.models.attention import logits_alone
+from bginv.models.outputs import logits_alone
 from bginv.runs.phases import on_evaluated_epochs
 
 IMAGE_SIDE = 197

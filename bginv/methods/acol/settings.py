@@ -3,7 +3,7 @@
 import dataclasses
 
 from bginv.config import positional, setting
-from bginv.recipes.comparisons import NETWORKS, WEIGHTS, WeakLocalizationSettings
+from bginv.recipes.localization import NETWORKS, WEIGHTS, WeakLocalizationSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

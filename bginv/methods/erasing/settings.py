@@ -3,7 +3,7 @@
 import dataclasses
 
 from bginv.config import positional, setting
-from bginv.recipes.comparisons import NETWORKS, WEIGHTS, WeakLocalizationSettings
+from bginv.recipes.localization import NETWORKS, WEIGHTS, WeakLocalizationSettings
 
 OPTIMIZERS = ("sgd", "adam", "rmsprop")
 

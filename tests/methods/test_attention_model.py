@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from bginv.interop.model_files import save_model
-from bginv.models.attention import (
+from bginv.methods.attention.model import (
     AG_CNN_MARGIN,
     HeatMapCrop,
     build_ag_cnn,
@@ -114,7 +114,7 @@ def test_without_our_layer_the_error_names_it(tmp_path):
     command = [sys.executable, "-c", program, str(tmp_path / "m.keras")]
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
-    assert "HeatMapCrop" in failed.stderr and "bginv.models.attention" in failed.stderr
+    assert "HeatMapCrop" in failed.stderr and "bginv.methods.attention.model" in failed.stderr
 
 
 def test_the_saved_model_can_be_exported(images, tmp_path):
