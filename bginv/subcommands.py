@@ -3,10 +3,10 @@
 import dataclasses
 
 from bginv.methods.acol.settings import AcolSettings
+from bginv.methods.adaptation.settings import AdaptationSettings, EvaluateDomainSettings
 from bginv.methods.attention.settings import AttentionSettings
 from bginv.methods.erasing.settings import ErasingSettings
 from bginv.recipes import (
-    AdaptationSettings,
     AdversarialSettings,
     CalibrateSettings,
     ClassifierSettings,
@@ -15,7 +15,6 @@ from bginv.recipes import (
     ConvertSettings,
     DatasetsSettings,
     EvaluateBackgroundsSettings,
-    EvaluateDomainSettings,
     EvaluateSegmentationSettings,
     EvaluateSettings,
     ExportSettings,
@@ -66,7 +65,9 @@ COMMANDS = {
         experiment="bginv.methods.erasing.experiment:erasing_run",
     ),
     "train-adapt": Command(
-        AdaptationSettings, "output-space adaptation of a segmentation network", module="adaptation"
+        AdaptationSettings,
+        "output-space adaptation of a segmentation network",
+        experiment="bginv.methods.adaptation.experiment:AdaptationExperiment",
     ),
     "evaluate": Command(
         EvaluateSettings, "accuracy of a classifier on every test", module="evaluations"
@@ -87,7 +88,7 @@ COMMANDS = {
     "evaluate-domain": Command(
         EvaluateDomainSettings,
         "IoU of a segmentation network on a domain",
-        module="adaptation",
+        experiment="bginv.methods.adaptation.experiment:DomainEvaluation",
     ),
     "masks": Command(
         FindMasksSettings,

@@ -3,7 +3,6 @@
 "paper" is the published code of each paper, quirks included; "tuned" is ours.
 """
 
-from bginv.recipes.adaptation import AdaptationSettings, EvaluateDomainSettings
 from bginv.recipes.evaluations import (
     CalibrateSettings,
     CompareSettings,
@@ -43,7 +42,6 @@ from bginv.recipes.training import (
 __all__ = [
     "PHASES",
     "PHOTOGRAPHS",
-    "AdaptationSettings",
     "AdversarialSettings",
     "AugmentedSettings",
     "CalibrateSettings",
@@ -56,7 +54,6 @@ __all__ = [
     "DataSettings",
     "DatasetsSettings",
     "EvaluateBackgroundsSettings",
-    "EvaluateDomainSettings",
     "EvaluateSegmentationSettings",
     "EvaluateSettings",
     "ExportSettings",

@@ -10,6 +10,8 @@ from bginv.data.sources import Dataset
 from bginv.methods.acol.model import build_classifiers
 from bginv.methods.acol.settings import AcolSettings
 from bginv.methods.acol.training import AcolTraining
+from bginv.methods.adaptation.settings import AdaptationSettings
+from bginv.methods.adaptation.training import AdaptationTraining
 from bginv.methods.attention.model import build_attention_branch, features_of
 from bginv.methods.attention.settings import AttentionSettings
 from bginv.methods.attention.training import AttentionTraining
@@ -23,9 +25,7 @@ from bginv.models.mask_unet import build_mask_unet
 from bginv.ops.augment import Augmentation
 from bginv.recipes import (
     PHASES,
-    AdaptationSettings,
 )
-from bginv.training.adaptation import AdaptationTraining
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.checkpoints import Checkpoints
 from bginv.training.classifier import ClassifierTraining
