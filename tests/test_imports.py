@@ -30,6 +30,7 @@ ALLOWED = {
     "methods": {*BELOW_ENGINE, "engine"},
     "library": {*BELOW_ENGINE, "engine", "methods"},
     "commands": {*BELOW_ENGINE, "engine", "methods"},
+    "subcommands": {"methods"},
     "__init__": {"data", "library", "models"},
     "cli": {"commands", "data", "engine", "methods", "training"},
 }
@@ -51,7 +52,7 @@ TOP_ALLOWED = {
     "cli": {"config", "recipes", "run_folder", "saved_settings", "subcommands"},
     "run_folder": {"artefacts", "saved_settings"},
     "saved_settings": {"config"},
-    "subcommands": {"methods", "recipes"},
+    "subcommands": {"recipes"},
     "library": {"artefacts", "config", "errors", "recipes", "run_folder"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

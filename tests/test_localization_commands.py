@@ -79,7 +79,7 @@ def test_a_model_in_the_middle_of_a_run_is_not_the_one_that_is_kept(command, mon
 
 def test_acol_goes_on_where_it_stopped(command, monkeypatch):
     assert command("train-acol", *ACOL, "--output", "whole.keras")[0] == 0
-    from bginv.commands import acol
+    from bginv.methods.acol import experiment as acol
 
     evaluate, calls = acol.evaluate_accuracy, []
 
