@@ -63,9 +63,9 @@ def our_step():
     import tensorflow as tf
 
     from bginv.config import resolve
+    from bginv.methods.adaptation.settings import AdaptationSettings
+    from bginv.methods.adaptation.training import AdaptationTraining
     from bginv.models.deeplab import build_deeplab
-    from bginv.recipes import AdaptationSettings
-    from bginv.training.adaptation import AdaptationTraining
 
     settings = resolve(AdaptationSettings, {}, "paper")
     method = AdaptationTraining(build_deeplab("DeepLab", NUM_CLASSES), settings, 1)

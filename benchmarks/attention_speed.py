@@ -18,10 +18,15 @@ import tensorflow as tf
 
 from bginv.config import resolve
 from bginv.data.catalog import load_data
-from bginv.models.attention import HEAD_UNITS, LOCAL_FILTERS, build_attention_branch, features_of
+from bginv.methods.attention.model import (
+    HEAD_UNITS,
+    LOCAL_FILTERS,
+    build_attention_branch,
+    features_of,
+)
+from bginv.methods.attention.settings import AttentionSettings
+from bginv.methods.attention.training import AttentionTraining
 from bginv.models.classifier import build_classifier
-from bginv.recipes import AttentionSettings
-from bginv.training.attention import AttentionTraining
 
 TAU, ROUNDS = 0.7, 5
 

@@ -25,7 +25,6 @@ import numpy as np
 from absl import logging
 from kept_results import KeptResults
 
-from bginv.commands.localization import split_validation
 from bginv.commands.three_phases import new_classifier
 from bginv.config import resolve
 from bginv.data.catalog import load_data
@@ -41,6 +40,7 @@ from bginv.evaluation.calibration import (
     reliability,
 )
 from bginv.interop.model_files import save_model
+from bginv.methods.localization import split_validation
 from bginv.models.mask_unet import build_mask_unet
 from bginv.recipes import PHASES, ThreePhasesSettings
 from bginv.runs.mistakes import drawing_of

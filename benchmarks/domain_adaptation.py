@@ -17,14 +17,14 @@ import time
 from absl import logging
 from kept_results import KeptResults
 
-from bginv.commands.adaptation import write_label_maps
 from bginv.config import resolve
 from bginv.data.domains import DomainPlace, load_domain
 from bginv.data.labelled import WithTarget
 from bginv.evaluation.confusion import segmentation_evaluator
+from bginv.methods.adaptation.experiment import write_label_maps
+from bginv.methods.adaptation.settings import AdaptationSettings
+from bginv.methods.adaptation.training import LEVELS, AdaptationTraining
 from bginv.models.deeplab import build_deeplab, build_segmenter
-from bginv.recipes import AdaptationSettings
-from bginv.training.adaptation import LEVELS, AdaptationTraining
 from bginv.training.loop import train
 
 FREE = ("kinds", "seeds", "pictures", "json")

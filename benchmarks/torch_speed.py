@@ -93,12 +93,13 @@ def our_step(method: str, batchsize: int):
     import tensorflow as tf
 
     from bginv.config import resolve
-    from bginv.models.acol import build_classifiers
+    from bginv.methods.acol.model import build_classifiers
+    from bginv.methods.acol.settings import AcolSettings
+    from bginv.methods.acol.training import AcolTraining
+    from bginv.methods.erasing.model import build_network
+    from bginv.methods.erasing.settings import ErasingSettings
+    from bginv.methods.erasing.training import ErasingTraining
     from bginv.models.feature_extractors import build_features
-    from bginv.models.localizer import build_network
-    from bginv.recipes import AcolSettings, ErasingSettings
-    from bginv.training.acol import AcolTraining
-    from bginv.training.erasing import ErasingTraining
 
     images, labels = records(method, batchsize)
     shape, given = images.shape[1:], {"dataset": "", "batchsize": batchsize}

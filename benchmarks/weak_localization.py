@@ -24,7 +24,6 @@ import tensorflow as tf
 from absl import logging
 from kept_results import KeptResults
 
-from bginv.commands.localization import split_validation
 from bginv.config import resolve
 from bginv.data.catalog import load_data
 from bginv.data.sources import Dataset, Source
@@ -33,16 +32,19 @@ from bginv.evaluation.accuracy import count_correct
 from bginv.evaluation.label_maps import ClassCounts, count_classes
 from bginv.evaluation.predictions import predict
 from bginv.evaluation.segmentation import Agreement, agreement, count_agreement, mask_predictor
-from bginv.models.acol import build_acol, build_classifiers
-from bginv.models.attention import logits_alone
+from bginv.methods.acol.model import build_acol, build_classifiers
+from bginv.methods.acol.settings import AcolSettings
+from bginv.methods.acol.training import AcolTraining
+from bginv.methods.erasing.model import build_localizer, build_network
+from bginv.methods.erasing.settings import ErasingSettings
+from bginv.methods.erasing.training import ErasingTraining
+from bginv.methods.localization import split_validation
 from bginv.models.classifier import build_classifier
-from bginv.models.localizer import build_localizer, build_network
 from bginv.models.mask_unet import build_mask_unet
+from bginv.models.outputs import logits_alone
 from bginv.models.resnet import RESNETS, ResNet
-from bginv.recipes import PHASES, AcolSettings, ErasingSettings
-from bginv.training.acol import AcolTraining
+from bginv.recipes import PHASES
 from bginv.training.classifier import ClassifierTraining
-from bginv.training.erasing import ErasingTraining
 from bginv.training.loop import train
 from bginv.training.masks import MaskTraining
 

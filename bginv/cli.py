@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import importlib
 import os
+import pkgutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -168,7 +169,10 @@ def _prepare(given: dict) -> Callable[[], None]:
         from bginv.commands.pipeline import Pipeline
 
         return Pipeline(settings.pop("run"), settings, strategy).run
-    module = importlib.import_module(f"bginv.commands.{COMMANDS[name].module}")
+    command = COMMANDS[name]
+    if command.experiment:
+        return pkgutil.resolve_name(command.experiment)(*settings.values(), strategy).run
+    module = importlib.import_module(f"bginv.commands.{command.module}")
     prepare = getattr(module, f"prepare_{name.replace('-', '_')}")
     return prepare(*settings.values(), strategy)
 

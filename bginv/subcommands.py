@@ -2,20 +2,19 @@
 
 import dataclasses
 
+from bginv.methods.acol.settings import AcolSettings
+from bginv.methods.adaptation.settings import AdaptationSettings, EvaluateDomainSettings
+from bginv.methods.attention.settings import AttentionSettings
+from bginv.methods.erasing.settings import ErasingSettings
 from bginv.recipes import (
-    AcolSettings,
-    AdaptationSettings,
     AdversarialSettings,
-    AttentionSettings,
     CalibrateSettings,
     ClassifierSettings,
     CompareSettings,
     CompletionSettings,
     ConvertSettings,
     DatasetsSettings,
-    ErasingSettings,
     EvaluateBackgroundsSettings,
-    EvaluateDomainSettings,
     EvaluateSegmentationSettings,
     EvaluateSettings,
     ExportSettings,
@@ -35,12 +34,14 @@ class Command:
         help: one line.
         recipe: the default of `--recipe`.
         module: of `bginv.commands`, that prepares it.
+        experiment: for a method: where its `Experiment` is made, the module and the name.
     """
 
     settings: type
     help: str
     recipe: str = "paper"
     module: str = "three_phases"
+    experiment: str | None = None
 
 
 COMMANDS = {
@@ -49,16 +50,24 @@ COMMANDS = {
     "train2": Command(MaskSettings, "phase 2: train a mask generator"),
     "train3": Command(AdversarialSettings, "phase 3: train the classifier against backgrounds"),
     "train-att": Command(
-        AttentionSettings, "attention-guided baseline: train it", module="attention"
+        AttentionSettings,
+        "attention-guided baseline: train it",
+        experiment="bginv.methods.attention.experiment:AttentionExperiment",
     ),
     "train-acol": Command(
-        AcolSettings, "adversarial complementary learning: train it", module="acol"
+        AcolSettings,
+        "adversarial complementary learning: train it",
+        experiment="bginv.methods.acol.experiment:AcolExperiment",
     ),
     "train-erasing": Command(
-        ErasingSettings, "adversarial erasing (EADER): train it", module="erasing"
+        ErasingSettings,
+        "adversarial erasing (EADER): train it",
+        experiment="bginv.methods.erasing.experiment:erasing_run",
     ),
     "train-adapt": Command(
-        AdaptationSettings, "output-space adaptation of a segmentation network", module="adaptation"
+        AdaptationSettings,
+        "output-space adaptation of a segmentation network",
+        experiment="bginv.methods.adaptation.experiment:AdaptationExperiment",
     ),
     "evaluate": Command(
         EvaluateSettings, "accuracy of a classifier on every test", module="evaluations"
@@ -79,7 +88,7 @@ COMMANDS = {
     "evaluate-domain": Command(
         EvaluateDomainSettings,
         "IoU of a segmentation network on a domain",
-        module="adaptation",
+        experiment="bginv.methods.adaptation.experiment:DomainEvaluation",
     ),
     "masks": Command(
         FindMasksSettings,

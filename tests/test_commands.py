@@ -209,15 +209,15 @@ def test_the_attention_baseline_behind_a_classifier(command, models, caplog):
 def test_the_attention_baseline_goes_on_where_it_stopped(command, monkeypatch, caplog):
     flags = ("digits", *SMALL, "--output", "m.keras")
     with monkeypatch.context() as broken:
-        from bginv.commands import attention
+        from bginv.engine import experiment
 
-        def first_stage_alone(stage, *arguments):
-            if stage.name == "attention":
+        def first_stage_alone(method, *arguments):
+            if method.name == "attention":
                 raise OSError("no attention today")
-            train_phase(stage, *arguments)
+            train_phase(method, *arguments)
 
-        train_phase = attention.train_phase
-        broken.setattr(attention, "train_phase", first_stage_alone)
+        train_phase = experiment.train_phase
+        broken.setattr(experiment, "train_phase", first_stage_alone)
         code, _, err = command("train-att", *flags)
         assert code == 1 and "no attention today" in err
     assert pathlib.Path("m.keras.unfinished").is_dir() and not pathlib.Path("m.keras").exists()
@@ -243,7 +243,7 @@ def test_a_finished_attention_baseline_is_not_trained_again(command, caplog):
 
 def test_ag_cnn(command, few_shapes, caplog, monkeypatch):
     # DenseNet-121, of 120 layers, would take minutes
-    monkeypatch.setattr("bginv.models.attention.AG_CNN_BACKBONE", "MobileNet")
+    monkeypatch.setattr("bginv.methods.attention.model.AG_CNN_BACKBONE", "MobileNet")
     code, out, err = command(
         "train-att", *few_shapes, "--fusion", "paper", "--weights", "none", "--limit", "12",
         "--steps", "1", "--batchsize", "4", "--output", "m.keras",

@@ -10,7 +10,7 @@ import pytest
 import bginv
 
 PACKAGE = pathlib.Path(bginv.__file__).parent
-BELOW_METHODS = (
+BELOW_ENGINE = (
     *("ops", "data", "nn", "models", "masks", "training", "evaluation", "interop", "report"),
     "runs",
 )
@@ -26,11 +26,13 @@ ALLOWED = {
     "report": {"ops", "data", "masks", "models", "training", "evaluation", "interop"},
     "recipes": set(),
     "runs": {"ops", "data", "nn", "models", "training", "evaluation", "interop", "report"},
-    "methods": set(BELOW_METHODS),
-    "library": {*BELOW_METHODS, "methods"},
-    "commands": {*BELOW_METHODS, "methods"},
+    "engine": set(BELOW_ENGINE),
+    "methods": {*BELOW_ENGINE, "engine"},
+    "library": {*BELOW_ENGINE, "engine", "methods"},
+    "commands": {*BELOW_ENGINE, "engine", "methods"},
+    "subcommands": {"methods"},
     "__init__": {"data", "library", "models"},
-    "cli": {"commands", "data", "methods", "training"},
+    "cli": {"commands", "data", "engine", "methods", "training"},
 }
 TOP = {path.stem for path in PACKAGE.glob("*.py")} | {"recipes"}
 TOP_ALLOWED = {
@@ -43,6 +45,7 @@ TOP_ALLOWED = {
     "masks": {"artefacts", "errors"},
     "report": {"artefacts"},
     "runs": {"artefacts", "recipes", "run_folder"},
+    "engine": {"artefacts", "recipes", "run_folder"},
     "methods": {"artefacts", "config", "recipes", "run_folder"},
     "commands": {"artefacts", "config", "recipes", "run_folder", "saved_settings"},
     "__main__": {"cli"},

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from bginv.models.acol import build_acol, build_classifiers
+from bginv.methods.acol.model import build_acol, build_classifiers
+from bginv.methods.erasing.model import build_network
 from bginv.models.feature_extractors import build_features
-from bginv.models.localizer import build_network
 from bginv.models.resnet import RESNETS, ResNet
 from tests.golden_weights import state_of
 
@@ -70,7 +70,7 @@ def test_a_model_in_the_middle_of_a_run_is_not_the_one_that_is_kept(command, mon
             self.tests = {"validation": next(scores)}
 
     with monkeypatch.context() as scored:
-        scored.setattr("bginv.commands.acol.evaluate_accuracy", lambda *_, **__: Found())
+        scored.setattr("bginv.methods.acol.experiment.evaluate_accuracy", lambda *_, **__: Found())
         assert command("train-acol", *ACOL, "--output", "two.keras")[0] == 0
     one_epoch = (*ACOL[:-1], "1")
     assert command("train-acol", *one_epoch, "--output", "one.keras")[0] == 0
@@ -79,7 +79,7 @@ def test_a_model_in_the_middle_of_a_run_is_not_the_one_that_is_kept(command, mon
 
 def test_acol_goes_on_where_it_stopped(command, monkeypatch):
     assert command("train-acol", *ACOL, "--output", "whole.keras")[0] == 0
-    from bginv.commands import acol
+    from bginv.methods.acol import experiment as acol
 
     evaluate, calls = acol.evaluate_accuracy, []
 
@@ -130,7 +130,7 @@ def test_a_run_by_the_ports_options_goes_on_with_resume(command, monkeypatch):
         def fail(*_, **__):
             raise OSError("no evaluation today")
 
-        broken.setattr("bginv.commands.acol.evaluate_accuracy", fail)
+        broken.setattr("bginv.methods.acol.experiment.evaluate_accuracy", fail)
         assert command("train-acol", *flags)[0] == 1
     code, out, err = command("train-acol", "--resume", "--run-dir", "run")
     assert code == 0, err
@@ -163,7 +163,7 @@ def test_an_experiment_goes_on_by_its_name(command, monkeypatch):
         def fail(*_, **__):
             raise OSError("no report today")
 
-        broken.setattr("bginv.commands.erasing.report_localizer", fail)
+        broken.setattr("bginv.methods.erasing.experiment.report_localizer", fail)
         assert command("train-erasing", *flags)[0] == 1
     code, _, err = command("train-erasing", "--resume", "--experiment_name", "second")
     assert code == 0, err

@@ -7,8 +7,8 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.artefacts import check_writable, refuse_existing
-from bginv.commands.jobs import load
 from bginv.data.sources import Dataset, Source
+from bginv.engine.experiment import load
 from bginv.evaluation.calibration import (
     collect_logits,
     fit_temperature,

@@ -11,8 +11,8 @@ from absl import logging
 from bginv.artefacts import check_writable, refuse_existing
 from bginv.interop.model_files import check_model_name, save_model
 from bginv.interop.torch_weights import load_state, read_normalizer, read_state
-from bginv.models.acol import build_acol, build_classifiers
-from bginv.models.attention import logits_alone
+from bginv.methods.acol.model import build_acol, build_classifiers
+from bginv.methods.erasing.model import build_localizer, build_network, has_linear_head
 from bginv.models.deeplab import (
     ASPPS,
     AUXILIARY_HEAD,
@@ -25,7 +25,7 @@ from bginv.models.deeplab import (
     with_last_head,
 )
 from bginv.models.feature_extractors import INCEPTION, build_features, renormalized
-from bginv.models.localizer import build_localizer, build_network, has_linear_head
+from bginv.models.outputs import logits_alone
 from bginv.recipes import ConvertSettings
 
 CLASSIFIER = re.compile(r"classifiers\.(\d+)([pn])\.(\d+)\.weight")

@@ -8,9 +8,9 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.artefacts import check_writable_folder, refuse_existing
-from bginv.commands.jobs import load
 from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, SEGMENTATION, TFDS
 from bginv.data.sources import Dataset
+from bginv.engine.experiment import load
 from bginv.evaluation.label_maps import evaluate_label_maps
 from bginv.evaluation.segmentation import evaluate_masks, mask_predictor, predict_masks
 from bginv.interop.model_files import is_localizer, load_classifier, load_mask_model

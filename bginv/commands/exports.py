@@ -6,7 +6,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from bginv.artefacts import check_writable_folder, refuse_existing
-from bginv.commands.jobs import load
+from bginv.engine.experiment import load
 from bginv.interop.export import (
     available_formats,
     comparison_images,

@@ -15,12 +15,12 @@ from bginv.artefacts import (
     write_file,
     write_text,
 )
-from bginv.commands.jobs import load
 from bginv.data.catalog import FOLDER, full_name
 from bginv.data.files import FileSource
 from bginv.data.folder import MASKS, TRAIN
 from bginv.data.images import shown
 from bginv.data.sources import Dataset, Source
+from bginv.engine.experiment import load
 from bginv.interop.model_files import load_any, load_classifier
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
 from bginv.masks.pictures import picture_name

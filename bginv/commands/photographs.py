@@ -6,7 +6,7 @@ import time
 import tensorflow as tf
 from absl import logging
 
-from bginv.commands.jobs import inputs, load, make_classifier, of_worker
+from bginv.engine.experiment import inputs, load, make_classifier, of_worker
 from bginv.masks.choice import GIVEN, choose
 from bginv.methods.photographs.experiment import PhotographRun
 from bginv.methods.photographs.settings import IMAGE_SIZE, PhotographSettings

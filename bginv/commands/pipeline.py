@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import tensorflow as tf
 from absl import logging
 
-from bginv.commands.jobs import inputs, load, of_worker
 from bginv.commands.three_phases import check_masks, load_photographs, new_classifier
 from bginv.data.catalog import proof_name
+from bginv.engine.experiment import inputs, load, of_worker
 from bginv.recipes import RunSettings, ThreePhasesSettings
 from bginv.report.pictures import write_learning_curves
 from bginv.run_folder import RunFolder, default_run_dir

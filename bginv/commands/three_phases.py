@@ -7,7 +7,9 @@ import keras
 import tensorflow as tf
 
 from bginv.artefacts import refuse_existing
-from bginv.commands.jobs import (
+from bginv.data.photographs import Photographs
+from bginv.data.sources import Dataset
+from bginv.engine.experiment import (
     Job,
     command_line,
     inputs,
@@ -18,8 +20,6 @@ from bginv.commands.jobs import (
     print_accuracies,
     training_job,
 )
-from bginv.data.photographs import Photographs
-from bginv.data.sources import Dataset
 from bginv.interop.model_files import (
     check_ending_for,
     load_classifier,

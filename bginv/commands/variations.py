@@ -11,13 +11,13 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.artefacts import check_writable_folder, content_number, write_file, write_text
-from bginv.commands.jobs import load
 from bginv.data.catalog import full_name
 from bginv.data.files import FileSource
 from bginv.data.in9 import MASKS, SPLIT, VARIATIONS
 from bginv.data.sources import Dataset, Source
 from bginv.data.variation_files import Region, RegionsOf, VariationFiles
 from bginv.data.variations import box_of
+from bginv.engine.experiment import load
 from bginv.interop.model_files import load_mask_unet
 from bginv.masks.box_files import Boxes, placed
 from bginv.masks.grab_cut import Box, grab_cut

@@ -28,7 +28,7 @@ def crop_statistics(model: keras.Model, sources: Iterable[Source]) -> list[CropS
     """Sizes of the crops of each source.
 
     Args:
-        model: images to a dict with `box` and `degenerate`, see `bginv.models.attention`.
+        model: images to a dict with `box` and `degenerate`, see `bginv.methods.attention.model`.
         sources: images.
     """
 

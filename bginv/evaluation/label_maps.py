@@ -90,7 +90,7 @@ def evaluate_label_maps(localizer: keras.Model, source: Source, threshold: float
     """Counts over a source, as EADER evaluates: the classes of an image are known.
 
     Args:
-        localizer: images to a dict with `maps`, see `bginv.models.localizer`.
+        localizer: images to a dict with `maps`, see `bginv.methods.erasing.model`.
         source: images with label maps and with labels [N, K].
         threshold: maps below it are background.
     """

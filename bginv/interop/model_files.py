@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib
 import pathlib
 from collections.abc import Callable
 
@@ -19,17 +20,15 @@ from bginv.interop.paper_h5 import (
     load_mask_unet_h5,
 )
 from bginv.models import (  # noqa: F401 - they register layers
-    acol,
-    attention,
     deeplab,
     ensembles,
-    localizer,
 )
-from bginv.models.activations import last_activation
-from bginv.models.attention import logits_alone
+from bginv.models.outputs import last_activation, logits_alone
 
 ENDINGS = (".keras", ".h5")
 PROBABILITIES = ("softmax", "sigmoid")
+LAYERS = tuple(f"bginv.methods.{name}.model" for name in ("acol", "attention", "erasing"))
+"""Modules of methods that register layers, without which models that hold them do not load."""
 PICKLES = (".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth", ".tar")
 
 
@@ -255,6 +254,8 @@ def _load(path: str, load_h5) -> keras.Model:
         raise FileNotFoundError(f"there is no model file {path}")
     if file.suffix == ".h5":
         return load_h5(file)
+    for module in LAYERS:
+        importlib.import_module(module)
     try:
         return keras.models.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # Keras has no error of its own for a file that it cannot load

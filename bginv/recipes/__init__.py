@@ -3,8 +3,6 @@
 "paper" is the published code of each paper, quirks included; "tuned" is ours.
 """
 
-from bginv.recipes.adaptation import AdaptationSettings, EvaluateDomainSettings
-from bginv.recipes.comparisons import AcolSettings, AttentionSettings, ErasingSettings
 from bginv.recipes.evaluations import (
     CalibrateSettings,
     CompareSettings,
@@ -44,10 +42,7 @@ from bginv.recipes.training import (
 __all__ = [
     "PHASES",
     "PHOTOGRAPHS",
-    "AcolSettings",
-    "AdaptationSettings",
     "AdversarialSettings",
-    "AttentionSettings",
     "AugmentedSettings",
     "CalibrateSettings",
     "ClassifierSettings",
@@ -58,9 +53,7 @@ __all__ = [
     "ConvertSettings",
     "DataSettings",
     "DatasetsSettings",
-    "ErasingSettings",
     "EvaluateBackgroundsSettings",
-    "EvaluateDomainSettings",
     "EvaluateSegmentationSettings",
     "EvaluateSettings",
     "ExportSettings",

@@ -3,9 +3,11 @@
 import dataclasses
 
 from bginv.config import positional, setting
-from bginv.recipes.adaptation import ASPPS
-from bginv.recipes.comparisons import NETWORKS
+from bginv.recipes.localization import NETWORKS
 from bginv.recipes.training import DataSettings
+
+ASPPS = ("reference", "paper")
+"""Of DeepLab: two dilations, as in the code of AdaptSegNet, or four."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,14 +17,12 @@ from bginv.nn.fine_tuning import is_deep, is_trained, split_head
 from bginv.nn.linear_head import compiled, stored_features, train_head
 from bginv.ops.compositing import composite
 from bginv.recipes import (
-    AdaptationSettings,
     AdversarialSettings,
     ClassifierSettings,
     ClassifierTrainingSettings,
     MaskSettings,
     PhaseSettings,
 )
-from bginv.recipes.comparisons import WeakLocalizationSettings
 from bginv.report.pictures import write_image, write_sheet
 from bginv.report.strips import write_strip
 from bginv.run_folder import RunFolder
@@ -191,10 +189,10 @@ def _do_nothing(epoch: int) -> None:
 
 def on_evaluated_epochs(
     call: Callable[[int], None],
-    settings: WeakLocalizationSettings | AdaptationSettings,
+    settings: PhaseSettings,
     num_records: int,
 ) -> Callable[[int], None]:
-    """What calls that with the last epoch's number, and with those of `evaluate_every`."""
+    """What calls that with the last epoch's number, and with those of their `evaluate_every`."""
     last, every = last_epoch(settings, num_records), settings.evaluate_every
 
     def after_epoch(epoch: int) -> None:

@@ -67,7 +67,7 @@ def test_another_layout_is_refused(root):
 
 def test_ag_cnn_alone_trains_on_several_classes(root, command, caplog, monkeypatch):
     # DenseNet-121 takes a minute to trace
-    monkeypatch.setattr("bginv.models.attention.AG_CNN_BACKBONE", "MobileNet")
+    monkeypatch.setattr("bginv.methods.attention.model.AG_CNN_BACKBONE", "MobileNet")
     name = f"multilabel:{root}"
     code, _, err = command("train1", name)
     assert code == 2 and "has several classes an image, which train_att.py --fusion paper" in err

@@ -4,7 +4,7 @@ import pytest
 
 from bginv.data.sources import ArraySource
 from bginv.evaluation.attention import CropStatistics, crop_statistics
-from bginv.models.attention import HeatMapCrop
+from bginv.methods.attention.model import HeatMapCrop
 
 
 @pytest.fixture

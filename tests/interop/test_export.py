@@ -18,8 +18,8 @@ from bginv.interop.export import (
     export_model,
 )
 from bginv.interop.formats import FORMATS, read_class_names
+from bginv.methods.erasing.model import build_localizer, build_network
 from bginv.models.classifier import build_classifier
-from bginv.models.localizer import build_localizer, build_network
 from bginv.models.mask_unet import build_mask_unet
 from bginv.training.loop import train
 from tests.models.test_contract import attention

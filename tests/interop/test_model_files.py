@@ -2,6 +2,7 @@ import pathlib
 import pickle
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -13,8 +14,10 @@ from bginv.interop.model_files import (
     load_mask_unet,
     save_model,
 )
+from bginv.methods.acol.model import build_acol, build_classifiers
 from bginv.models.background_generator import build_background_generator
 from bginv.models.classifier import build_classifier
+from bginv.models.feature_extractors import build_features
 from bginv.models.mask_unet import build_mask_unet
 
 SHAPE = (16, 16, 1)
@@ -138,3 +141,23 @@ def test_probabilities_are_refused_where_logits_are_needed(tmp_path, squares):
     load_classifier(str(tmp_path / "m.keras"), squares)  # whose accuracy is the same
     with pytest.raises(ValueError, match="m.keras ends in softmax, and logits are needed"):
         load_classifier(str(tmp_path / "m.keras"), squares, needs_logits=True)
+
+
+def test_a_model_that_names_the_former_place_of_a_layer_loads(tmp_path):
+    features = build_features("resnet18", (32, 32, 3), seed=1)
+    classifiers = build_classifiers(features.output_shape[1:], 2, "p", seed=1)
+    save_model(build_acol(features, classifiers, ()), tmp_path / "new.keras")
+    with (
+        zipfile.ZipFile(tmp_path / "new.keras") as new,
+        zipfile.ZipFile(tmp_path / "old.keras", "w") as old,
+    ):
+        for name in new.namelist():
+            held = new.read(name)
+            if name == "config.json":
+                assert b"bginv.methods.acol.model" in held
+                held = held.replace(b"bginv.methods.acol.model", b"bginv.models.acol")
+            old.writestr(name, held)
+    program = "import sys; from bginv.interop.model_files import load_any; load_any(sys.argv[1])"
+    command = [sys.executable, "-c", program, str(tmp_path / "old.keras")]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert loaded.returncode == 0, loaded.stderr

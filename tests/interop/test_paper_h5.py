@@ -10,7 +10,7 @@ from bginv.interop.paper_h5 import (
     load_classifier_h5,
     load_mask_unet_h5,
 )
-from bginv.models.acol import build_acol, build_classifiers
+from bginv.methods.acol.model import build_acol, build_classifiers
 from bginv.models.backbones import build_backbone_classifier
 from bginv.models.background_generator import (
     backgrounds_from_noise,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from bginv.interop.torch_weights import load_state, named_weights, read_state
-from bginv.models.acol import build_acol, build_classifiers
+from bginv.methods.acol.model import build_acol, build_classifiers
+from bginv.methods.erasing.model import build_network
 from bginv.models.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN
 from bginv.models.feature_extractors import build_features
-from bginv.models.localizer import build_network
 from bginv.models.resnet import RESNETS, build_resnet
 from bginv.models.vgg import VGGS, build_vgg16
 from tests.golden_weights import blocky, draw, fill_named, state_of

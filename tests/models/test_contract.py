@@ -6,17 +6,18 @@ import pytest
 import tensorflow as tf
 
 from bginv.interop.model_files import save_model
-from bginv.models.acol import build_acol, build_classifiers
-from bginv.models.attention import build_attention_branch, features_of, join, logits_alone
+from bginv.methods.acol.model import build_acol, build_classifiers
+from bginv.methods.adaptation.discriminator import build_discriminator
+from bginv.methods.attention.model import build_attention_branch, features_of, join
+from bginv.methods.erasing.model import build_localizer, build_network
 from bginv.models.backbones import build_backbone_classifier
 from bginv.models.background_generator import build_background_generator
 from bginv.models.classifier import build_classifier
 from bginv.models.deeplab import build_deeplab, build_segmenter
-from bginv.models.discriminator import build_discriminator
 from bginv.models.ensembles import build_ensemble
 from bginv.models.feature_extractors import build_features
-from bginv.models.localizer import build_localizer, build_network
 from bginv.models.mask_unet import build_mask_unet
+from bginv.models.outputs import logits_alone
 
 
 def attention(seed: int) -> keras.Model:

@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
+from bginv.methods.erasing.model import build_head
 from bginv.models.backbones import preprocess
 from bginv.models.feature_extractors import build_features, copy_weights
-from bginv.models.localizer import build_head
 from bginv.models.resnet import RESNETS, build_resnet
 from bginv.models.vgg import VGGS, build_vgg16
 
@@ -94,6 +94,6 @@ def test_vgg_pools_any_size_to_7x7_as_pytorch_does():
 
 
 def test_the_options_name_every_network():
-    from bginv.recipes.comparisons import NETWORKS
+    from bginv.recipes.localization import NETWORKS
 
     assert set(NETWORKS) == {*RESNETS, *VGGS, "inception"}

@@ -33,7 +33,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 from bginv.ops.losses import segmentation_cross_entropy
-from bginv.training.erasing import _mean_over_pairs
+from bginv.methods.erasing.training import _mean_over_pairs
 
 rng = np.random.default_rng(0)
 labels = rng.integers(0, 3, (4, 5, 5)).astype(np.int32)

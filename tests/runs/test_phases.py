@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from bginv.config import resolve
-from bginv.recipes import PHASES, AcolSettings
+from bginv.methods.acol.settings import AcolSettings
+from bginv.recipes import PHASES
 from bginv.run_folder import RunFolder
 from bginv.runs import phases
 from bginv.runs.phases import fit_new_head, on_evaluated_epochs, run_classifier_phase

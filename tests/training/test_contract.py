@@ -7,28 +7,28 @@ import tensorflow as tf
 from bginv.config import resolve
 from bginv.data.labelled import MasksAsLabelMaps, WithTarget
 from bginv.data.sources import Dataset
-from bginv.models.acol import build_classifiers
-from bginv.models.attention import build_attention_branch, features_of
+from bginv.methods.acol.model import build_classifiers
+from bginv.methods.acol.settings import AcolSettings
+from bginv.methods.acol.training import AcolTraining
+from bginv.methods.adaptation.settings import AdaptationSettings
+from bginv.methods.adaptation.training import AdaptationTraining
+from bginv.methods.attention.model import build_attention_branch, features_of
+from bginv.methods.attention.settings import AttentionSettings
+from bginv.methods.attention.training import AttentionTraining
+from bginv.methods.erasing.model import build_network
+from bginv.methods.erasing.settings import ErasingSettings
+from bginv.methods.erasing.training import ErasingTraining
 from bginv.models.classifier import build_classifier
 from bginv.models.deeplab import build_deeplab
 from bginv.models.feature_extractors import build_features
-from bginv.models.localizer import build_network
 from bginv.models.mask_unet import build_mask_unet
 from bginv.ops.augment import Augmentation
 from bginv.recipes import (
     PHASES,
-    AcolSettings,
-    AdaptationSettings,
-    AttentionSettings,
-    ErasingSettings,
 )
-from bginv.training.acol import AcolTraining
-from bginv.training.adaptation import AdaptationTraining
 from bginv.training.adversarial import AdversarialTraining
-from bginv.training.attention import AttentionTraining
 from bginv.training.checkpoints import Checkpoints
 from bginv.training.classifier import ClassifierTraining
-from bginv.training.erasing import ErasingTraining
 from bginv.training.masks import MaskTraining
 
 SHAPE = (16, 16, 1)

@@ -3,10 +3,11 @@ import pytest
 import tensorflow as tf
 
 from bginv.config import resolve
+from bginv.methods.attention.settings import AttentionSettings
 from bginv.models.classifier import build_classifier
 from bginv.models.ensembles import build_ensemble, members_of
 from bginv.ops.losses import cross_entropy, soft_cross_entropy
-from bginv.recipes import AttentionSettings, ClassifierSettings
+from bginv.recipes import ClassifierSettings
 from bginv.training.objective import Objective
 
 SEED = tf.constant([1, 2])

@@ -1,10 +1,10 @@
-"""The attention-guided baseline; see `bginv.models.attention`."""
+"""The attention-guided baseline; see `bginv.methods.attention.model`."""
 
 import keras
 import tensorflow as tf
 
+from bginv.methods.attention.settings import AttentionSettings
 from bginv.ops.losses import binary_cross_entropy, cross_entropy
-from bginv.recipes import AttentionSettings
 from bginv.training.classifier import decaying, learning_rate_of
 from bginv.training.method import Method, augmentation_of
 

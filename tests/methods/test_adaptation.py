@@ -7,9 +7,9 @@ import tensorflow as tf
 from bginv.config import resolve
 from bginv.data.labelled import MasksAsLabelMaps, WithTarget
 from bginv.interop.torch_weights import named_weights, to_torch
+from bginv.methods.adaptation.settings import AdaptationSettings
+from bginv.methods.adaptation.training import LEVELS, AdaptationTraining, times_listed
 from bginv.models.deeplab import build_deeplab
-from bginv.recipes import AdaptationSettings
-from bginv.training.adaptation import LEVELS, AdaptationTraining, times_listed
 from bginv.training.loop import train
 from tests.golden_weights import block_labels, blocky, fill_named
 from tests.models.test_deeplab import in_unit_range

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.models.discriminator import SMALLEST_SIDE, build_discriminator
+from bginv.methods.adaptation.discriminator import SMALLEST_SIDE, build_discriminator
 from tests.golden_weights import fill_named, normal
 
 

@@ -1,4 +1,4 @@
-"""What the commands share that learn from image labels where objects are."""
+"""What the methods share that learn from image labels where objects are."""
 
 import dataclasses
 
@@ -7,19 +7,17 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.commands.jobs import load, print_accuracies
 from bginv.config import option_name
 from bginv.data.catalog import takes_any_size
 from bginv.data.sources import Dataset, Source
+from bginv.engine.experiment import load, print_accuracies
 from bginv.evaluation.label_maps import evaluate_label_maps
 from bginv.evaluation.segmentation import evaluate_masks, mask_predictor, soft_masks_of
 from bginv.interop.torch_weights import load_state, read_state
-from bginv.models.attention import logits_alone
 from bginv.models.backbones import IMAGENET, NO_WEIGHTS
 from bginv.models.feature_extractors import build_features
-from bginv.models.localizer import build_network
-from bginv.recipes import ErasingSettings
-from bginv.recipes.comparisons import WeakLocalizationSettings
+from bginv.models.outputs import logits_alone
+from bginv.recipes.localization import WeakLocalizationSettings
 from bginv.report.pictures import overlay, write_sheet
 from bginv.report.tables import agreement_table, label_maps_table
 from bginv.run_folder import RunFolder
@@ -58,11 +56,19 @@ def with_dataset(
     return dataclasses.replace(settings, **made, **{option: None})
 
 
-def load_sized(settings: WeakLocalizationSettings, side: int) -> Dataset:
-    """The data set, its images of the size that the network sees."""
+def load_sized(
+    settings: WeakLocalizationSettings, side: int, several_labels: bool = False
+) -> Dataset:
+    """The data set, its images of the size that the network sees.
+
+    Args:
+        settings: of the run.
+        side: of the images in pixels, where none is set.
+        several_labels: whether the method can do with several classes an image.
+    """
     if settings.image_size is None and takes_any_size(settings.dataset):
         settings = dataclasses.replace(settings, image_size=side)
-    return load(settings, several_labels=isinstance(settings, ErasingSettings))
+    return load(settings, several_labels)
 
 
 def split_validation(dataset: Dataset) -> tuple[Source, Source]:
@@ -92,18 +98,6 @@ def features_with(
     features = build_features(network, shape, NO_WEIGHTS, seed)
     load_state(features, read_state(weights), weights, unused=HEAD_NAMES)
     return features
-
-
-def network_with(
-    network: str, shape: tuple[int, int, int], num_classes: int, weights: str, seed: int
-) -> keras.Model:
-    """A network and its head with the weights asked for; the head starts at random."""
-    own = weights if weights in (IMAGENET, NO_WEIGHTS) else NO_WEIGHTS
-    model = build_network(network, shape, num_classes, own, seed)
-    if own != weights:
-        state = read_state(weights)
-        load_state(model.get_layer("features"), state, weights, unused=HEAD_NAMES)
-    return model
 
 
 def check_maps(features: keras.Model) -> None:

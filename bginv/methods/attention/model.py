@@ -186,11 +186,6 @@ def build_ag_cnn(
     return keras.Model(image, outputs, name="ag_cnn")
 
 
-def logits_alone(model: keras.Model) -> keras.Model:
-    """The model to save: images to logits."""
-    return keras.Model(model.input, model.output["logits"], name=model.name)
-
-
 def _tensor(layer: keras.Layer, name: str) -> keras.KerasTensor | None:
     """The one input or output of a layer; None where it has none or several."""
     try:

@@ -1,9 +1,8 @@
-"""The commands of output-space adaptation."""
+"""A run of output-space adaptation, and the evaluation of a segmentation network on a domain."""
 
 import dataclasses
 import pathlib
 import zlib
-from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -11,19 +10,19 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.artefacts import check_writable, check_writable_folder, content_number, refuse_existing
-from bginv.commands.jobs import Job, command_line, of_worker, open_folder, training_job
 from bginv.config import option_name
 from bginv.data.domains import Domain, DomainPlace, load_domain
 from bginv.data.labelled import WithTarget
+from bginv.engine.experiment import Experiment, Stage, command_line
 from bginv.evaluation.confusion import segmentation_evaluator
 from bginv.interop.model_files import load_segmenter
 from bginv.interop.torch_weights import load_state, named_weights, read_state, to_torch
+from bginv.methods.adaptation.settings import AdaptationSettings, EvaluateDomainSettings
+from bginv.methods.adaptation.training import AdaptationTraining
 from bginv.models.deeplab import BRANCHES, build_deeplab, build_segmenter, with_last_head
-from bginv.recipes import AdaptationSettings, EvaluateDomainSettings
 from bginv.report.pictures import colour_label_maps, write_sheet
 from bginv.report.tables import class_iou_table
-from bginv.runs.phases import on_evaluated_epochs, train_phase
-from bginv.training.adaptation import AdaptationTraining
+from bginv.runs.phases import on_evaluated_epochs
 from bginv.training.loop import total_steps
 
 NUM_PICTURED = 6
@@ -31,90 +30,105 @@ SOURCE, LIGHT = "gta5", "light"
 HEADS = ("layer5.", "layer6.", "classifier.", "fc.")
 
 
-def prepare_train_adapt(settings: AdaptationSettings, strategy: tf.distribute.Strategy) -> Job:
-    """Output-space adaptation; the weights, or their average, of the best epoch are kept."""
-    settings = of_worker(settings, strategy)
-    _check_output_kind(settings)
-    folder = open_folder(settings, "train-adapt")
-    source, target = _load_domains(settings)
-    train = source.train if settings.limit is None else source.train.first(settings.limit)
-    # a step takes iter_size parts
-    looped = dataclasses.replace(settings, batchsize=settings.batchsize * settings.iter_size)
-    steps = total_steps(looped, len(train))
-    with strategy.scope():
-        method = _build_method(settings, len(source.classes), steps)
-        segmenter = build_segmenter(method.deeplab)
-    pairs = WithTarget(train, target.train)
-    folder.check_inputs(_inputs(settings, pairs, source, target))
-    count = segmentation_evaluator(segmenter)
-    held_out = {f"{source.name}, held out": source.held_out}
-    if target.held_out:
-        held_out[target.name] = target.held_out
-    chosen_by = (source if settings.validation == "source" else target).held_out
+class AdaptationExperiment(Experiment):
+    """One stage on pairs of a source and a target image; see `Experiment`.
 
-    def offer(epoch: int, what: str) -> None:
-        found = {name: count(held) for name, held in held_out.items()}
-        score = next(found[name] for name, held in held_out.items() if held is chosen_by)
+    The weights, or their average, of the best epoch are kept.
+    """
+
+    name = "train-adapt"
+
+    def __init__(self, settings: AdaptationSettings, strategy: tf.distribute.Strategy):
+        _check_output_kind(settings)
+        super().__init__(settings, strategy)
+        settings = self.settings
+        self._source, self._target = source, target = _load_domains(settings)
+        train = source.train if settings.limit is None else source.train.first(settings.limit)
+        # a step takes iter_size parts
+        looped = dataclasses.replace(settings, batchsize=settings.batchsize * settings.iter_size)
+        with strategy.scope():
+            steps = total_steps(looped, len(train))
+            self._training = _build_method(settings, len(source.classes), steps)
+            self._segmenter = build_segmenter(self._training.deeplab)
+        pairs = WithTarget(train, target.train)
+        self.folder.check_inputs(_inputs(settings, pairs, source, target))
+        self._count = segmentation_evaluator(self._segmenter)
+        self._held_out = {f"{source.name}, held out": source.held_out}
+        if target.held_out:
+            self._held_out[target.name] = target.held_out
+        choose = on_evaluated_epochs(self._choose, looped, len(train))
+        self.stages = [Stage(self._training, pairs, looped, choose)]
+        self.models = {settings.output: self._segmenter}
+
+    def report(self) -> None:
+        """IoU of each class on held-out images; the last line has that of the last domain."""
+        found = {name: self._count(held) for name, held in self._held_out.items()}
+        logging.info("\n%s", class_iou_table(found, self._source.classes.names, "IoU in %"))
+        write_label_maps(self._segmenter, self._target, self.folder.pictures, "last")
+        *_, last = found.values()
+        print(f"{command_line()},{last.mean_iou:.4f}")
+
+    def _choose(self, epoch: int) -> None:
+        """Keep the weights of an epoch, or their average, if they are the best so far."""
+        self._offer(epoch, "weights")
+        with self._training.average.in_place():
+            self._offer(epoch, "averaged weights")
+        write_label_maps(self._segmenter, self._target, self.folder.pictures, str(epoch))
+
+    def _offer(self, epoch: int, what: str) -> None:
+        chosen_by = self._source if self.settings.validation == "source" else self._target
+        found = {name: self._count(held) for name, held in self._held_out.items()}
+        held_out = self._held_out.items()
+        score = next(found[name] for name, held in held_out if held is chosen_by.held_out)
         # without any pixel of a class there is no score
-        best = method.best.offer(np.nan_to_num(score.mean_iou))
+        best = self._training.best.offer(np.nan_to_num(score.mean_iou))
         scores = ", ".join(f"{name} {own.mean_iou:.4f}" for name, own in found.items())
         end = ", the best so far" if best else ""
         logging.info("epoch %d, %s, mean IoU: %s%s", epoch, what, scores, end)
 
-    def after_epoch(epoch: int) -> None:
-        offer(epoch, "weights")
-        with method.average.in_place():
-            offer(epoch, "averaged weights")
-        write_label_maps(segmenter, target, folder.pictures, str(epoch))
 
-    def run() -> dict[str, keras.Model]:
-        evaluate = on_evaluated_epochs(after_epoch, looped, len(train))
-        train_phase(method, pairs, looped, folder, evaluate)
-        return {settings.output: segmenter}
+class DomainEvaluation:
+    """IoU of each class on the held-out images of a domain, and pictures.
 
-    def report() -> None:
-        found = {name: count(held) for name, held in held_out.items()}
-        logging.info("\n%s", class_iou_table(found, source.classes.names, "IoU in %"))
-        write_label_maps(segmenter, target, folder.pictures, "last")
-        *_, last = found.values()
-        print(f"{command_line()},{last.mean_iou:.4f}")
+    Args:
+        settings: of the command.
+        strategy: not used.
 
-    return training_job(run, folder, strategy, report)
+    Raises:
+        ValueError: a model that does not fit, or a file that is there.
+    """
 
-
-def prepare_evaluate_domain(
-    settings: EvaluateDomainSettings, strategy: tf.distribute.Strategy
-) -> Callable[[], None]:
-    """IoU of each class on the held-out images of a domain, and pictures."""
-    del strategy
-    path = pathlib.Path(settings.output) / "label-maps-last.png"
-    check_writable_folder(path.parent)
-    refuse_existing([path], settings.overwrite)
-    check_writable(path)
-    domain = load_domain(
-        DomainPlace(
-            settings.dataset,
-            _size(settings, "input_size"),
-            settings.held_out,
-            settings.data_dir,
-            classes=settings.classes,
-            ignore_label=settings.ignore_label,
-            skip_bad_files=settings.skip_bad_files,
-            only_held_out=True,
+    def __init__(self, settings: EvaluateDomainSettings, strategy: tf.distribute.Strategy):
+        del strategy
+        self._path = pathlib.Path(settings.output) / "label-maps-last.png"
+        check_writable_folder(self._path.parent)
+        refuse_existing([self._path], settings.overwrite)
+        check_writable(self._path)
+        domain = load_domain(
+            DomainPlace(
+                settings.dataset,
+                _size(settings, "input_size"),
+                settings.held_out,
+                settings.data_dir,
+                classes=settings.classes,
+                ignore_label=settings.ignore_label,
+                skip_bad_files=settings.skip_bad_files,
+                only_held_out=True,
+            )
         )
-    )
-    if settings.limit:
-        domain = dataclasses.replace(domain, held_out=domain.held_out.first(settings.limit))
-    segmenter = load_segmenter(settings.model, len(domain.classes))
+        if settings.limit:
+            domain = dataclasses.replace(domain, held_out=domain.held_out.first(settings.limit))
+        self._domain = domain
+        self._segmenter = load_segmenter(settings.model, len(domain.classes))
 
-    def job() -> None:
-        found = segmentation_evaluator(segmenter)(domain.held_out)
+    def run(self) -> None:
+        """Measure, print the table, and draw."""
+        domain = self._domain
+        found = segmentation_evaluator(self._segmenter)(domain.held_out)
         title = f"IoU in %, {len(domain.held_out)} images"
         print(class_iou_table({domain.name: found}, domain.classes.names, title), end="")
-        write_label_maps(segmenter, domain, path.parent, "last")
-        logging.info("wrote %s", path)
-
-    return job
+        write_label_maps(self._segmenter, domain, self._path.parent, "last")
+        logging.info("wrote %s", self._path)
 
 
 def _build_method(settings: AdaptationSettings, num_classes: int, steps: int) -> AdaptationTraining:

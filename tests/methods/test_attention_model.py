@@ -8,17 +8,17 @@ import pytest
 import tensorflow as tf
 
 from bginv.interop.model_files import save_model
-from bginv.models.attention import (
+from bginv.methods.attention.model import (
     AG_CNN_MARGIN,
     HeatMapCrop,
     build_ag_cnn,
     build_attention_branch,
     features_of,
     join,
-    logits_alone,
 )
 from bginv.models.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN
 from bginv.models.classifier import build_classifier
+from bginv.models.outputs import logits_alone
 from bginv.ops.crops import crop_and_resize
 from bginv.ops.losses import binary_cross_entropy
 from tests.golden_weights import fill, fill_densenet121
@@ -114,7 +114,7 @@ def test_without_our_layer_the_error_names_it(tmp_path):
     command = [sys.executable, "-c", program, str(tmp_path / "m.keras")]
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
-    assert "HeatMapCrop" in failed.stderr and "bginv.models.attention" in failed.stderr
+    assert "HeatMapCrop" in failed.stderr and "bginv.methods.attention.model" in failed.stderr
 
 
 def test_the_saved_model_can_be_exported(images, tmp_path):

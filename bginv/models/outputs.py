@@ -1,4 +1,4 @@
-"""What a model ends with."""
+"""What the outputs of a model are."""
 
 import keras
 
@@ -15,3 +15,8 @@ def last_activation(model: keras.Model) -> str | None:
     if isinstance(operation, keras.layers.Softmax):
         return "softmax"
     return getattr(getattr(operation, "activation", None), "__name__", None)
+
+
+def logits_alone(model: keras.Model) -> keras.Model:
+    """The model to save: images to logits."""
+    return keras.Model(model.input, model.output["logits"], name=model.name)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.models.acol import build_acol, build_classifiers, classify_in_turn
+from bginv.methods.acol.model import build_acol, build_classifiers, classify_in_turn
 from bginv.models.resnet import RESNETS, build_resnet
 from bginv.ops.losses import cross_entropy, rest_cross_entropy
 from tests.golden_weights import blocky, fill_named

@@ -6,12 +6,12 @@ import pytest
 import tensorflow as tf
 
 from bginv.config import resolve
+from bginv.methods.erasing.model import attention_maps, build_network
+from bginv.methods.erasing.settings import ErasingSettings
+from bginv.methods.erasing.training import ErasingTraining, pairs_of
 from bginv.models.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN
-from bginv.models.localizer import attention_maps, build_network
 from bginv.ops.cams import enlarge_maps, soft_masks
 from bginv.ops.compositing import erase
-from bginv.recipes import ErasingSettings
-from bginv.training.erasing import ErasingTraining, pairs_of
 from tests.golden_weights import blocky, fill_named
 
 

@@ -1,13 +1,15 @@
-"""What the commands share.
+"""What a run is, and what every run shares.
 
-A command is prepared first, which finds what is wrong with the arguments and writes nothing, and
-gives back the job itself.
+An `Experiment` is made first, which finds what is wrong with the settings and the data, and writes
+nothing. Its `run` then trains the stages, saves the models and reports.
 """
 
+import abc
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
@@ -16,7 +18,7 @@ from absl import logging
 from bginv.artefacts import check_writable, content_number, refuse_existing
 from bginv.data.catalog import load_data
 from bginv.data.photographs import Photographs
-from bginv.data.sources import Dataset
+from bginv.data.sources import Dataset, Source
 from bginv.interop.model_files import (
     check_model_name,
     save_model,
@@ -31,11 +33,78 @@ from bginv.recipes import (
 from bginv.report.pictures import write_learning_curves
 from bginv.report.tensorboard import check_tensorboard
 from bginv.run_folder import RunFolder
-from bginv.runs.phases import evaluate_and_log, log_accuracies
+from bginv.runs.phases import evaluate_and_log, log_accuracies, train_phase
 from bginv.runs.results import Results, write_page
 from bginv.training.distribution import check_replicas, check_same_command, is_chief
+from bginv.training.method import Method
 
 Job = Callable[[], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One training of a run.
+
+    Attributes:
+        method: what is trained, and its step.
+        source: training images.
+        settings: length, batches and checkpoints of the training.
+        after_epoch: is called with the number of each epoch, from 1; None calls nothing.
+    """
+
+    method: Method
+    source: Source
+    settings: PhaseSettings
+    after_epoch: Callable[[int], None] | None = None
+
+
+class Experiment(abc.ABC):
+    """What a run is: settings, data, stages, the models that it leaves, and a report.
+
+    Making one loads the data and builds the models; it writes nothing.
+
+    Args:
+        settings: of the run.
+        strategy: the devices.
+
+    Raises:
+        ValueError: settings that do not go together, or with the data.
+        FileNotFoundError: data or weights that are not there.
+
+    Attributes:
+        name: of the settings in the run's folder.
+        settings: as this process follows them: workers other than the chief write nothing.
+        strategy: the devices, in whose scope models are built.
+        folder: of the run.
+        stages: in their order.
+        models: what is saved in the end, by file; a model whose file is None is not saved.
+    """
+
+    name: ClassVar[str]
+    stages: Sequence[Stage]
+    models: Mapping[str | pathlib.Path | None, keras.Model]
+
+    def __init__(self, settings: PhaseSettings, strategy: tf.distribute.Strategy):
+        self.strategy = strategy
+        self.settings = of_worker(settings, strategy)
+        self.folder = open_folder(self.settings, self.name)
+
+    @abc.abstractmethod
+    def report(self) -> None:
+        """Measure, draw, and print the last line of the paper's code."""
+
+    def run(self) -> None:
+        """Train the stages, or go on with them; save the models, and report.
+
+        Raises:
+            see `bginv.training.loop.train`.
+        """
+        training_job(self._train, self.folder, self.strategy, self.report)()
+
+    def _train(self) -> Mapping[str | pathlib.Path | None, keras.Model]:
+        for stage in self.stages:
+            train_phase(stage.method, stage.source, stage.settings, self.folder, stage.after_epoch)
+        return self.models
 
 
 def of_worker(settings: CommonSettings, strategy: tf.distribute.Strategy) -> CommonSettings:
@@ -159,7 +228,7 @@ def inputs(
 
 
 def training_job(
-    train: Callable[[], dict[str | pathlib.Path | None, keras.Model]],
+    train: Callable[[], Mapping[str | pathlib.Path | None, keras.Model]],
     folder: RunFolder,
     strategy: tf.distribute.Strategy,
     report: Callable[[], None],
@@ -181,7 +250,7 @@ def training_job(
     return job
 
 
-def _write(models: dict[str | pathlib.Path | None, keras.Model], folder: RunFolder) -> None:
+def _write(models: Mapping[str | pathlib.Path | None, keras.Model], folder: RunFolder) -> None:
     """Save models that have a place, draw the curves, and tell what was written."""
     folder.mark_trained()
     for path, model in models.items():

@@ -1,18 +1,18 @@
-"""End-to-end adversarial erasing (EADER, Stammes et al. 2020); see `bginv.models.localizer`."""
+"""Turns, losses and step of end-to-end adversarial erasing; see `methods/erasing/model.py`."""
 
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+from bginv.methods.cropping import CroppedTraining
+from bginv.methods.erasing.model import attention_maps
+from bginv.methods.erasing.settings import ErasingSettings
 from bginv.models.backbones import IMAGENET_MEAN
-from bginv.models.localizer import attention_maps
 from bginv.ops.cams import enlarge_maps, soft_masks
 from bginv.ops.compositing import erase
 from bginv.ops.losses import attention_mining, binary_cross_entropy
 from bginv.ops.replicas import mean_over_replicas
-from bginv.recipes import ErasingSettings
-from bginv.training.cropping import CroppedTraining
 from bginv.training.method import Step
 from bginv.training.torch_optimizers import SGD, Adam, RMSprop
 

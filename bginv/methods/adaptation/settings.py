@@ -1,13 +1,13 @@
-"""Adaptation of a segmentation network from one domain to another."""
+"""What can be set of output-space adaptation. Without TensorFlow."""
 
 import dataclasses
 
 from bginv.config import positional, setting
+from bginv.recipes.evaluations import ASPPS
 from bginv.recipes.training import DataSettings, PhaseSettings
 
 DEEPLABS = ("DeepLab", "DeeplabVGG", "light")
 ADAPTATIONS = ("multi", "single", "feature", "statistics", "none")
-ASPPS = ("reference", "paper")
 CLASSES = "of domain:PATH: camvid, cityscapes or a file with a class a line (default: classes.txt)"
 IGNORE_LABEL = "class that does not count"
 

@@ -1,15 +1,15 @@
-"""Adversarial complementary learning; see `bginv.models.acol`."""
+"""Losses and step of adversarial complementary learning; see `methods/acol/model.py`."""
 
 from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
-from bginv.models.acol import classify_in_turn
+from bginv.methods.acol.model import classify_in_turn
+from bginv.methods.acol.settings import AcolSettings
+from bginv.methods.cropping import CroppedTraining
 from bginv.ops.losses import cross_entropy, rest_cross_entropy
-from bginv.recipes import AcolSettings
 from bginv.training.best_weights import BestWeights
-from bginv.training.cropping import CroppedTraining
 from bginv.training.torch_optimizers import SGD
 
 LOSSES = {"p": cross_entropy, "n": rest_cross_entropy}

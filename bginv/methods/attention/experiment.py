@@ -1,34 +1,34 @@
-"""The command of the attention-guided baseline."""
+"""A run of the attention-guided baseline."""
 
 import dataclasses
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.commands.jobs import (
-    Job,
+from bginv.data.sources import Dataset
+from bginv.engine.experiment import (
+    Experiment,
+    Stage,
     inputs,
     load,
     make_classifier,
-    of_worker,
-    open_folder,
     print_accuracies,
-    training_job,
 )
-from bginv.data.sources import Dataset
 from bginv.evaluation.attention import crop_statistics
 from bginv.evaluation.auroc import evaluate_auroc
 from bginv.interop.model_files import check_ending_for, load_classifier
-from bginv.models.attention import (
+from bginv.methods.attention.model import (
     build_ag_cnn,
     build_attention_branch,
     features_of,
     join,
-    logits_alone,
 )
-from bginv.recipes import AttentionSettings
+from bginv.methods.attention.settings import AttentionSettings
+from bginv.methods.attention.training import AgCnnTraining, AttentionTraining
+from bginv.models.outputs import logits_alone
 from bginv.report.pictures import draw_boxes, write_sheet
 from bginv.report.tables import auroc_table
 from bginv.run_folder import RunFolder
@@ -36,9 +36,7 @@ from bginv.runs.phases import (
     evaluate_and_log,
     evaluation_of_epochs,
     take_in_memory,
-    train_phase,
 )
-from bginv.training.attention import AgCnnTraining, AttentionTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import total_steps
 from bginv.training.method import Method
@@ -47,36 +45,41 @@ NUM_PICTURED = 12
 BRANCHES = {"global": "global_logits", "local": "local_logits", "fusion": "logits"}
 
 
-def prepare_train_att(settings: AttentionSettings, strategy: tf.distribute.Strategy) -> Job:
-    """The attention-guided baseline of Cruz et al. 2020, or AG-CNN for `fusion` = "paper"."""
-    settings = of_worker(settings, strategy)
-    _check_fusion(settings)
-    folder = open_folder(settings, "train-att")
-    dataset = load(settings, several_labels=settings.fusion == "paper")
-    with strategy.scope():
-        classifier, stages, model = _build(settings, dataset)
-        saved = logits_alone(model)
-    check_ending_for(saved, settings.output)
-    models = [settings.global_model] if settings.global_model else []
-    folder.check_inputs(inputs(dataset, *models))
+class AttentionExperiment(Experiment):
+    """A global classifier and a branch behind it, or AG-CNN as a whole; see `Experiment`."""
 
-    def train() -> dict[str, keras.Model]:
-        images = dataset.train.without_masks()
-        for stage in stages:
-            evaluated = classifier if isinstance(stage, ClassifierTraining) else saved
-            after_epoch = evaluation_of_epochs(evaluated, dataset, stage.settings)
-            train_phase(stage, images, stage.settings, folder, after_epoch)
-        return {settings.output: saved}
+    name = "train-att"
 
-    def report() -> None:
-        if classifier:
-            evaluate_and_log(classifier, dataset, "global branch")
-        _report_crops(model, dataset, folder)
-        if settings.fusion == "paper":
-            _report_auroc(model, dataset)
-        print_accuracies(saved, dataset, folder)
+    def __init__(self, settings: AttentionSettings, strategy: tf.distribute.Strategy):
+        _check_fusion(settings)
+        super().__init__(settings, strategy)
+        settings = self.settings
+        self.dataset = load(settings, several_labels=settings.fusion == "paper")
+        with strategy.scope():
+            self._classifier, methods, self._whole = _build(settings, self.dataset)
+            self._saved = logits_alone(self._whole)
+        check_ending_for(self._saved, settings.output)
+        models = [settings.global_model] if settings.global_model else []
+        self.folder.check_inputs(inputs(self.dataset, *models))
+        images = self.dataset.train.without_masks()
+        self.stages = [
+            Stage(method, images, method.settings, self._evaluation(method)) for method in methods
+        ]
+        self.models = {settings.output: self._saved}
 
-    return training_job(train, folder, strategy, report)
+    def report(self) -> None:
+        """Accuracies of both branches, and what the local one sees."""
+        if self._classifier:
+            evaluate_and_log(self._classifier, self.dataset, "global branch")
+        _report_crops(self._whole, self.dataset, self.folder)
+        if self.settings.fusion == "paper":
+            _report_auroc(self._whole, self.dataset)
+        print_accuracies(self._saved, self.dataset, self.folder)
+
+    def _evaluation(self, method: Method) -> Callable[[int], None] | None:
+        """What looks at a method's own classifier after its epochs."""
+        own = self._classifier if isinstance(method, ClassifierTraining) else self._saved
+        return evaluation_of_epochs(own, self.dataset, method.settings)
 
 
 def _check_fusion(settings: AttentionSettings) -> None:

@@ -3,13 +3,13 @@
 import keras
 import tensorflow as tf
 
+from bginv.methods.adaptation.discriminator import SMALLEST_SIDE, build_discriminator
+from bginv.methods.adaptation.settings import AdaptationSettings
 from bginv.models.deeplab import is_head
-from bginv.models.discriminator import SMALLEST_SIDE, build_discriminator
 from bginv.ops.losses import SOURCE, TARGET, domain_loss, segmentation_cross_entropy
 from bginv.ops.random_crops import mirrored
 from bginv.ops.random_scales import random_views
 from bginv.ops.resizing import resize_aligned
-from bginv.recipes import AdaptationSettings
 from bginv.training.averaged_weights import AveragedWeights
 from bginv.training.balance import STEPS_BETWEEN_LOOKS, Balance
 from bginv.training.best_weights import BestWeights

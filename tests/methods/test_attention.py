@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 
 from bginv.config import resolve
-from bginv.models.attention import build_ag_cnn, build_attention_branch, features_of
+from bginv.methods.attention.model import build_ag_cnn, build_attention_branch, features_of
+from bginv.methods.attention.settings import AttentionSettings
+from bginv.methods.attention.training import AgCnnTraining, AttentionTraining
 from bginv.models.backbones import build_backbone_classifier
 from bginv.models.classifier import build_classifier
-from bginv.recipes import AttentionSettings
-from bginv.training.attention import AgCnnTraining, AttentionTraining
 from bginv.training.classifier import learning_rate_of
 from tests.training.players import moved, snapshot
 

@@ -1,0 +1,1 @@
+"""Adversarial complementary learning (ACoL, Zhang et al. 2018)."""

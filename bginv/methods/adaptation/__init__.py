@@ -1,0 +1,1 @@
+"""Adaptation of a segmentation network in its output space (AdaptSegNet, Tsai et al. 2018)."""

@@ -1,0 +1,1 @@
+"""End-to-end adversarial erasing (EADER, Stammes et al. 2020)."""
