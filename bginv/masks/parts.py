@@ -23,7 +23,7 @@ def part_accuracies(
     rows: np.ndarray,
     labels: np.ndarray,
     predict: Predict,
-    batch_size: int = 64,
+    batch_size: int = 16,
 ) -> tuple[float, float, float]:
     """Accuracy on pictures, on their foregrounds and on their backgrounds.
 
