@@ -12,7 +12,7 @@ from bginv.data.emptied import emptied
 from bginv.data.sources import ArraySource
 from bginv.methods.photographs.choice import photographs_fit
 from bginv.methods.photographs.judging import Judge, Judged, decide
-from bginv.methods.photographs.phases import Chosen, Phase, repeat_phase, run_phase
+from bginv.methods.photographs.phases import Chosen, Phase, _choose_share, repeat_phase, run_phase
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.methods.photographs.training import FineTuning
 from bginv.methods.photographs.views import view
@@ -197,6 +197,29 @@ def test_one_image_is_no_loss_unless_none_is_allowed():
     assert decide(before, one, 0.5).kept and not decide(before, two, 0.5).kept
     assert not decide(before, one, 0.0).kept
     assert before.lowest_clean(5.0) == pytest.approx(0.95, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "first, scores, expected",
+    [
+        (0.80, (0.90, 0.89, 0.88), 0.5),  # nobody can tell 200 images' 1 point
+        (0.80, (0.90, 0.80, 0.95), 1.0),
+        (0.80, (0.90, 0.80, 0.70), 0.0),
+        (0.895, (0.90, 0.89, 0.88), 0.0),  # half-way, the phase would be thrown away
+    ],
+)
+def test_half_way_is_kept_unless_another_share_is_better(first, scores, expected):
+    classifier = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    others = dict(zip((0.0, 0.5, 1.0), scores, strict=True))
+
+    class Fixed:
+        def judge(self, model):
+            share = float(model.get_weights()[0].item())
+            return judged(1.0, others[share], images=200)
+
+    ends = [[np.zeros((1, 1), np.float32)], [np.ones((1, 1), np.float32)]]
+    own = judged(1.0, first, images=200)
+    assert _choose_share(classifier, *ends, Fixed(), own, 0.0) == expected
 
 
 def test_backgrounds_of_the_own_class_do_not_count():

@@ -106,7 +106,7 @@ def run_phase(
         method, *ends = _fine_tune(phase.name, images, phase, classifier, settings, folder)
         if folder.path and phase.composites:
             _write_batches(method, images, folder)
-        share = _choose_share(classifier, *ends, judge, floor) if judge else SHARES[0]
+        share = _choose_share(classifier, *ends, judge, before, floor) if judge else SHARES[0]
         classifier.set_weights(_between(*ends, share))
         logging.info("%s: %g of the way of fine-tuning is kept", phase.name, share)
     return Chosen(head, share, classifier.get_weights())
@@ -121,8 +121,8 @@ def repeat_phase(
 ) -> None:
     """Train as `run_phase` did, on the images that it was judged by too; nothing is chosen again.
 
-    What it leaves is the mean of the weights that both trainings reached, which does better than
-    either, as they began in one place (Wortsman et al. 2022).
+    What it leaves is the mean of the weights that both trainings reached, which can be taken as
+    they began in one place (Wortsman et al. 2022).
 
     Args:
         phase: what `run_phase` got.
@@ -230,12 +230,14 @@ def _choose_share(
     before: list[np.ndarray],
     after: list[np.ndarray],
     judge: Judge,
+    first: Judged | None,
     floor: float,
 ) -> float:
     """The first share whose weights do as well as the best, as far as validation images can tell.
 
-    That is within one standard error of its accuracy (Breiman et al. 1984, section 3.4.3). Only
-    weights count whose clean accuracy is high enough, or those before fine-tuning.
+    That is within one standard error of its accuracy (Breiman et al. 1984, section 3.4.3), and no
+    worse than `first`, the classifier before the phase, as the phase would be thrown away for it.
+    Only weights count whose clean accuracy is high enough, or those before fine-tuning.
     """
     found = {}
     for share in SHARES:
@@ -245,7 +247,7 @@ def _choose_share(
         if judged.clean >= floor or not share:
             found[share] = judged
     best = max(found.values(), key=lambda judged: judged.score)
-    least = best.score - best.standard_error
+    least = max(best.score - best.standard_error, first.score if first else -np.inf)
     return next(share for share, judged in found.items() if judged.score >= least)
 
 
