@@ -23,9 +23,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 from absl import logging
+from bginv.commands.three_phases import new_classifier
 from kept_results import KeptResults
 
-from bginv.commands.three_phases import new_classifier
 from bginv.config import resolve
 from bginv.data.catalog import load_data
 from bginv.data.shapes import OWN_TEXTURE_SHARE
@@ -40,10 +40,10 @@ from bginv.evaluation.calibration import (
     reliability,
 )
 from bginv.interop.model_files import save_model
+from bginv.methods.background_invariance.mistakes import drawing_of
 from bginv.methods.localization import split_validation
 from bginv.models.mask_unet import build_mask_unet
 from bginv.recipes import PHASES, ThreePhasesSettings
-from bginv.runs.mistakes import drawing_of
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import train

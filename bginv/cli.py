@@ -21,7 +21,7 @@ from bginv.methods.photographs.settings import PhotographSettings
 from bginv.recipes import PHASES, PHOTOGRAPHS, add_run_flags, resolve_phases
 from bginv.run_folder import default_run_dir, experiment_dir, kept_settings
 from bginv.saved_settings import resume
-from bginv.subcommands import COMMANDS
+from bginv.subcommands import COMMANDS, PHOTOGRAPH_RUN
 
 BAD_ARGUMENT, FAILURE = 2, 1
 GLIBC_ARENA_MAX = -8
@@ -161,17 +161,10 @@ def _prepare(given: dict) -> Callable[[], None]:
 
         tf.get_logger().setLevel("WARNING")
         strategy = make_strategy(_distribute(settings))
-    if PHOTOGRAPHS in settings:
-        from bginv.commands.photographs import PhotographPipeline
-
-        return PhotographPipeline(settings[PHOTOGRAPHS], strategy).run
-    if name == "run":
-        from bginv.commands.pipeline import Pipeline
-
-        return Pipeline(settings.pop("run"), settings, strategy).run
     command = COMMANDS[name]
-    if command.experiment:
-        return pkgutil.resolve_name(command.experiment)(*settings.values(), strategy).run
+    experiment = PHOTOGRAPH_RUN if PHOTOGRAPHS in settings else command.experiment
+    if experiment:
+        return pkgutil.resolve_name(experiment)(*settings.values(), strategy).run
     module = importlib.import_module(f"bginv.commands.{command.module}")
     prepare = getattr(module, f"prepare_{name.replace('-', '_')}")
     return prepare(*settings.values(), strategy)

@@ -20,7 +20,7 @@ from bginv.artefacts import (
 )
 from bginv.saved_settings import are_settings, differences, read_settings, to_json
 
-CONFIG, METRICS = "config.json", "metrics.jsonl"
+CONFIG, METRICS, RESULTS = "config.json", "metrics.jsonl", "results.md"
 _ARTEFACTS = (
     METRICS,
     "results.*",
@@ -213,6 +213,10 @@ class RunFolder:
     def emptied(self, split: str) -> pathlib.Path:
         """Folder of a split's images without their objects, for a run that has a folder."""
         return self._state / "emptied" / split
+
+    def has_results(self) -> bool:
+        """Whether a run begun by the same command is there, and was finished."""
+        return bool(self.path and self.goes_on and (self.path / RESULTS).exists())
 
     def mark_trained(self) -> None:
         """From here on, the output may be there because this run wrote it."""

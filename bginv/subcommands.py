@@ -33,22 +33,42 @@ class Command:
         settings: its flags.
         help: one line.
         recipe: the default of `--recipe`.
-        module: of `bginv.commands`, that prepares it.
-        experiment: for a method: where its `Experiment` is made, the module and the name.
+        experiment: where its `Experiment` is made, the module and the name.
+        module: of `bginv.commands`, that prepares what trains nothing.
     """
 
     settings: type
     help: str
     recipe: str = "paper"
-    module: str = "three_phases"
+    module: str = ""
     experiment: str | None = None
 
 
+BACKGROUND_INVARIANCE = "bginv.methods.background_invariance.experiment"
+PHOTOGRAPH_RUN = "bginv.methods.photographs.experiment:PhotographRun"
+"""What `run` does with photographs."""
 COMMANDS = {
-    "run": Command(RunSettings, "the three phases, the evaluation and the table", "tuned"),
-    "train1": Command(ClassifierSettings, "phase 1: train a classifier"),
-    "train2": Command(MaskSettings, "phase 2: train a mask generator"),
-    "train3": Command(AdversarialSettings, "phase 3: train the classifier against backgrounds"),
+    "run": Command(
+        RunSettings,
+        "the three phases, the evaluation and the table",
+        "tuned",
+        experiment=f"{BACKGROUND_INVARIANCE}:ThreePhasesRun",
+    ),
+    "train1": Command(
+        ClassifierSettings,
+        "phase 1: train a classifier",
+        experiment=f"{BACKGROUND_INVARIANCE}:ClassifierExperiment",
+    ),
+    "train2": Command(
+        MaskSettings,
+        "phase 2: train a mask generator",
+        experiment=f"{BACKGROUND_INVARIANCE}:MaskExperiment",
+    ),
+    "train3": Command(
+        AdversarialSettings,
+        "phase 3: train the classifier against backgrounds",
+        experiment=f"{BACKGROUND_INVARIANCE}:AdversarialExperiment",
+    ),
     "train-att": Command(
         AttentionSettings,
         "attention-guided baseline: train it",

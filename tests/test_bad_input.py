@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import pytest
 
-from bginv.commands import three_phases
 from bginv.data.catalog import load_data
 from bginv.data.sources import ArraySource, Dataset
 from bginv.interop.model_files import save_model
+from bginv.methods.background_invariance.stages import ClassifierStage
 from bginv.models.classifier import build_classifier
 from bginv.training.masks import with_generated_masks
 
@@ -79,13 +79,9 @@ def test_masks_of_files_are_those_of_arrays(command, photographs, tmp_path):
 
 
 def test_a_file_that_breaks_while_training_is_named(command, photographs, monkeypatch):
-    run_phase = three_phases.run_classifier_phase
-
-    def break_a_file(*arguments):
-        cut(photographs / "train" / "dog" / "1.jpg")
-        run_phase(*arguments)
-
-    monkeypatch.setattr("bginv.commands.three_phases.run_classifier_phase", break_a_file)
+    monkeypatch.setattr(
+        ClassifierStage, "begin", lambda stage: cut(photographs / "train" / "dog" / "1.jpg")
+    )
     code, out, err = command("train1", "folder:animals", *SMALL, "--steps", "9", "--output", "m.h5")
     assert (code, out) == (1, "")
     assert "animals/train/dog/1.jpg has changed since it was checked" in err.splitlines()[-1]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bginv import cli
+from bginv.methods.background_invariance.stages import AdversarialStage, MaskStage
 from bginv.recipes import PHASES
 from bginv.saved_settings import from_plain
 from bginv.training.masks import with_generated_masks
@@ -26,12 +27,19 @@ def finished(tmp_path_factory):
 
 
 def test_phase_3_gets_the_masks_of_the_trained_generator(command, monkeypatch):
-    def look(method, unet, source, dataset, settings, *rest):
-        expected = with_generated_masks(dataset.train, unet, settings.binarize, settings.area)
-        np.testing.assert_array_equal(source.masks, expected.masks)
+    begin = AdversarialStage.begin
+
+    def look(stage):
+        images, settings = stage.source, stage.settings
+        begin(stage)
+        (unet,) = unets
+        expected = with_generated_masks(images, unet, settings.binarize, settings.area)
+        np.testing.assert_array_equal(stage.source.masks, expected.masks)
         raise InterruptedError("phase 3 was reached")
 
-    monkeypatch.setattr("bginv.runs.three_phases.run_adversarial_phase", look)
+    unets = []
+    monkeypatch.setattr(MaskStage, "end", lambda stage: unets.append(stage.method.unet))
+    monkeypatch.setattr(AdversarialStage, "begin", look)
     assert "phase 3 was reached" in command(None, "run", "digits", *SMALL)[2]
 
 
@@ -132,10 +140,11 @@ def test_heuristic_masks_photographs_and_pictures_each_epoch(command, photograph
 def break_off(monkeypatch, phase: str) -> None:
     """Let a run end when it comes to a phase."""
 
-    def end(*arguments):
+    def begin(stage):
         raise OSError(f"no {phase} today")
 
-    monkeypatch.setattr(f"bginv.runs.three_phases.run_{phase}_phase", end)
+    kind = {"mask": MaskStage, "adversarial": AdversarialStage}[phase]
+    monkeypatch.setattr(kind, "begin", begin)
 
 
 @pytest.mark.parametrize("resume", [(), ("--resume",)])

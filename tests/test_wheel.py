@@ -29,7 +29,11 @@ def wheel(tmp_path_factory):
 def test_it_is_small_and_holds_the_templates(wheel):
     assert wheel.stat().st_size < 1_000_000
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"bginv/py.typed", "bginv/report/run.html.j2", "bginv/runs/three_phases.py"} <= names
+    assert {
+        "bginv/py.typed",
+        "bginv/report/run.html.j2",
+        "bginv/methods/background_invariance/stages.py",
+    } <= names
     assert not any(name.startswith(("tests/", "benchmarks/")) for name in names)
 
 

@@ -9,8 +9,9 @@ from absl import logging
 
 from bginv.artefacts import check_writable_folder, refuse_existing
 from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, SEGMENTATION, TFDS
-from bginv.data.sources import Dataset
+from bginv.data.sources import Dataset, take_in_memory
 from bginv.engine.experiment import load
+from bginv.engine.results import evaluate_and_log
 from bginv.evaluation.label_maps import evaluate_label_maps
 from bginv.evaluation.segmentation import evaluate_masks, mask_predictor, predict_masks
 from bginv.interop.model_files import is_localizer, load_classifier, load_mask_model
@@ -22,7 +23,6 @@ from bginv.report.tables import (
     label_maps_table,
     splits_table,
 )
-from bginv.runs.phases import evaluate_and_log, take_in_memory
 
 IMAGES_PER_CLASS = 8
 MASK_FILES = "seg-[0-9]*.png"

@@ -310,3 +310,15 @@ class Dataset:
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+
+def take_in_memory(source: Source, indices: np.ndarray) -> ArraySource:
+    """A small part of a source, in memory."""
+    indices = indices[indices < len(source)]
+    records = source.gather(tf.constant(indices, tf.int64))
+    held = {
+        name: np.round(records[name].numpy() * 255).astype(np.uint8)
+        for name in ("image", "mask")
+        if name in records
+    }
+    return ArraySource(held["image"], records["label"].numpy(), held.get("mask"))

@@ -19,6 +19,7 @@ from bginv.artefacts import check_writable, content_number, refuse_existing
 from bginv.data.catalog import load_data
 from bginv.data.photographs import Photographs
 from bginv.data.sources import Dataset, Source
+from bginv.engine.results import Results, evaluate_and_log, log_accuracies, write_page
 from bginv.interop.model_files import (
     check_model_name,
     save_model,
@@ -32,30 +33,63 @@ from bginv.recipes import (
 )
 from bginv.report.pictures import write_learning_curves
 from bginv.report.tensorboard import check_tensorboard
-from bginv.run_folder import RunFolder
-from bginv.runs.phases import evaluate_and_log, log_accuracies, train_phase
-from bginv.runs.results import Results, write_page
-from bginv.training.distribution import check_replicas, check_same_command, is_chief
+from bginv.run_folder import RESULTS, RunFolder
+from bginv.training.distribution import (
+    check_replicas,
+    check_same_command,
+    is_chief,
+    send_from_chief,
+)
+from bginv.training.loop import train
 from bginv.training.method import Method
 
-Job = Callable[[], None]
+Models = Mapping[str | pathlib.Path | None, keras.Model]
 
 
-@dataclasses.dataclass(frozen=True)
 class Stage:
     """One training of a run.
 
+    A stage that needs what those before it have left overrides `begin`; one that leaves more than
+    its weights, `end`.
+
     Attributes:
         method: what is trained, and its step.
-        source: training images.
+        source: training images; `begin` may put others in their place.
         settings: length, batches and checkpoints of the training.
         after_epoch: is called with the number of each epoch, from 1; None calls nothing.
     """
 
-    method: Method
-    source: Source
-    settings: PhaseSettings
-    after_epoch: Callable[[int], None] | None = None
+    def __init__(
+        self,
+        method: Method,
+        source: Source,
+        settings: PhaseSettings,
+        after_epoch: Callable[[int], None] | None = None,
+    ):
+        self.method, self.source, self.settings = method, source, settings
+        self.after_epoch = after_epoch
+
+    def begin(self) -> None:  # noqa: B027 - most stages have nothing to do
+        """What comes before the first step, or the first of a run that goes on."""
+
+    def end(self) -> None:  # noqa: B027
+        """What comes after the last step."""
+
+    def run(self, folder: RunFolder) -> None:
+        """Train, or go on; checkpoints and metrics are in the run's folder."""
+        self.begin()
+        after_epoch = self.after_epoch
+        if after_epoch and not is_chief(self.method.strategy):
+            after_epoch = _do_nothing  # but return to Python at the same steps as the chief
+        checkpoints = folder.checkpoints(self.method.name)
+        train(
+            self.method, self.source, self.settings, folder.metrics_file, after_epoch, checkpoints
+        )
+        self.end()
+
+
+def _do_nothing(epoch: int) -> None:
+    del epoch
 
 
 class Experiment(abc.ABC):
@@ -66,6 +100,7 @@ class Experiment(abc.ABC):
     Args:
         settings: of the run.
         strategy: the devices.
+        folder: of the run; None opens the one that the settings name.
 
     Raises:
         ValueError: settings that do not go together, or with the data.
@@ -82,12 +117,17 @@ class Experiment(abc.ABC):
 
     name: ClassVar[str]
     stages: Sequence[Stage]
-    models: Mapping[str | pathlib.Path | None, keras.Model]
+    models: Models
 
-    def __init__(self, settings: PhaseSettings, strategy: tf.distribute.Strategy):
+    def __init__(
+        self,
+        settings: CommonSettings,
+        strategy: tf.distribute.Strategy,
+        folder: RunFolder | None = None,
+    ):
         self.strategy = strategy
         self.settings = of_worker(settings, strategy)
-        self.folder = open_folder(self.settings, self.name)
+        self.folder = folder or open_folder(self.settings, self.name)
 
     @abc.abstractmethod
     def report(self) -> None:
@@ -99,12 +139,48 @@ class Experiment(abc.ABC):
         Raises:
             see `bginv.training.loop.train`.
         """
-        training_job(self._train, self.folder, self.strategy, self.report)()
+        check_same_command(self.strategy, self.folder.number())
+        with self.folder.opened():
+            if send_from_chief(self.strategy, self.is_finished(), []):
+                logging.info("%s is finished: nothing is done again", self.folder.path)
+                self.folder.finished()
+                return
+            self.train()
+            if is_chief(self.strategy):
+                self._write()
+                self.report()
+                if self.folder.path:
+                    write_page(self.folder.path)
+                if self.leaves_models:
+                    self.folder.finished()
 
-    def _train(self) -> Mapping[str | pathlib.Path | None, keras.Model]:
+    def is_finished(self) -> bool:
+        """Whether the run's folder holds all that this run would leave."""
+        return False
+
+    @property
+    def leaves_models(self) -> bool:
+        """Whether models are written; else the same command with an output may go on."""
+        return any(self.models)
+
+    def train(self) -> None:
+        """Run the stages."""
         for stage in self.stages:
-            train_phase(stage.method, stage.source, stage.settings, self.folder, stage.after_epoch)
-        return self.models
+            stage.run(self.folder)
+
+    def _write(self) -> None:
+        """Save models that have a place, draw the curves, and tell what was written."""
+        folder = self.folder
+        folder.mark_trained()
+        for path, model in self.models.items():
+            if path:
+                save_model(model, pathlib.Path(path))
+                logging.info("wrote %s", path)
+        if folder.path and not self.leaves_models:
+            logging.warning("no model is written; the same command with --output FILE.keras does")
+        if folder.pictures:
+            write_learning_curves(folder.pictures / "learning_curves.png", folder.metrics_file)
+            logging.info("wrote configuration, metrics and pictures to %s", folder.path)
 
 
 def of_worker(settings: CommonSettings, strategy: tf.distribute.Strategy) -> CommonSettings:
@@ -194,10 +270,16 @@ def print_accuracies(classifier: keras.Model, dataset: Dataset, folder: RunFolde
         results = Results(dataset, folder)
         accuracies = results.add_row(classifier.name, classifier)
         log_accuracies(accuracies)
-        results.write(page=False)  # the job writes it at its end
+        results.write()
     else:
         accuracies = evaluate_and_log(classifier, dataset)
     print(f"{command_line()},{accuracies.line()}")
+
+
+def print_table(folder: RunFolder) -> None:
+    """Print the results of a run that has a folder."""
+    if folder.path:
+        print((folder.path / RESULTS).read_text(encoding="utf-8"), end="")
 
 
 def command_line() -> str:
@@ -225,40 +307,3 @@ def inputs(
     if masks:
         numbers["masks"] = dataset.train.masks_digest()
     return {"training images": dataset.train.digest(), **numbers}
-
-
-def training_job(
-    train: Callable[[], Mapping[str | pathlib.Path | None, keras.Model]],
-    folder: RunFolder,
-    strategy: tf.distribute.Strategy,
-    report: Callable[[], None],
-) -> Job:
-    """Train, save the models where they have a place, and report; one worker does the latter."""
-
-    def job() -> None:
-        check_same_command(strategy, folder.number())
-        with folder.opened():
-            models = train()
-            if is_chief(strategy):
-                _write(models, folder)
-                report()
-                if folder.path:
-                    write_page(folder.path)
-                if any(models):
-                    folder.finished()
-
-    return job
-
-
-def _write(models: Mapping[str | pathlib.Path | None, keras.Model], folder: RunFolder) -> None:
-    """Save models that have a place, draw the curves, and tell what was written."""
-    folder.mark_trained()
-    for path, model in models.items():
-        if path:
-            save_model(model, pathlib.Path(path))
-            logging.info("wrote %s", path)
-    if folder.path and not any(models):
-        logging.warning("no model is written; the same command with --output FILE.keras does")
-    if folder.pictures:
-        write_learning_curves(folder.pictures / "learning_curves.png", folder.metrics_file)
-        logging.info("wrote configuration, metrics and pictures to %s", folder.path)

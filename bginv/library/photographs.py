@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from bginv.config import resolve
 from bginv.data.sources import Dataset
 from bginv.library.results import Robustified
 from bginv.masks.choice import AUTO, choose
-from bginv.methods.photographs.experiment import PhotographRun
+from bginv.methods.background_invariance.experiment import Start
+from bginv.methods.photographs.experiment import PhotographExperiment
 from bginv.methods.photographs.outcome import AFTER, BEFORE
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.nn.fine_tuning import is_deep, is_trained
 from bginv.recipes import PHOTOGRAPHS
 from bginv.run_folder import RunFolder
-from bginv.runs.three_phases import Start
 
 SMALLEST_SIDE = 128
 OWN_ARGUMENTS = {"architecture", "weights", "dataset", "data_dir", "output", "recipe", "run_dir"}
@@ -35,6 +36,16 @@ def fits(model: keras.Model, dataset: Dataset, given: Mapping[str, Any]) -> bool
     rows, _, channels = dataset.image_shape
     photographs = rows >= SMALLEST_SIDE and channels == 3 and not dataset.regression
     return photographs and given.keys() <= SETTINGS and is_deep(model) and is_trained(model)
+
+
+def refuse_finished(folder: RunFolder) -> None:
+    """Raise if the folder holds a run of the same settings that has nothing left to do.
+
+    Raises:
+        ValueError: it says how to begin again.
+    """
+    if folder.has_results():
+        raise ValueError(f"{folder.path} holds a finished run: overwrite=True begins again")
 
 
 def check_settings(given: Mapping[str, Any]) -> None:
@@ -79,17 +90,21 @@ def robustify_photographs(
         PHOTOGRAPHS,
     )
     folder = RunFolder(str(run_dir), None, overwrite, {PHOTOGRAPHS: settings}, command="")
-    if folder.goes_on and (run_dir / "results.md").exists():
-        raise ValueError(f"{run_dir} holds a finished run: overwrite=True begins again")
+    refuse_finished(folder)
     folder.check_inputs(inputs)
-    run = PhotographRun(
-        dataset, start.evaluated, choice, settings, folder, start.train_classifier, start.save
+    experiment = PhotographExperiment(
+        dataset,
+        start.evaluated,
+        choice,
+        settings,
+        folder,
+        tf.distribute.get_strategy(),
+        start.train_classifier,
+        start.save,
     )
-    with folder.opened():
-        outcome = run.run()
-        outcome.results.write()
-        folder.finished()
-    rows = outcome.results.rows
+    experiment.run()
+    results = experiment.outcome.results
+    rows = results.rows
     return Robustified(
         model=model,
         classifier=start.evaluated,
@@ -99,5 +114,5 @@ def robustify_photographs(
         folder=run_dir,
         mask_kind=choice.name,
         settings=settings,
-        headline=tuple(outcome.results.headline),
+        headline=tuple(results.headline),
     )

@@ -11,12 +11,12 @@ import tensorflow as tf
 
 from bginv.artefacts import refuse_existing
 from bginv.evaluation.accuracy import Accuracies
+from bginv.methods.background_invariance.stages import GIVEN
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.recipes import AdversarialSettings
 from bginv.report.run_page import REPORT, notebook_page, read_run
 from bginv.report.table import Table
 from bginv.report.tables import accuracy_table
-from bginv.runs.three_phases import GIVEN
 from bginv.training.masks import soft_and_binary_masks
 from bginv.training.progress import read_metrics
 

@@ -31,8 +31,10 @@ from bginv.library.models import (
     takes_integers,
     with_logits,
 )
-from bginv.library.photographs import fits, robustify_photographs
+from bginv.library.photographs import fits, refuse_finished, robustify_photographs
 from bginv.library.results import Robustified
+from bginv.methods.background_invariance.experiment import LEARNED, BackgroundInvariance, Start
+from bginv.methods.background_invariance.stages import GIVEN, HEURISTIC
 from bginv.models.backbones import VGG19_SIDE
 from bginv.models.background_generator import fitting_tiles
 from bginv.ops.augment import Augmentation
@@ -47,8 +49,6 @@ from bginv.recipes import (
     resolve_phases,
 )
 from bginv.run_folder import RunFolder
-from bginv.runs.results import Results
-from bginv.runs.three_phases import GIVEN, HEURISTIC, LEARNED, Start, ThreePhases
 from bginv.training.masks import with_generated_masks
 
 BACKGROUNDS = ("adv", "noise", "black")
@@ -215,23 +215,19 @@ def _train(
         dataset=start.dataset.name, recipe=common.recipe, seed=common.seed, masks=start.masks
     )
     folder = RunFolder(str(path), None, overwrite, {"run": run, **phases}, command="")
-    if folder.goes_on and (path / "results.md").exists():
-        raise ValueError(f"{path} holds a finished run: overwrite=True begins again")
-    numbers = _numbers(said)
-    three = ThreePhases(start, phases, folder)
-    folder.check_inputs({**_inputs(start, phases, three.uses_given_masks), **numbers})
-    results = Results(start.dataset, folder, BEFORE, AFTER)
-    with folder.opened():
-        three.run(results)
-        results.write()
-        folder.finished()
-    generators = {own.generator.name: own.generator for own in three.phase3.adversaries}
+    refuse_finished(folder)
+    strategy = tf.distribute.get_strategy()
+    experiment = BackgroundInvariance(start, run, phases, strategy, folder, (BEFORE, AFTER))
+    given = experiment.uses_given_masks
+    folder.check_inputs({**_inputs(start, phases, given), **_numbers(said)})
+    experiment.run()
+    generators = {own.generator.name: own.generator for own in experiment.adversaries}
     return Robustified(
         model=model,
         classifier=start.evaluated,
-        mask_generator=three.unet,
+        mask_generator=experiment.unet,
         background_generators=generators,
-        accuracies=dict(results.rows),
+        accuracies=dict(experiment.results.rows),
         folder=path,
         mask_kind=start.masks,
         settings=cast(AdversarialSettings, phases["adversarial"]),

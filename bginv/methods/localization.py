@@ -9,7 +9,7 @@ from absl import logging
 
 from bginv.config import option_name
 from bginv.data.catalog import takes_any_size
-from bginv.data.sources import Dataset, Source
+from bginv.data.sources import Dataset, Source, take_in_memory
 from bginv.engine.experiment import load, print_accuracies
 from bginv.evaluation.label_maps import evaluate_label_maps
 from bginv.evaluation.segmentation import evaluate_masks, mask_predictor, soft_masks_of
@@ -21,7 +21,6 @@ from bginv.recipes.localization import WeakLocalizationSettings
 from bginv.report.pictures import overlay, write_sheet
 from bginv.report.tables import agreement_table, label_maps_table
 from bginv.run_folder import RunFolder
-from bginv.runs.phases import take_in_memory
 
 LARGER = 224 / 197
 """Images to crop from over those that the network sees, as in the port of ACoL."""

@@ -7,6 +7,7 @@ from absl import logging
 
 from bginv.data.catalog import FOLDER
 from bginv.engine.experiment import Experiment, Stage, inputs
+from bginv.engine.results import on_evaluated_epochs
 from bginv.evaluation.accuracy import evaluate_accuracy
 from bginv.interop.model_files import check_ending_for
 from bginv.methods.acol.model import build_acol, build_classifiers
@@ -24,7 +25,6 @@ from bginv.methods.localization import (
     write_maps,
 )
 from bginv.models.outputs import logits_alone
-from bginv.runs.phases import on_evaluated_epochs
 
 IMAGE_SIDE = 197
 
@@ -59,7 +59,7 @@ class AcolExperiment(Experiment):
         check_ending_for(self._model, settings.output)
         self.folder.check_inputs(inputs(self.dataset, *weight_files(settings.weights)))
         cropped = to_crop_from(train, self.dataset.image_shape)
-        choose = on_evaluated_epochs(self._choose, settings, len(train))
+        choose = on_evaluated_epochs(self._choose, settings.evaluate_every, settings, len(train))
         self.stages = [Stage(self._training, cropped, settings, choose)]
         self.models = {settings.output: self._model}
 

@@ -14,6 +14,7 @@ from bginv.config import option_name
 from bginv.data.domains import Domain, DomainPlace, load_domain
 from bginv.data.labelled import WithTarget
 from bginv.engine.experiment import Experiment, Stage, command_line
+from bginv.engine.results import on_evaluated_epochs
 from bginv.evaluation.confusion import segmentation_evaluator
 from bginv.interop.model_files import load_segmenter
 from bginv.interop.torch_weights import load_state, named_weights, read_state, to_torch
@@ -22,7 +23,6 @@ from bginv.methods.adaptation.training import AdaptationTraining
 from bginv.models.deeplab import BRANCHES, build_deeplab, build_segmenter, with_last_head
 from bginv.report.pictures import colour_label_maps, write_sheet
 from bginv.report.tables import class_iou_table
-from bginv.runs.phases import on_evaluated_epochs
 from bginv.training.loop import total_steps
 
 NUM_PICTURED = 6
@@ -56,7 +56,7 @@ class AdaptationExperiment(Experiment):
         self._held_out = {f"{source.name}, held out": source.held_out}
         if target.held_out:
             self._held_out[target.name] = target.held_out
-        choose = on_evaluated_epochs(self._choose, looped, len(train))
+        choose = on_evaluated_epochs(self._choose, looped.evaluate_every, looped, len(train))
         self.stages = [Stage(self._training, pairs, looped, choose)]
         self.models = {settings.output: self._segmenter}
 

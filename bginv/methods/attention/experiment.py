@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.data.sources import Dataset
+from bginv.data.sources import Dataset, take_in_memory
 from bginv.engine.experiment import (
     Experiment,
     Stage,
@@ -17,6 +17,7 @@ from bginv.engine.experiment import (
     make_classifier,
     print_accuracies,
 )
+from bginv.engine.results import evaluate_and_log, evaluation_of_epochs
 from bginv.evaluation.attention import crop_statistics
 from bginv.evaluation.auroc import evaluate_auroc
 from bginv.interop.model_files import check_ending_for, load_classifier
@@ -32,11 +33,6 @@ from bginv.models.outputs import logits_alone
 from bginv.report.pictures import draw_boxes, write_sheet
 from bginv.report.tables import auroc_table
 from bginv.run_folder import RunFolder
-from bginv.runs.phases import (
-    evaluate_and_log,
-    evaluation_of_epochs,
-    take_in_memory,
-)
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import total_steps
 from bginv.training.method import Method

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from bginv.engine.experiment import Experiment, Stage, inputs
+from bginv.engine.results import on_evaluated_epochs
 from bginv.interop.model_files import check_ending_for, load_mask_model
 from bginv.interop.torch_weights import load_state, read_state
 from bginv.methods.erasing.model import build_localizer, build_network, has_linear_head
@@ -23,7 +24,6 @@ from bginv.methods.localization import (
 )
 from bginv.models.backbones import IMAGENET, NO_WEIGHTS
 from bginv.run_folder import experiment_dir
-from bginv.runs.phases import on_evaluated_epochs
 
 IMAGE_SIDE, VOC = 448, "voc2012"
 EPOCHS_BETWEEN_PICTURES = 3
@@ -73,7 +73,7 @@ class ErasingExperiment(Experiment):
         used = weight_files(weights, others if adversary else NO_WEIGHTS)
         self.folder.check_inputs(inputs(dataset, *used))
         source = to_crop_from(dataset.train, dataset.image_shape)
-        draw = on_evaluated_epochs(self._draw, settings, len(source))
+        draw = on_evaluated_epochs(self._draw, settings.evaluate_every, settings, len(source))
         self.stages = [Stage(training, source, settings, draw)]
         self.models = {settings.output: self._model}
 

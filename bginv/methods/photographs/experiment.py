@@ -1,17 +1,29 @@
 """A run on photographs: a classifier, masks, the classifier on other backgrounds, and the proof."""
 
 import dataclasses
+import time
+import types
 
 import keras
+import tensorflow as tf
 from absl import logging
 
 from bginv.data.composites import WithEmptied, composite_tests
 from bginv.data.emptied import emptied
 from bginv.data.held_out import hold_out
 from bginv.data.sources import Dataset, Source
+from bginv.engine.experiment import (
+    Experiment,
+    inputs,
+    load,
+    make_classifier,
+    of_worker,
+    print_table,
+)
+from bginv.engine.results import Results
 from bginv.evaluation.last_layers import LastLayers
 from bginv.interop.model_files import save_model
-from bginv.masks.choice import Choice
+from bginv.masks.choice import GIVEN, Choice, choose
 from bginv.masks.store import Found, count_missing
 from bginv.methods.photographs.estimate import estimated_seconds, told
 from bginv.methods.photographs.judging import Decision, Judge, Judged, decide
@@ -24,10 +36,11 @@ from bginv.methods.photographs.phases import (
     repeat_phase,
     run_phase,
 )
-from bginv.methods.photographs.settings import PhotographSettings
+from bginv.methods.photographs.settings import IMAGE_SIZE, PhotographSettings
+from bginv.models.backbones import AUTO, LITE0
 from bginv.nn.fine_tuning import split_head
-from bginv.run_folder import RunFolder
-from bginv.runs.results import Results
+from bginv.recipes import PHOTOGRAPHS
+from bginv.run_folder import RunFolder, default_run_dir
 
 Done = tuple[Phase, Chosen]
 """A phase, and what of it was kept."""
@@ -39,8 +52,10 @@ LOOKED_AT = 256
 """Training images whose accuracy is told, as their order is a mixed one."""
 
 
-class PhotographRun:
-    """Trains a classifier on photographs so that it looks at objects.
+class PhotographExperiment(Experiment):
+    """Trains a classifier on photographs so that it looks at objects; see `Experiment`.
+
+    Choices between the stages are made on held-out images, so it has a `train` of its own.
 
     Args:
         dataset: photographs; a test named "validation" is what choices are made on.
@@ -48,9 +63,18 @@ class PhotographRun:
         choice: of the masks.
         settings: see there.
         folder: of the run, which has a path.
+        strategy: the devices.
         train_first: whether there is a phase 1.
         save: whether models are saved.
+
+    Attributes:
+        outcome: what a run found, when it is done.
     """
+
+    name = PHOTOGRAPHS
+    models = types.MappingProxyType({})
+    stages = ()
+    outcome: Outcome
 
     def __init__(
         self,
@@ -59,18 +83,29 @@ class PhotographRun:
         choice: Choice,
         settings: PhotographSettings,
         folder: RunFolder,
+        strategy: tf.distribute.Strategy,
         train_first: bool = True,
         save: bool = True,
     ):
+        super().__init__(settings, strategy, folder)
         tests = dict(dataset.tests)
         self._own_validation = tests.pop(VALIDATION, None) if len(tests) > 1 else None
         self.dataset = dataclasses.replace(dataset, tests=tests)
-        self.classifier, self.settings, self.folder = classifier, settings, folder
+        self.classifier = classifier
         self._choice, self._train_first, self._save = choice, train_first, save
         share = 0.0 if self._own_validation else settings.validation
         self._rows, self._held = hold_out(dataset.train, share)
 
-    def run(self) -> Outcome:
+    @property
+    def leaves_models(self) -> bool:
+        """See `Experiment.leaves_models`."""
+        return True
+
+    def is_finished(self) -> bool:
+        """See `Experiment.is_finished`."""
+        return self.folder.has_results()
+
+    def train(self) -> None:
         """Train, save models, measure, and decide which classifier is kept.
 
         Choices are made with classifiers that have not seen the held-out images. What is measured
@@ -109,9 +144,15 @@ class PhotographRun:
         else:  # nothing has changed
             results.rows[AFTER] = results.rows[BEFORE]
         self._save_model("robust_classifier")
-        outcome = Outcome(results, self._choice.reason, trusted, decision, before, after, unmasked)
-        results.headline, results.more = outcome.headline(), outcome.as_json()
-        return outcome
+        self.outcome = Outcome(
+            results, self._choice.reason, trusted, decision, before, after, unmasked
+        )
+
+    def report(self) -> None:
+        """Write the decision and the results."""
+        results = self.outcome.results
+        results.headline, results.more = self.outcome.headline(), self.outcome.as_json()
+        results.write()
 
     def _add_row(self, results: Results, name: str, splits: LastLayers) -> None:
         model, own = splits.of(self.classifier)
@@ -198,3 +239,30 @@ class PhotographRun:
     def _save_model(self, name: str) -> None:
         if self._save:
             save_model(self.classifier, self.folder.path / f"{name}.keras")
+
+
+class PhotographRun(PhotographExperiment):
+    """What `bginv run` does with photographs: a pretrained network, and the table printed."""
+
+    def __init__(self, settings: PhotographSettings, strategy: tf.distribute.Strategy):
+        own = dataclasses.replace(
+            settings,
+            run_dir=settings.run_dir or default_run_dir(settings.dataset),
+            image_size=settings.image_size or IMAGE_SIZE,
+            architecture=LITE0 if settings.architecture == AUTO else settings.architecture,
+        )
+        own = of_worker(own, strategy)
+        folder = RunFolder(own.run_dir, None, own.overwrite, {PHOTOGRAPHS: settings})
+        dataset = load(own)
+        choice = choose(own.masks, dataset)
+        folder.check_inputs(inputs(dataset, masks=choice.name == GIVEN))
+        with strategy.scope():
+            classifier = make_classifier(own, dataset)
+        super().__init__(dataset, classifier, choice, own, folder, strategy)
+
+    def run(self) -> None:
+        """See `Experiment.run`; then print the decision and the table."""
+        began = time.monotonic()
+        super().run()
+        logging.info("all of it took %.0f s", time.monotonic() - began)
+        print_table(self.folder)

@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bginv.engine.results import Results
 from bginv.methods.photographs.judging import Decision, Judged
 from bginv.methods.photographs.masking import Trusted
 from bginv.report.tables import background_gap
-from bginv.runs.results import Results
 
 BEFORE, AFTER = "phase 1", "phase 3"
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.data.sources import Source
+from bginv.engine.experiment import Stage
 from bginv.methods.photographs.judging import Judge, Judged
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.methods.photographs.training import FineTuning
@@ -19,7 +20,6 @@ from bginv.nn.fine_tuning import fine_tuned_part, split_head
 from bginv.nn.linear_head import compiled, stored_features, train_head
 from bginv.report.strips import write_strip
 from bginv.run_folder import RunFolder
-from bginv.runs.phases import train_phase
 from bginv.training.loop import seen_batch, total_steps
 
 HEAD_BATCH = 16
@@ -221,7 +221,7 @@ def _fine_tune(
     with fine_tuned_part(classifier, frozen, settings.batch_norm == "fixed"):
         steps = total_steps(own, len(images))
         method = FineTuning(classifier, own, steps, name, phase.composites)
-        train_phase(method, images, own, folder, None)
+        Stage(method, images, own).run(folder)
     return method, before, classifier.get_weights()
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from bginv.config import resolve
 from bginv.interop.model_files import save_model
+from bginv.methods.background_invariance.mistakes import drawing_of
 from bginv.recipes import PHASES
-from bginv.runs.mistakes import drawing_of
 
 
 @pytest.fixture

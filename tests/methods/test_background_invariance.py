@@ -5,12 +5,17 @@ import numpy as np
 import pytest
 
 from bginv.config import resolve
+from bginv.engine.results import on_evaluated_epochs
 from bginv.methods.acol.settings import AcolSettings
+from bginv.methods.background_invariance import stages
+from bginv.methods.background_invariance.stages import (
+    AdversarialStage,
+    ClassifierStage,
+    fit_new_head,
+)
 from bginv.recipes import PHASES
 from bginv.run_folder import RunFolder
-from bginv.runs import phases
-from bginv.runs.phases import fit_new_head, on_evaluated_epochs, run_classifier_phase
-from bginv.runs.three_phases import masked_source
+from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 
 
@@ -21,7 +26,7 @@ def test_the_last_epoch_is_always_evaluated(every, expected):
     steps = dataclasses.replace(settings, epochs=None, steps=13)  # the last epoch is a part of one
     for own in (settings, steps):
         called: list[int] = []
-        after_epoch = on_evaluated_epochs(called.append, own, 12)
+        after_epoch = on_evaluated_epochs(called.append, every, own, 12)
         for epoch in range(1, 6):
             after_epoch(epoch)
         assert called == expected
@@ -34,10 +39,12 @@ def test_masks_that_show_nothing_or_everything_are_told(squares, caplog, value, 
     image = keras.Input((16, 16, 1))
     zeros = image * 0
     unet = keras.Model(image, zeros + value) if value is not None else None
-    given = {"dataset": "squares", "model": "", "unet_model": "", "binarize": "0.5", "back": "adv"}
+    given = {"dataset": "squares", "model": "", "unet_model": "", "binarize": "0.5", "steps": 1}
     settings = resolve(PHASES["adversarial"], given, "tuned")
     folder = RunFolder(None, None, False, {"adversarial": settings})
-    masked_source(squares, False, unet, settings, None, folder, lambda source: source)
+    classifier = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image)))
+    method = AdversarialTraining(classifier, (16, 16, 1), settings, 1)
+    AdversarialStage(method, squares, settings, folder, unet).begin()
     assert told in caplog.text and bool(caplog.records) is bool(told)
 
 
@@ -65,9 +72,8 @@ def test_phase_1_begins_with_the_head_of_a_trained_network(
     folder = RunFolder(None, None, False, {"classifier": settings})
     method = ClassifierTraining(deep_network(trained), settings, 1)
     called = []
-    monkeypatch.setattr(phases, "fit_new_head", lambda *_: called.append(1))
-    monkeypatch.setattr(phases, "train_phase", lambda *_: None)
-    run_classifier_phase(method, squares, settings, folder, lambda source: source)
+    monkeypatch.setattr(stages, "fit_new_head", lambda *_: called.append(1))
+    ClassifierStage(method, squares, settings, folder).begin()
     assert bool(called) is expected
 
 

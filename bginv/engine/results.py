@@ -2,25 +2,27 @@
 
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 import bginv
 from bginv.artefacts import write_text
 from bginv.data.catalog import noise_tests
-from bginv.data.sources import Dataset
+from bginv.data.sources import Dataset, take_in_memory
 from bginv.evaluation.accuracy import ACCURACY, Accuracies, count_correct, evaluate_accuracy
 from bginv.evaluation.predictions import Predictions, predict
+from bginv.recipes import ClassifierTrainingSettings, PhaseSettings
 from bginv.report.run_page import write_report
 from bginv.report.strips import write_strip
 from bginv.report.tables import accuracy_table, json_results, published_rows
 from bginv.report.tensorboard import log_pictures
-from bginv.run_folder import METRICS, RunFolder
-from bginv.runs.phases import take_in_memory
+from bginv.run_folder import METRICS, RESULTS, RunFolder
+from bginv.training.loop import last_epoch
 from bginv.training.progress import EVENTS, put_evaluation, training_seconds
 
 try:
@@ -97,12 +99,8 @@ class Results:
         rows = {**self.rows, **self._published()}
         return str(accuracy_table(rows))
 
-    def write(self, page: bool = True) -> None:
-        """Write `results.json`, the page, and the table last: with it the run is finished.
-
-        Args:
-            page: whether the report is written, which may come later.
-        """
+    def write(self) -> None:
+        """Write `results.json`, and the table last: with it the run is finished."""
         path = self._path
         versions = {
             "bginv": bginv.__version__,
@@ -125,10 +123,8 @@ class Results:
             **self.more,
         )
         write_text(path / "results.json", results)
-        if page:
-            write_page(path)
         lines = "".join(f"{sentence}\n" for sentence in self.headline)
-        write_text(path / "results.md", f"{lines}\n{self.table()}" if lines else self.table())
+        write_text(path / RESULTS, f"{lines}\n{self.table()}" if lines else self.table())
 
     @property
     def _path(self) -> pathlib.Path:
@@ -181,3 +177,47 @@ def peak_memory() -> int | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def on_evaluated_epochs(
+    call: Callable[[int], None], every: int, settings: PhaseSettings, num_records: int
+) -> Callable[[int], None]:
+    """What calls that with the last epoch's number and, unless it is 0, every so many-th."""
+    last = last_epoch(settings, num_records)
+
+    def after_epoch(epoch: int) -> None:
+        if epoch == last or (every and epoch % every == 0):
+            call(epoch)
+
+    return after_epoch
+
+
+def evaluation_of_epochs(
+    classifier: keras.Model, dataset: Dataset, settings: ClassifierTrainingSettings
+) -> Callable[[int], None] | None:
+    """What evaluates a classifier after an epoch, or None."""
+    if not settings.evaluate_every:
+        return None
+    last = last_epoch(settings, len(dataset.train))
+
+    def evaluate(epoch: int) -> None:
+        # the last epoch is evaluated by the command, which prints its accuracy
+        if epoch % settings.evaluate_every == 0 and epoch != last:
+            evaluate_and_log(classifier, dataset)
+
+    return evaluate
+
+
+def evaluate_and_log(classifier: keras.Model, dataset: Dataset, part: str = "") -> Accuracies:
+    """Evaluate a classifier, or a part of one with a name, on everything, and tell it."""
+    accuracies = evaluate_accuracy(classifier, dataset)
+    log_accuracies(accuracies, part)
+    return accuracies
+
+
+def log_accuracies(accuracies: Accuracies, part: str = "") -> None:
+    """Tell the accuracies of a classifier, or of a part of one with a name."""
+    tests = ", ".join(f"{name} {value:.4f}" for name, value in accuracies.tests.items())
+    measure = accuracies.measure[0].upper() + accuracies.measure[1:]
+    name = f"{measure} of the {part}" if part else measure
+    logging.info("%s - train: %.4f, test: %s", name, accuracies.train, tests)

@@ -1,0 +1,1 @@
+"""Background invariance by adversarial learning (Cruz et al. 2020)."""

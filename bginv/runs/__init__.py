@@ -1,1 +1,0 @@
-"""Trainings as a user sees them: with evaluations and pictures between epochs, in one folder."""
