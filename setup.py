@@ -27,6 +27,7 @@ setup(
         "matplotlib>=3.8",
         "numpy>=1.26",
         "opencv-python-headless>=4.10",
+        "pillow>=10",
         "scikit-learn>=1.4",
         "scipy>=1.11",
         "tensorflow>=2.21",

@@ -335,7 +335,7 @@ WRONG = {
     ),
     "broken photograph": (
         (*PHASE3, "real", "--backgrounds", "photographs"),
-        "1 of 2 image files cannot be read, the first: photographs/b.png (it is not an image)",
+        "1 of 2 image files cannot be read, the first: photographs/b.png (it is not a whole jpeg",
     ),
     "data folder": (("train1", "mnist", "--data-dir", "nowhere"), "nowhere is not a folder"),
     "a phase of a run": (

@@ -24,8 +24,7 @@ import numpy as np
 from bginv.data.class_lists import CLASS_LISTS, IGNORED, ClassList, class_list, read_class_list
 from bginv.data.files import FileSource
 from bginv.data.images import image_names, readable_rows, scan, scan_pairs, shown
-from bginv.data.labelled import MasksAsLabelMaps, check_map, map_reader
-from bginv.data.png import palette_of
+from bginv.data.labelled import MasksAsLabelMaps, check_map, map_reader, palette_of
 from bginv.data.segmentation import LabelMapSource
 from bginv.data.shapes import CLASSES as SHAPES
 from bginv.data.shapes import at_dusk, load_shapes

@@ -2,36 +2,27 @@
 
 import concurrent.futures
 import dataclasses
+import io
 import os
 import pathlib
-import re
 import stat
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import PIL.ExifTags
+import PIL.Image
 import tensorflow as tf
 from absl import logging
 
-from bginv.data.exif import orientation_of
-
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
-FORMATS = "jpeg, png, gif and bmp"
-# first bytes of a format, and the bytes that a whole file has near its end
-STARTS = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png", b"GIF8": "gif", b"BM": "bmp"}
-TRAILERS = {"jpeg": b"\xff\xd9", "png": b"IEND", "gif": b"\x3b"}
-OTHER_FORMATS = (
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), "WebP"),
-    (re.compile(rb"II\*\0|MM\0\*"), "TIFF"),
-    (re.compile(rb"....ftyp(heic|heix|mif1|msf1)", re.DOTALL), "HEIC"),
-    (re.compile(rb"....ftypavi[fs]", re.DOTALL), "AVIF"),
-    (re.compile(rb"\0\0\0\x0cJXL |\xff\x0a"), "JPEG XL"),
-    (re.compile(rb"\0\0\0\x0cjP  "), "JPEG 2000"),
-)
+READABLE = ("BMP", "GIF", "JPEG", "MPO", "PNG")  # as Pillow calls them
 FINGERPRINTS = 2**63 - 1
 SCANNED_AT_ONCE = 1024
 SECONDS_TO_PROGRESS = 10
 NAMED_BAD_FILES = 5
+PIL.Image.MAX_IMAGE_PIXELS = 2**28  # some cameras have 200 million
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +132,9 @@ def scan(files: Sequence[str]) -> ImageFiles:
     sizes = np.zeros((len(files), 2), np.int32)
     reasons = {}
     report_at = time.monotonic() + SECONDS_TO_PROGRESS
-    with concurrent.futures.ThreadPoolExecutor() as pool:
+    PIL.Image.init()  # at once; a thread that finds it half done knows fewer formats
+    with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor() as pool:
+        warnings.filterwarnings("ignore", module="PIL")
         for start in range(0, len(files), SCANNED_AT_ONCE):
             found = pool.map(_examine, files[start : start + SCANNED_AT_ONCE])
             for row, result in enumerate(found, start):
@@ -258,73 +251,62 @@ def _examine(file: str) -> tuple[int, int, tuple[int, int]] | str:
     """Orientation, fingerprint and (height, width) of a file; or why it cannot be read."""
     try:
         file.encode()
-        mode = os.stat(file).st_mode
-        if not stat.S_ISREG(mode):
-            return "it is a folder" if stat.S_ISDIR(mode) else "it is not an ordinary file"
+        if not stat.S_ISREG(os.stat(file).st_mode):
+            return "it is a folder, or no ordinary file"
         with open(file, "rb") as stream:
             contents = stream.read()
     except UnicodeEncodeError:
         return "its name is not UTF-8"
+    except FileNotFoundError:
+        return "it has vanished, or is a link that leads nowhere"
     except OSError as error:
-        return _reason_not_opened(file, error)
-    reason = _reason_not_an_image(contents)
-    if reason:
-        return reason
+        return error.strerror.lower()
+    if not contents:
+        return "it is empty"
     try:
         with tf.device("CPU"):
             held = tf.constant(contents)
-            stored = decode(held).shape
-            fingerprint = int(_fingerprint(held))
+            shape, fingerprint = decode(held).shape, int(_fingerprint(held))
     except tf.errors.OpError:
-        return _reason_not_decoded(contents)
-    orientation = orientation_of(contents)
-    height, width = stored[:2] if orientation < 5 else stored[1::-1]
-    return orientation, fingerprint, (height, width)
+        return _orientation(contents, decoded=False)
+    orientation = _orientation(contents, decoded=True)
+    if isinstance(orientation, str):
+        return orientation
+    return orientation, fingerprint, shape[:2] if orientation < 5 else shape[1::-1]
 
 
 def _fingerprint(contents: tf.Tensor) -> tf.Tensor:
     return tf.strings.to_hash_bucket_fast(contents, FINGERPRINTS)
 
 
-def _format(contents: bytes) -> str | None:
-    return next((name for start, name in STARTS.items() if contents.startswith(start)), None)
+def _orientation(contents: bytes, decoded: bool) -> int | str:
+    """EXIF orientation of a file that TensorFlow has decoded or not; or why it cannot be read."""
+    tagged = b"Exif" in contents or b"eXIf" in contents
+    if decoded and not tagged and contents.startswith((b"\xff\xd8", b"\x89PNG")):
+        return 1  # most files; to look for tags, Pillow decodes a png
+    reason = "it is not a whole jpeg, png, gif or bmp"
+    try:
+        with PIL.Image.open(io.BytesIO(contents)) as picture:
+            unfit = _unfit(picture)
+            if unfit or decoded:
+                found = picture.getexif().get(PIL.ExifTags.Base.Orientation)
+                return unfit or (found if found in range(1, 9) else 1)
+            reason = "it is cut short or damaged"
+            picture.load()
+            reason = f"it is damaged, or an unusual kind of {picture.format}"
+    except Exception:  # a damaged file raises anything
+        pass
+    return 1 if decoded else reason
 
 
-def _reason_not_opened(file: str, error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "its link leads nowhere" if os.path.islink(file) else "it has vanished"
-    if isinstance(error, PermissionError):
-        return "no permission to read it"
-    return error.strerror
-
-
-def _reason_not_an_image(contents: bytes) -> str | None:
-    if not contents:
-        return "it is empty"
-    name = _format(contents)
-    if name is None:
-        others = (other for start, other in OTHER_FORMATS if start.match(contents))
-        other = next(others, None)
-        return f"it is {other}; {FORMATS} can be read" if other else "it is not an image"
-    if name == "bmp" and _has_coloured_palette(contents):
+def _unfit(picture: PIL.Image.Image) -> str | None:
+    """Why a picture is not to be read, even if TensorFlow decodes it."""
+    if picture.format not in READABLE:
+        return f"it is {picture.format}; jpeg, png, gif and bmp can be read"
+    # TensorFlow takes places in this palette for grey values, and what is transparent for black
+    if picture.format == "BMP" and picture.mode == "P":
         return "it is a bmp with a palette of colours; save it as png"
+    clear = picture.format == "GIF" and "transparency" in picture.info
+    if clear and picture.convert("RGBA").getextrema()[3][0] == 0:
+        return "it is a gif with transparent pixels; save it as png"
     return None
-
-
-def _has_coloured_palette(bmp: bytes) -> bool:
-    """Whether a bmp holds places in a palette other than grey's; TensorFlow takes them for grey."""
-    if int.from_bytes(bmp[28:30], "little") != 8:
-        return False
-    start = 14 + int.from_bytes(bmp[14:18], "little")
-    palette = np.frombuffer(bmp[start : int.from_bytes(bmp[10:14], "little")], np.uint8)
-    colours = palette[: len(palette) // 4 * 4].reshape(-1, 4)[:, :3]
-    return bool((colours != np.arange(len(colours))[:, None]).any())
-
-
-def _reason_not_decoded(contents: bytes) -> str:
-    name = _format(contents)
-    if name == "bmp":
-        cut = len(contents) < int.from_bytes(contents[2:6], "little")
-    else:
-        cut = TRAILERS[name] not in contents[-64:]
-    return "it is cut short" if cut else f"it is damaged, or an unusual kind of {name}"

@@ -4,11 +4,11 @@ import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import PIL.Image
 import tensorflow as tf
 
 from bginv.data.class_lists import IGNORED, ClassList
 from bginv.data.images import shown
-from bginv.data.png import check_depth, holds_colours, palette_of
 from bginv.data.sources import Source
 from bginv.data.wrapped import PairedSource, WrappedSource
 
@@ -53,6 +53,18 @@ def map_reader(
     return read
 
 
+def palette_of(file: str) -> np.ndarray | None:
+    """The palette of a label map, uint8 [n, 3]; None where it has none.
+
+    Raises:
+        ValueError: the map has 16 bits, of which 8 would be lost.
+    """
+    with PIL.Image.open(file) as picture:
+        if "16" in picture.tile[0][3]:
+            raise ValueError(f"{shown(file)} has 16 bits; save label maps with 8")
+        return picture.palette and np.frombuffer(picture.palette.palette, np.uint8).reshape(-1, 3)
+
+
 def check_map(file: str, classes: ClassList, palette: np.ndarray | None) -> None:
     """Raise if a map holds what stands for no class, or is of another kind than the others.
 
@@ -64,36 +76,24 @@ def check_map(file: str, classes: ClassList, palette: np.ndarray | None) -> None
     Raises:
         ValueError: it names the file and what it holds.
     """
-    check_depth(file)
     own = palette_of(file)
     if (own is None) != (palette is None) or not np.array_equal(own, palette):
         raise ValueError(f"{shown(file)} has another palette than the first label map")
-    if own is None and holds_colours(file) and classes.complete:
-        raise ValueError(
-            f"{shown(file)} holds colours, which stand for no class of a file with classes: save "
-            "numbers, or name a list with colours, such as --classes camvid"
-        )
     if not classes.complete:
         return
-    numbers = set(np.unique(_numbers(file, own)).tolist()) - set(classes.numbers) - {IGNORED}
+    with PIL.Image.open(file) as picture:
+        if picture.mode in ("RGB", "RGBA"):
+            raise ValueError(
+                f"{shown(file)} holds colours, which stand for no class of a file with classes: "
+                "save numbers, or name a list with colours, such as --classes camvid"
+            )
+        held = np.unique(picture if picture.mode == "P" else picture.convert("L"))
+    numbers = set(held.tolist()) - set(classes.numbers) - {IGNORED}
     if numbers:
         raise ValueError(
             f"{shown(file)} holds the number {min(numbers)}; the classes have the numbers 0 to "
             f"{max(classes.numbers)}, and {IGNORED} is none"
         )
-
-
-def _numbers(file: str, palette: np.ndarray | None) -> np.ndarray:
-    """The numbers that a map holds, int [h, w]."""
-    with tf.device("CPU"):
-        pixels = tf.io.decode_png(tf.io.read_file(file), channels=0).numpy().astype(int)
-    if palette is None:
-        return pixels[..., 0]
-    shifts = np.array([1 << 16, 1 << 8, 1])
-    codes = (palette.astype(int) @ shifts).tolist()
-    order = {code: number for number, code in reversed(list(enumerate(codes)))}
-    found, places = np.unique(pixels[..., :3] @ shifts, return_inverse=True)
-    return np.array([order[code] for code in found.tolist()])[places]
 
 
 class MasksAsLabelMaps(WrappedSource):

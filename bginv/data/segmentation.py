@@ -24,7 +24,7 @@ from bginv.data.class_lists import VOC_COLOURS
 from bginv.data.entries import Place
 from bginv.data.files import FileSource
 from bginv.data.images import ImageFiles, image_names, scan_pairs, shown
-from bginv.data.png import check_depth
+from bginv.data.labelled import palette_of
 from bginv.data.sources import Dataset, Source
 
 TRAIN, UNKNOWN = "train", 255
@@ -234,7 +234,7 @@ def _classes_of(file: str, num_classes: int) -> np.ndarray:
     with tf.device("CPU"):
         contents = tf.io.read_file(file)
         pixels, numbers = tf.io.decode_png(contents).numpy(), class_numbers(contents).numpy()
-    check_depth(file)
+    palette_of(file)  # raises for 16 bits
     if pixels.shape[-1] >= 3:
         other = (pixels[..., :3] != VOC_COLOURS[numbers]).any(-1)
         if other.any():

@@ -124,7 +124,8 @@ def test_bad_files_can_be_left_out(animals, write, caplog):
     assert np.bincount(greens.astype(int)).tolist() == [2, 2, 2, 1, 2, 2, 2, 2]
     assert warnings(caplog) == [
         "2 of 20 image files cannot be read and are left out: "
-        f"{animals}/train/cat/3.png (it is not an image), {animals}/outside/dog/b.jpg (it is empty)"
+        f"{animals}/train/cat/3.png (it is not a whole jpeg, png, gif or bmp), "
+        f"{animals}/outside/dog/b.jpg (it is empty)"
     ]
 
 

@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -31,6 +34,49 @@ def test_of_sixteen_bits_the_upper_eight_count():
     values = np.array([[0, 255, 256, 383, 0x80FF, 0xFEFF, 0xFF00, 0xFFFF]], np.uint16)
     pixels = decode(cv2.imencode(".png", values)[1].tobytes())
     assert pixels[0, :, 0].numpy().tolist() == [0, 0, 1, 1, 128, 254, 255, 255]
+
+
+def exif(orientation: int, order: str = "<", kind: str = "H") -> bytes:
+    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
+    value = struct.pack(order + kind, orientation).ljust(4, b"\0") + bytes(4)
+    return header + struct.pack(order + "HHHI", 1, 0x0112, 3 if kind == "H" else 4, 1) + value
+
+
+def orientation_of(folder, *segments: tuple[int, bytes]) -> int:
+    """What a scan finds in a jpeg that starts with these segments."""
+    parts = (struct.pack(">BBH", 0xFF, kind, len(body) + 2) + body for kind, body in segments)
+    stored = cv2.imencode(".jpg", np.zeros((4, 9, 3), np.uint8))[1].tobytes()
+    (folder / "a.jpg").write_bytes(stored[:2] + b"".join(parts) + stored[2:])
+    files = scan([str(folder / "a.jpg")])
+    assert not files.reasons
+    return files.orientations.numpy()[0]
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("kind", "HI")
+def test_the_orientation_is_found_in_both_byte_orders_behind_other_segments(tmp_path, order, kind):
+    others = ((0xE2, bytes(65_000)), (0xE1, b"http://ns.adobe.com/xap/1.0/\0"))
+    assert orientation_of(tmp_path, *others, (0xE1, b"Exif\0\0" + exif(6, order, kind))) == 6
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"II*\0\xff\xff\xff\xff", b"no TIFF header here", exif(9), exif(0)),
+        *(exif(6)[:length] for length in range(18)),
+    ],
+)
+def test_an_orientation_that_makes_no_sense_is_none(tmp_path, body):
+    assert orientation_of(tmp_path, (0xE1, b"Exif\0\0" + body)) == 1
+
+
+def test_a_png_may_tell_its_orientation_behind_its_pixels(tmp_path):
+    stored = cv2.imencode(".png", np.zeros((4, 9, 3), np.uint8))[1].tobytes()
+    body = b"eXIf" + exif(6)
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    (tmp_path / "a.png").write_bytes(stored[:-12] + chunk + stored[-12:])
+    assert scan([str(tmp_path / "a.png")]).sizes.tolist() == [[9, 4]]
 
 
 def test_a_scan_gives_sizes_as_shown_and_reasons(tmp_path):

@@ -131,7 +131,7 @@ def test_a_folder_without_photographs_is_refused(root):
 def test_bad_files_are_refused_or_left_out(root, write):
     write_masks(write)
     (root / COMPONENTS / "data_IPN_1" / "0.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match="^1 of 64 .*data_IPN_1/0.png .it is not an image"):
+    with pytest.raises(ValueError, match="^1 of 64 .*data_IPN_1/0.png .it is not a whole jpeg"):
         load(root)
     train = load(root, skip_bad_files=True).train
     assert np.bincount(train.labels).tolist() == [2, 1, 2, 2]

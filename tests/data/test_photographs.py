@@ -67,7 +67,7 @@ def test_unreadable_folders_are_refused(tmp_path):
     with pytest.raises(ValueError, match="one of native, any; received 'all'"):
         Photographs(str(tmp_path), (8, 8, 1), "all")
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match="^1 of 2 image .*broken.png .it is not an image.; repair"):
+    with pytest.raises(ValueError, match="^1 of 2 .*broken.png .it is not a whole jpeg.*; repair"):
         Photographs(str(tmp_path), (8, 8, 1), "any")
 
 

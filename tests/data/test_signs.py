@@ -218,7 +218,7 @@ def test_other_lists_of_synthetic_signs_are_refused(synsigns, line, message):
 
 def test_bad_synthetic_signs_can_be_left_out(synsigns):
     (synsigns / SYNSIGNS / "train" / "3_0.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match="3_0.png .it is not an image"):
+    with pytest.raises(ValueError, match="3_0.png .it is not a whole jpeg"):
         load_data("synsigns", str(synsigns))
     data = load_data("synsigns", str(synsigns), skip_bad_files=True)
     labels = np.concatenate([data.train.labels, data.tests["clean"].labels])
