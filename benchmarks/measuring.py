@@ -118,7 +118,7 @@ def spread(values: Iterable[float | None], sign: str = "+-") -> str:
 
 def line(*cells: object) -> str:
     """A line of a Markdown table."""
-    return f"| {' | '.join(map(str, cells))} |"
+    return f"| {' | '.join(map(str, cells))} |".replace("|  |", "| |")
 
 
 def head(*columns: str, left: int = 1) -> str:
