@@ -8,13 +8,10 @@ memory. `pip install torch` for the other side.
 import argparse
 import json
 import os
-import resource
-import statistics
-import subprocess
 import sys
-import time
 
 import numpy as np
+from measuring import alternate, run, summary
 
 SOURCE, TARGET = (720, 1280), (512, 1024)
 NUM_CLASSES = 19
@@ -34,27 +31,19 @@ def main() -> None:
     results = {}
     for side in options.sides:
         command = [sys.executable, __file__, "--worker", side, "--steps", str(options.steps)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        results[side] = json.loads(done.stdout.splitlines()[-1])
+        ended = run(command)
+        seconds = json.loads(ended.text.splitlines()[-1])
+        results[side] = {"seconds": seconds, "peak_gib": ended.peak_kib / 2**20}
     print(json.dumps(results, indent=2))
 
 
 def measure(side: str, steps: int) -> dict:
-    """Seconds of each step, their median, and the largest memory of the process."""
+    """Median and range of the seconds of a step."""
     rng = np.random.default_rng(0)
     source, target = (rng.random((1, *size, 3), np.float32) for size in (SOURCE, TARGET))
     labels = rng.integers(NUM_CLASSES, size=(1, *SOURCE), dtype=np.int32)
     step = our_step() if side == "ours" else torch_step(side)
-    seconds = []
-    for _ in range(steps + 1):
-        began = time.perf_counter()
-        step(source, labels, target)
-        seconds.append(time.perf_counter() - began)
-    return {
-        "seconds": seconds[1:],
-        "median": statistics.median(seconds[1:]),
-        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-    }
+    return summary(alternate({side: lambda: step(source, labels, target)}, steps)[side])
 
 
 def our_step():

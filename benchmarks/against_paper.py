@@ -1,7 +1,5 @@
 """The authors' scripts and ours on the same data with the same arguments, one after the other.
 
-    python benchmarks/against_paper.py --reference CLONE --python PYTHON --data-dir TFDS_FOLDER
-
 CLONE is the authors' repository (rpmcruz/background-invariance), PYTHON one with TensorFlow 2.15,
 scikit-image, scipy and matplotlib. Their scripts run as they are; MNIST comes to them from a file
 that is made of ours. Each model is then evaluated by both codes.
@@ -13,13 +11,11 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
-import time
 
 import numpy as np
+from measuring import ROOT, head, line, run
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 NUM_TRAIN = 60000
 THEIRS, OURS = "the paper's code", "bginv"
 TESTS = (
@@ -113,7 +109,7 @@ class Comparison:
     """
 
     def __init__(self, options: argparse.Namespace, folder: pathlib.Path):
-        self.options, self.folder = options, folder
+        self.options, self.folder, self.printed = options, folder, ""
         self.data = folder / "mnist.npz"
         for name in ("theirs", "ours"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -140,10 +136,6 @@ class Comparison:
         """Where our script leaves what it measures."""
         return self.folder / "ours" / script
 
-    def log(self) -> str:
-        """What the last script printed."""
-        return (self.folder / "log.txt").read_text(errors="replace")
-
     def evaluate_all(self) -> dict[str, list[float]]:
         """Accuracies of each code's classifiers by each code's evaluate.py."""
         found = {}
@@ -157,14 +149,14 @@ class Comparison:
                 }
                 for judge, command in commands.items():
                     _, _, out = self._run(command, self.folder)
-                    line = next(own for own in reversed(out.splitlines()) if own.count(",") == 7)
+                    last = next(own for own in reversed(out.splitlines()) if own.count(",") == 7)
                     row = f"{owner}, {phase}, evaluated by {judge}"
-                    found[row] = [float(value) for value in line.split(",")]
+                    found[row] = [float(value) for value in last.split(",")]
         return found
 
     def _write_data(self) -> None:
         place = [str(self.data), str(self.options.limit), self.options.data_dir or ""]
-        subprocess.run([sys.executable, "-c", WRITE_DATA, *place], check=True)
+        run([sys.executable, "-c", WRITE_DATA, *place])
 
     def _their_command(self, script: str, words: list[str]) -> list[str]:
         path = self.options.reference.resolve() / "src" / f"{script}.py"
@@ -175,31 +167,23 @@ class Comparison:
         return [sys.executable, str(ROOT / f"{script}.py"), *words, *place]
 
     def _run(self, command: list[str], folder: pathlib.Path) -> tuple[float, float, str]:
-        """Seconds, peak memory in GB and everything printed, by a process of its own."""
-        began = time.monotonic()
-        with (self.folder / "log.txt").open("w") as out:
-            process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        text = self.log()
-        if process.returncode:
-            raise SystemExit(f"{' '.join(command[-8:])} failed:\n{text[-2000:]}")
-        return round(time.monotonic() - began, 1), round(usage.ru_maxrss / 1e6, 2), text
+        """Seconds, peak memory in GB and what is printed, by a process of its own."""
+        seconds, peak, self.printed = run(command, folder)
+        return round(seconds, 1), round(peak / 1e6, 2), self.printed
 
 
 def table(found: dict[str, dict], accuracies: dict[str, list[float]]) -> str:
     """Two tables: time and memory of each phase, accuracies of each classifier."""
-    lines = ["| | seconds an epoch | the script, s | peak memory, GB |", "|---|---:|---:|---:|"]
+    lines = [head("", "seconds an epoch", "the script, s", "peak memory, GB")]
     for phase in PHASES:
         for code in (THEIRS, OURS):
             own = found[code][phase]
-            row = f"{own['epoch']:.0f} | {own['all']:.0f} | {own['memory']:.1f}"
-            lines.append(f"| {phase}.py, {code} | {row} |")
-    names = ["train", *TESTS, "mean"]
-    lines += ["", f"| accuracy in % | {' | '.join(names)} |", "|---|" + "---:|" * len(names)]
+            cells = (f"{own['epoch']:.0f}", f"{own['all']:.0f}", f"{own['memory']:.1f}")
+            lines.append(line(f"{phase}.py, {code}", *cells))
+    lines += ["", head("accuracy in %", "train", *TESTS, "mean")]
     for row, values in accuracies.items():
         shown = [f"{100 * value:.2f}" for value in [*values, float(np.mean(values[2:]))]]
-        lines.append(f"| {row} | {' | '.join(shown)} |")
+        lines.append(line(row, *shown))
     return "\n".join(lines)
 
 

@@ -8,13 +8,12 @@ generator. "one at a time, compiled" does the same with compiled functions inste
 
 import argparse
 import json
-import statistics
-import time
 
 import cv2
 import keras
 import numpy as np
 import tensorflow as tf
+from measuring import alternate, paired_ratio, summary
 
 from bginv.config import resolve
 from bginv.data.catalog import load_data
@@ -32,7 +31,7 @@ TAU, ROUNDS = 0.7, 5
 
 
 def main() -> None:
-    """Measure in turns, and print the medians and their ratio as JSON."""
+    """Measure in turns, and print medians, ranges and ratios as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", nargs="?", default="digits")
     parser.add_argument("--data-dir")
@@ -48,16 +47,15 @@ def main() -> None:
         "one at a time": _keras_training(features, data, options),
         "one at a time, compiled": _compiled_training(features, data, options),
     }
-    speeds = {name: [] for name in contenders}
-    for turn in range(ROUNDS + 1):
-        for name, train in contenders.items():
-            start = time.perf_counter()
-            count = train()
-            if turn:  # the first one compiles
-                speeds[name].append(count / (time.perf_counter() - start))
-    medians = {name: statistics.median(values) for name, values in speeds.items()}
-    ratios = {name: medians["batches"] / own for name, own in medians.items()}
-    print(json.dumps({"images_per_second": medians, "ratio": ratios, "all": speeds}, indent=2))
+    counts = {name: options.images for name in contenders}
+    counts["batches"] = options.batches * options.batchsize
+    speeds = {
+        name: [counts[name] / own for own in seconds]
+        for name, seconds in alternate(contenders, ROUNDS).items()
+    }
+    ratios = {name: paired_ratio(speeds["batches"], own) for name, own in speeds.items()}
+    summaries = {name: summary(own) for name, own in speeds.items()}
+    print(json.dumps({"images_per_second": summaries, "ratio": ratios}, indent=2))
 
 
 def _batch_training(features: keras.Model, data, options):
@@ -73,10 +71,9 @@ def _batch_training(features: keras.Model, data, options):
         seed = tf.constant([0, 0])
         return method.train_step(method.augment_batch(batch, seed), seed)["loss"]
 
-    def train() -> int:
+    def train() -> None:
         for _ in range(options.batches):
             step(next(batches))
-        return options.batches * options.batchsize
 
     return train
 
@@ -125,11 +122,7 @@ def _keras_training(features: keras.Model, data, options):
     )
     batches = tf.data.Dataset.from_generator(crops, output_signature=signature)
 
-    def train() -> int:
-        model.fit(batches, steps_per_epoch=options.images, verbose=0)
-        return options.images
-
-    return train
+    return lambda: model.fit(batches, steps_per_epoch=options.images, verbose=0)
 
 
 def _compiled_training(features: keras.Model, data, options):
@@ -148,13 +141,12 @@ def _compiled_training(features: keras.Model, data, options):
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
         optimizer.apply(tape.gradient(losses, model.trainable_variables), model.trainable_variables)
 
-    def train() -> int:
+    def train() -> None:
         for _ in range(options.images):
             record = next(records)
             maps = look(record["image"])
             top, left, bottom, right = _box(np.abs(maps.numpy()[0]).max(-1), data.image_shape[0])
             step(record["image"][:, top:bottom, left:right], maps, record["label"])
-        return options.images
 
     return train
 

@@ -7,11 +7,11 @@ with one that deceives. Both are timed in turns, in one process.
 
 import argparse
 import json
-import time
 
 import keras
 import numpy as np
 import tensorflow as tf
+from measuring import timed
 
 from bginv.data.catalog import load_data
 from bginv.evaluation.background_challenge import Challenge, predictor
@@ -44,12 +44,9 @@ def compare(predict, foregrounds, backgrounds: np.ndarray, options: argparse.Nam
     """One turn of each."""
     challenge = Challenge(predict, foregrounds, backgrounds, options.batchsize)
     challenge._classify(tf.zeros([2], tf.int64), tf.zeros([2], tf.int64))  # compiled before
-    began = time.perf_counter()
-    verdicts = challenge.run()
-    seconds = time.perf_counter() - began
-    began = time.perf_counter()
-    expected, passes = published(predict, foregrounds, backgrounds)
-    published_seconds = time.perf_counter() - began
+    seconds, verdicts = timed(challenge.run)
+    published_seconds, found = timed(published, predict, foregrounds, backgrounds)
+    expected, passes = found
     if not np.array_equal(verdicts.vulnerable, expected):
         raise SystemExit("the verdicts differ")
     return {

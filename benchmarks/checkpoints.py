@@ -1,7 +1,5 @@
 """Speed of each phase with a checkpoint every minute beside that without any, as JSON.
 
-    python benchmarks/checkpoints.py
-
 Runs with and without take turns in one process, so that a noisy machine disturbs both alike. The
 share of time that the saves themselves took is given too: it is what remains beyond the noise.
 """
@@ -11,18 +9,17 @@ import json
 import pathlib
 import statistics
 import tempfile
-import time
+
+from measuring import paired_ratio, summary, timed
+from work import method_of
 
 from bginv.config import resolve
 from bginv.data.catalog import load_data
 from bginv.models.classifier import build_classifier
-from bginv.models.mask_unet import build_mask_unet
 from bginv.recipes import PHASES
-from bginv.training.adversarial import AdversarialTraining
 from bginv.training.checkpoints import Checkpoints
-from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import train
-from bginv.training.masks import MaskTraining, with_generated_masks
+from bginv.training.masks import with_generated_masks
 
 
 class TimedCheckpoints(Checkpoints):
@@ -32,10 +29,9 @@ class TimedCheckpoints(Checkpoints):
 
     def save(self, step: int, again: bool = False) -> None:
         """See `Checkpoints.save`."""
-        began = time.monotonic()
-        super().save(step, again)
+        taken, _ = timed(super().save, step, again)
         if self.folder:
-            self.seconds.append(time.monotonic() - began)
+            self.seconds.append(taken)
 
 
 def main() -> None:
@@ -57,22 +53,19 @@ def measure(phase: str, arguments: argparse.Namespace) -> dict:
     """Images per second with and without, their ratio, and the share of the saves."""
     a_step = (run(phase, 120, 0.0) - run(phase, 20, 0.0)) / 100  # without tracing
     steps = max(20, round(arguments.length * 60 / a_step))
-    speeds: dict[str, list[float]] = {"without": [], "with": []}
+    seconds: dict[str, list[float]] = {"without": [], "with": []}
     TimedCheckpoints.seconds.clear()
-    total = 0.0
     for _ in range(arguments.repeats):
-        speeds["without"].append(steps / run(phase, steps, 0.0))
+        seconds["without"].append(run(phase, steps, 0.0))
         with tempfile.TemporaryDirectory() as folder:
-            taken = run(phase, steps, arguments.minutes, pathlib.Path(folder))
-        speeds["with"].append(steps / taken)
-        total += taken
-    medians = {name: round(statistics.median(values), 3) for name, values in speeds.items()}
+            seconds["with"].append(run(phase, steps, arguments.minutes, pathlib.Path(folder)))
+    speeds = {name: [steps / taken for taken in own] for name, own in seconds.items()}
     return {
-        "steps_per_second": medians,
-        "ratio": round(medians["with"] / medians["without"], 4),
+        "steps_per_second": {name: summary(own) for name, own in speeds.items()},
+        "ratio": round(paired_ratio(speeds["with"], speeds["without"]), 4),
         "saves": len(TimedCheckpoints.seconds),
         "seconds_a_save": round(statistics.fmean(TimedCheckpoints.seconds), 4),
-        "share_of_saves": round(sum(TimedCheckpoints.seconds) / total, 5),
+        "share_of_saves": round(sum(TimedCheckpoints.seconds) / sum(seconds["with"]), 5),
     }
 
 
@@ -81,18 +74,13 @@ def run(phase: str, steps: int, minutes: float, folder: pathlib.Path | None = No
     given = {"dataset": "digits", "model": "", "unet_model": "", "steps": steps}
     settings = resolve(PHASES[phase], {**given, "checkpoint_minutes": minutes}, "tuned")
     dataset = load_data("digits")
-    source, shape = dataset.train, dataset.image_shape
-    classifier = build_classifier(shape, dataset.num_classes, 0)
-    if phase == "classifier":
-        method = ClassifierTraining(classifier, settings, steps)
-    elif phase == "masks":
-        method = MaskTraining(build_mask_unet(shape, 0), classifier, settings)
-    else:
+    source = dataset.train
+    if phase == "adversarial":
         source = with_generated_masks(source, None, "otsu", 0.2)
-        method = AdversarialTraining(classifier, shape, settings, steps)
-    began = time.monotonic()
-    train(method, source, settings, checkpoints=folder)
-    return time.monotonic() - began
+    classifier = build_classifier(dataset.image_shape, dataset.num_classes, 0)
+    method = method_of(phase, classifier, settings, steps)
+    seconds, _ = timed(train, method, source, settings, checkpoints=folder)
+    return seconds
 
 
 if __name__ == "__main__":

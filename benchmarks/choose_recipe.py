@@ -1,8 +1,5 @@
 """Compare settings of the three phases on validation backgrounds, never on the test patterns.
 
-    python benchmarks/choose_recipe.py mnist --data-dir TFDS_FOLDER tuned mask_growth=0 \\
-        "adversarial_steps=6000 generator_learning_rate=1e-4"
-
 Each row is "tuned", or what differs from that recipe, by the names of the options of `bginv run`.
 The last sixth of the training images is held out for validation. Phases that rows share run once.
 """
@@ -12,9 +9,9 @@ import dataclasses
 import functools
 import json
 import pathlib
-import time
 
 import keras
+from measuring import timed
 from validation_backgrounds import validation_tests
 
 from bginv.config import option_name
@@ -85,15 +82,16 @@ class Search:
         classifier.set_weights(started.get_weights())
         steps = total_steps(phase3, len(source))
         method = AdversarialTraining(classifier, self.dataset.image_shape, phase3, steps)
-        seconds3 = _timed(train, method, source, phase3)
-        seconds = {"classifier": seconds1, "masks": seconds2, "adversarial": seconds3}
+        seconds3, _ = timed(train, method, source, phase3)
+        taken = {"classifier": seconds1, "masks": seconds2, "adversarial": seconds3}
+        seconds = {phase: round(own, 1) for phase, own in taken.items()}
         return evaluate_accuracy(classifier, self.dataset, with_train=False), seconds
 
     def _train_classifier(self, settings: ClassifierSettings) -> tuple[keras.Model, float]:
         data = self.dataset
         classifier = build_classifier(data.image_shape, data.num_classes, settings.seed)
         method = ClassifierTraining(classifier, settings, total_steps(settings, len(data.train)))
-        return classifier, _timed(train, method, data.train, settings)
+        return classifier, timed(train, method, data.train, settings)[0]
 
     def _train_masks(
         self, phase1: ClassifierSettings, settings: MaskSettings, binarize: str, area: float
@@ -102,14 +100,8 @@ class Search:
         if not self._heuristic:
             unet = build_mask_unet(data.image_shape, settings.seed)
             method = MaskTraining(unet, self._classifier(phase1)[0], settings)
-            seconds = _timed(train, method, data.train, settings)
+            seconds, _ = timed(train, method, data.train, settings)
         return with_generated_masks(data.train, unet, binarize, area), seconds
-
-
-def _timed(function, *arguments) -> float:
-    began = time.monotonic()
-    function(*arguments)
-    return round(time.monotonic() - began, 1)
 
 
 def _options(row: str) -> dict:

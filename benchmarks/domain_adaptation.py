@@ -4,18 +4,14 @@ Every row trains the same network, with both outputs, from the same random weigh
 on the same batches of the source; the label maps of the target are looked at for the figures alone,
 those of its held-out images. Figures are those of the averaged weights after the last step; nothing
 is chosen by the target.
-
-Results are added to the JSON file, and what stands there is not measured again.
 """
 
 import argparse
-import functools
 import pathlib
-import statistics
-import time
+from functools import partial
 
 from absl import logging
-from kept_results import KeptResults
+from measuring import KeptResults, seeds_table, timed
 
 from bginv.config import resolve
 from bginv.data.domains import DomainPlace, load_domain
@@ -51,20 +47,18 @@ def main() -> None:
     options = parser.parse_args()
     logging.set_verbosity(logging.WARNING)
     results = KeptResults(options.json, options, FREE)
-    size = options.size[::-1]
     source, target = (
-        load_domain(DomainPlace(name, tuple(size), share, classes=options.classes))
+        load_domain(DomainPlace(name, tuple(options.size[::-1]), share, classes=options.classes))
         for name, share in ((options.source, 0.1), (options.target, options.held_out))
     )
     for seed in options.seeds:
         for kind in options.kinds:
-            figures = functools.partial(measure, options, source, target, kind, seed)
-            results.complete(kind, seed, figures)
+            results.complete(kind, seed, partial(measure, options, source, target, kind, seed))
     print(table(results.rows, target.classes.names))
 
 
-def measure(options: argparse.Namespace, source, target, kind: str, seed: int) -> dict:
-    """Train one kind of adaptation; its figures on held-out images."""
+def settings_of(options: argparse.Namespace, kind: str, seed: int) -> AdaptationSettings:
+    """Of one kind of adaptation."""
     given = {
         "adaptation": kind,
         "seed": seed,
@@ -75,14 +69,16 @@ def measure(options: argparse.Namespace, source, target, kind: str, seed: int) -
         "lambda_adv_target1": options.weight_auxiliary,
         "lambda_adv_target2": options.weight,
     }
-    settings = resolve(AdaptationSettings, given, "tuned")
-    num_classes = len(source.classes)
+    return resolve(AdaptationSettings, given, "tuned")
+
+
+def measure(options: argparse.Namespace, source, target, kind: str, seed: int) -> dict:
+    """Train one kind of adaptation; its figures on held-out images."""
+    settings = settings_of(options, kind, seed)
     # every row with the auxiliary head, so that nothing but the adaptation differs
-    deeplab = build_deeplab(settings.model, num_classes, aspp=settings.aspp, seed=seed)
+    deeplab = build_deeplab(settings.model, len(source.classes), aspp=settings.aspp, seed=seed)
     method = AdaptationTraining(deeplab, settings, options.steps)
-    began = time.monotonic()
-    train(method, WithTarget(source.train, target.train), settings)
-    seconds = time.monotonic() - began
+    seconds, _ = timed(train, method, WithTarget(source.train, target.train), settings)
     segmenter = build_segmenter(deeplab)
     evaluate = segmentation_evaluator(segmenter)
     last = evaluate(target.held_out)
@@ -102,26 +98,16 @@ def measure(options: argparse.Namespace, source, target, kind: str, seed: int) -
 
 
 def table(results: dict, class_names) -> str:
-    """Means and deviations over seeds, in %."""
+    """Means and deviations over seeds, in %; of each class the mean."""
+    flat = {
+        kind: {
+            seed: {**own, **dict(zip(class_names, own["iou"], strict=True))}
+            for seed, own in by_seed.items()
+        }
+        for kind, by_seed in results.items()
+    }
     names = ("miou", "miou_last_weights", "pixels", "miou_source")
-    header = [*names, *class_names]
-    lines = [f"| | seeds | {' | '.join(header)} |", "|---|" + "---:|" * (len(header) + 1)]
-    for kind, by_seed in results.items():
-        cells = [_cell([own[name] for own in by_seed.values()]) for name in names]
-        cells += [
-            _cell([own["iou"][place] for own in by_seed.values()], spread=False)
-            for place in range(len(class_names))
-        ]
-        lines.append(f"| {kind} | {len(by_seed)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _cell(values: list[float | None], spread: bool = True) -> str:
-    known = [100 * value for value in values if value is not None]
-    if not known:
-        return "-"
-    deviation = f" +- {statistics.stdev(known):.1f}" if spread and len(known) > 1 else ""
-    return f"{statistics.fmean(known):.1f}{deviation}"
+    return seeds_table(flat, names, class_names)
 
 
 if __name__ == "__main__":

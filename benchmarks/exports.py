@@ -1,15 +1,12 @@
-"""Every kind of model, trained briefly, exported in every format and compared on 500 test images.
-
-python benchmarks/exports.py --data-dir TFDS_FOLDER --folder exports
-"""
+"""Every kind of model, trained briefly, exported in every format and compared on test images."""
 
 import argparse
 import os
 import pathlib
-import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from measuring import ROOT, bginv, run
+
 SHORT = "--weights none --image-size 64 --batch-size 32"
 TRAININGS = {
     "classifier.keras": "train1.py mnist --recipe tuned --steps 1500",
@@ -42,22 +39,12 @@ def main() -> None:
         place = ["--data-dir", options.data_dir] if options.data_dir and "mnist" in words else []
         dataset = words[0]
         if not (options.folder / model).exists():
-            run(options.folder, [str(ROOT / script), *words, "--output", model, *place])
+            command = [sys.executable, str(ROOT / script), *words, "--output", model, *place]
+            run(command, options.folder, check=False)
         size = [] if dataset == "mnist" else ["--image-size", "64"]
         words = [model, "--dataset", dataset, "--formats", FORMATS, "--overwrite", *place, *size]
-        print(f"{model}, {dataset}\n\n{run(options.folder, ['-m', 'bginv', 'export', *words])}")
-
-
-def run(folder: pathlib.Path, words: list[str]) -> str:
-    """Standard output of a Python command."""
-    command = [sys.executable, *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=False
-    )
-    if ended.returncode:
-        print(f"failed: {' '.join(words)}", file=sys.stderr)
-    return ended.stdout
+        exported = run(bginv("export", *words), options.folder, check=False)
+        print(f"{model}, {dataset}\n\n{exported.text}")
 
 
 if __name__ == "__main__":

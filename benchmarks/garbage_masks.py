@@ -2,18 +2,15 @@
 
 For each kind of garbage, a folder with links to the photographs holds such masks; `bginv run`
 takes them as given. Printed: its first sentence, and whether the classifier is that of phase 1.
-
-    U2NET_HOME=MODELS python benchmarks/garbage_masks.py FOLDER --runs RUNS
 """
 
 import argparse
 import json
 import pathlib
-import subprocess
-import sys
 
 import cv2
 import numpy as np
+from measuring import bginv, run
 
 KINDS = ("blobs", "all foreground", "all background", "inverted", "other pictures'")
 
@@ -27,16 +24,14 @@ def main() -> None:
     arguments = parser.parse_args()
     true = arguments.runs / "true"
     if not true.is_dir():
-        command = [sys.executable, "-m", "bginv", "masks", f"folder:{arguments.folder}"]
-        subprocess.run([*command, "--output", str(true)], check=True, stdout=sys.stderr)
+        run(bginv("masks", f"folder:{arguments.folder}", "--output", true))
     for kind in arguments.kinds:
-        folder, run = (arguments.runs / f"{kind} {part}" for part in ("photographs", "run"))
+        folder, run_dir = (arguments.runs / f"{kind} {part}" for part in ("photographs", "run"))
         prepare(kind, arguments.folder, true, folder)
-        command = [sys.executable, "-m", "bginv", "run", f"folder:{folder}", "--run-dir", str(run)]
-        subprocess.run([*command, *arguments.options], check=True, stdout=sys.stderr)
-        results = json.loads((run / "results.json").read_text())
+        run(bginv("run", f"folder:{folder}", "--run-dir", run_dir, *arguments.options))
+        results = json.loads((run_dir / "results.json").read_text())
         print(f"{kind}: {results['headline'][0]} {' '.join(results['masks']['sentences'])}")
-        print(f"  same weights as phase 1: {same(run)}", flush=True)
+        print(f"  same weights as phase 1: {same(run_dir)}", flush=True)
 
 
 def prepare(kind: str, source: pathlib.Path, true: pathlib.Path, folder: pathlib.Path) -> None:
@@ -72,12 +67,12 @@ def _garbage(kind: str, mask: np.ndarray, other: pathlib.Path, seed: int) -> np.
     return plain.get(kind, 255 - mask)
 
 
-def same(run: pathlib.Path) -> bool:
+def same(run_dir: pathlib.Path) -> bool:
     """Whether both classifiers of a run have the same weights."""
     import keras
 
     pair = [
-        keras.models.load_model(run / f"{name}.keras").get_weights()
+        keras.models.load_model(run_dir / f"{name}.keras").get_weights()
         for name in ("classifier", "robust_classifier")
     ]
     return all(np.array_equal(one, other) for one, other in zip(*pair, strict=True))

@@ -10,11 +10,11 @@ tightened by grabCut). `cam` needs --model with a classifier that knows horses, 
 import argparse
 import pathlib
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import cv2
 import numpy as np
+from measuring import timed
 
 from bginv.data.sources import ArraySource, Dataset
 from bginv.data.variations import box_of
@@ -40,22 +40,20 @@ def main() -> None:
     pictures, truth = read(options.horses, options.every, options.label)
     rows = {}
     for name in options.sources:
-        began = time.monotonic()
-        found = masks_of(name, options.model, pictures, truth)
-        seconds = (time.monotonic() - began) / len(pictures)
+        seconds, found = timed(masks_of, name, options.model, pictures, truth)
         scores = [iou(mask.soft >= 0.5, true) for mask, true in zip(found, truth, strict=True)]
         rows[name] = {
             "mean IoU": float(np.mean(scores)),
             "below 50": float(np.mean(np.array(scores) < 0.5)),
             "failures": sum(mask.failure is not None for mask in found),
-            "seconds": seconds,
+            "seconds": seconds / len(pictures),
         }
     formats = {"mean IoU": PERCENT, "below 50": PERCENT, "failures": "", "seconds": ".3f"}
     print(Table(f"{len(pictures)} horses, in %", formats, rows))
 
 
 def read(
-    horses: pathlib.Path, every: int, label: int | None
+    horses: pathlib.Path, every: int = 1, label: int | None = None
 ) -> tuple[list[Picture], list[np.ndarray]]:
     """Pictures and true masks, bool."""
     pictures, truth = [], []
@@ -73,11 +71,7 @@ def masks_of(
     """Masks of the pictures by the source of this name."""
     if name in FIXED:
         return [Mask(own.astype(np.float32)) for own in FIXED[name](truth)]
-    return [
-        mask
-        for batch in _batches(_source(name, model, pictures, truth), pictures)
-        for mask in batch
-    ]
+    return found_by(_source(name, model, pictures, truth), pictures)
 
 
 def _source(
@@ -104,9 +98,11 @@ def _source(
     return found
 
 
-def _batches(source: MaskSource, pictures: list[Picture]) -> Iterator[list[Mask]]:
-    for start in range(0, len(pictures), source.batch_size):
-        yield source.masks(pictures[start : start + source.batch_size])
+def found_by(source: MaskSource, pictures: list[Picture]) -> list[Mask]:
+    """Masks of the pictures by a source, in its batches."""
+    size = source.batch_size
+    batches = [pictures[start : start + size] for start in range(0, len(pictures), size)]
+    return [mask for batch in batches for mask in source.masks(batch)]
 
 
 def centre_boxes(truth: list[np.ndarray]) -> list[np.ndarray]:

@@ -7,16 +7,18 @@ by the mean IoU with the true masks over 0.5. Settings were chosen on the first 
 
 import argparse
 import pathlib
-import time
 from collections.abc import Callable
 
 import cv2
 import keras
 import numpy as np
 import tensorflow as tf
+from horse_masks import found_by, read
+from measuring import head, line, timed
 
 from bginv.data.sources import ArraySource
 from bginv.masks.cam import CamMasks
+from bginv.masks.fit import iou
 from bginv.masks.learned import LearnedMasks, LearnSettings, learn_masks
 from bginv.masks.source import Picture
 from bginv.models.backbones import build_lite0_classifier
@@ -40,31 +42,24 @@ def main() -> None:
     labels = np.repeat([0, 1], [len(horses), len(others)]).astype(np.int32)
     source = ArraySource(images, labels)
     classifier = linear_head(source)
-    print("| way | seed | IoU | first 60 | without grabCut | seconds |")
-    print("|---|---:|---:|---:|---:|---:|")
+    print(head("way", "seed", "IoU", "first 60", "without grabCut", "seconds"))
     for name in options.rows:
         for seed in options.seeds:
-            start = time.time()
-            soft, rough = ROWS[name](source, classifier, seed, horses)
-            seconds = time.time() - start
-            ious, roughly = intersections(soft, truth), intersections(rough, truth)
+            seconds, found = timed(ROWS[name], source, classifier, seed, horses)
+            ious, roughly = (intersections(own, truth) for own in found)
             figures = [ious.mean(), ious[:CHOSEN_ON].mean(), roughly.mean()]
-            shown = " | ".join(f"{100 * own:.1f}" for own in figures)
-            print(f"| {name} | {seed} | {shown} | {seconds:.0f} |", flush=True)
+            shown = [f"{100 * own:.1f}" for own in figures]
+            print(line(name, seed, *shown, f"{seconds:.0f}"), flush=True)
 
 
 def load(folder: pathlib.Path) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """Horses, their true masks, and other photographs."""
-
-    def read(path: pathlib.Path) -> np.ndarray:
-        return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-
-    horses = [read(own) for own in sorted((folder / "horses/images").glob("*.jpg"))]
-    masks = sorted((folder / "horses/masks").glob("*.png"))
+    pictures, truth = read(folder / "horses")
     photos = sorted((folder / "photos").glob("*.jpg"))
     relatives = ("zebra", "sorrel", "horse")
-    others = [read(own) for own in photos if not any(word in own.name for word in relatives)]
-    return horses, [cv2.imread(str(own), 0) > 127 for own in masks], others
+    kept = [own for own in photos if not any(word in own.name for word in relatives)]
+    others = [cv2.imread(str(own))[..., ::-1].copy() for own in kept]
+    return [own.pixels for own in pictures], truth, others
 
 
 def linear_head(source: ArraySource, kept: tuple[float, float] | None = None) -> keras.Model:
@@ -99,11 +94,8 @@ def linear_head(source: ArraySource, kept: tuple[float, float] | None = None) ->
 
 def intersections(masks: list[np.ndarray], truth: list[np.ndarray]) -> np.ndarray:
     """IoU of each mask, resized, over 0.5."""
-    ious = []
-    for mask, true in zip(masks, truth, strict=True):
-        found = cv2.resize(mask, true.shape[::-1]) > 0.5
-        ious.append((found & true).sum() / max((found | true).sum(), 1))
-    return np.array(ious)
+    pairs = zip(masks, truth, strict=True)
+    return np.array([iou(cv2.resize(own, true.shape[::-1]) > 0.5, true) for own, true in pairs])
 
 
 Found = tuple[list[np.ndarray], list[np.ndarray]]
@@ -112,10 +104,7 @@ Row = Callable[[ArraySource, keras.Model, int, list[np.ndarray]], Found]
 
 def computed(source, horses: list[np.ndarray]) -> list[np.ndarray]:
     """Masks of horses by a mask source."""
-    pictures = [Picture(own, "horse", 0) for own in horses]
-    size = source.batch_size
-    batches = [pictures[start : start + size] for start in range(0, len(pictures), size)]
-    return [mask.soft for batch in batches for mask in source.masks(batch)]
+    return [mask.soft for mask in found_by(source, [Picture(own, "horse", 0) for own in horses])]
 
 
 def by_network(network: keras.Model, horses: list[np.ndarray]) -> Found:
@@ -174,6 +163,11 @@ def adversary(masks: tf.Tensor, logits_of: Callable, labels: tf.Tensor) -> tf.Te
     return own + tf.reduce_mean(masks) + VARIATION * total_variation(masks)
 
 
+def blurred(images: tf.Tensor) -> tf.Tensor:
+    """The images without their details."""
+    return tf.image.resize(tf.image.resize(images, (8, 8), "area"), images.shape[1:3], "bicubic")
+
+
 def in_pixels(outside: str) -> Row:
     """Phase 2 as in the paper, a U-Net and masked pixels, at 128 pixels.
 
@@ -189,10 +183,7 @@ def in_pixels(outside: str) -> Row:
         @tf.function(autograph=False)
         def step(images: tf.Tensor, labels: tf.Tensor) -> None:
             images = tf.image.resize(images, (PIXEL_SIDE, PIXEL_SIDE))
-            rest = tf.zeros_like(images)
-            if outside == "blurred":
-                small = tf.image.resize(images, (8, 8), "area")
-                rest = tf.image.resize(small, (PIXEL_SIDE, PIXEL_SIDE), "bicubic")
+            rest = blurred(images) if outside == "blurred" else tf.zeros_like(images)
             with tf.GradientTape() as tape:
                 masks = unet(images, training=True)
                 shown = tf.image.resize(images * masks + rest * (1 - masks), (SIDE, SIDE))

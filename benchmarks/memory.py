@@ -1,7 +1,5 @@
 """Peak memory of phases 1 and 3 on folders of 2,000 and of 20,000 JPEGs of 224x224, as JSON.
 
-    python benchmarks/memory.py
-
 The pictures are generated in a temporary folder. Each training is a process of its own that reads
 every file: before it starts, for its mask, and in the evaluation at its end. All take the same
 number of steps, as what an allocator keeps of freed memory grows with the length of a run.
@@ -9,17 +7,14 @@ number of steps, as what an allocator keeps of freed memory grows with the lengt
 
 import argparse
 import json
-import os
 import pathlib
-import subprocess
 import sys
 import tempfile
-import time
 
 import cv2
 import numpy as np
+from measuring import ROOT, run
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 SIDE, TESTS = 224, 50
 CLASSES = ("left", "right")
 
@@ -72,20 +67,11 @@ def measure(folder: pathlib.Path, phases: list[int], options: list[str]) -> dict
         "train3": [data, "m1.keras", "heuristic", "otsu", "adv", "--output", "m3.keras"],
     }
     found = {}
-    for phase in phases:
-        script, words = f"train{phase}", scripts[f"train{phase}"]
-        began = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / f"{script}.py"), *words, *common],
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise RuntimeError(f"{script} ended with {os.waitstatus_to_exitcode(status)}")
-        seconds = round(time.monotonic() - began, 1)
-        found[script] = {"peak_mib": round(usage.ru_maxrss / 1024), "seconds": seconds}
+    for script in (f"train{phase}" for phase in phases):
+        command = [sys.executable, str(ROOT / f"{script}.py"), *scripts[script], *common]
+        ended = run(command, folder)
+        peak = round(ended.peak_kib / 1024)
+        found[script] = {"peak_mib": peak, "seconds": round(ended.seconds, 1)}
     return found
 
 

@@ -1,7 +1,5 @@
 """Images per second and peak memory of each phase: the authors' code and ours, alternating.
 
-    python benchmarks/phases.py --reference CLONE --python PYTHON --data-dir TFDS_FOLDER
-
 CLONE and PYTHON as for `against_paper.py`. Theirs trains at its batch size of 8; ours at 8 with the
 recipe of the paper, and with the tuned recipe at its own. Tracing does not count: the authors'
 code is timed by its last epoch, ours by the median of its progress reports.
@@ -13,6 +11,7 @@ import pathlib
 import statistics
 
 from against_paper import OURS, PHASES, THEIRS, Comparison, add_arguments, add_lengths
+from measuring import head, line
 
 MNIST_IMAGES = 60000
 TUNED, TUNED_STEPS = "bginv, tuned", 200
@@ -48,8 +47,8 @@ def main() -> None:
 
 def table(rows: dict[str, dict[str, float]]) -> str:
     """Each row beside the authors' row of the same phase."""
-    columns = "images/s | times as fast | s an epoch of MNIST | peak memory, GB | share of theirs"
-    lines = [f"| | {columns} |", "|---|" + "---:|" * 5]
+    columns = ("images/s", "times as fast", "s an epoch of MNIST", "peak memory, GB")
+    lines = [head("", *columns, "share of theirs")]
     for name, row in rows.items():
         theirs = rows[f"{name.split(',')[0]}, {THEIRS}"]
         cells = [
@@ -59,7 +58,7 @@ def table(rows: dict[str, dict[str, float]]) -> str:
             f"{row['memory']:.2f}",
             f"{row['memory'] / theirs['memory']:.2f}",
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(line(name, *cells))
     return "\n".join(lines)
 
 

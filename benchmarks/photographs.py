@@ -2,20 +2,15 @@
 
 Choices are made by the columns of validation images; `--test` adds the test images, with five draws
 of partners. Runs that are there are not done again.
-
-    U2NET_HOME=MODELS python benchmarks/photographs.py FOLDER --runs runs/study
-    U2NET_HOME=MODELS python benchmarks/photographs.py FOLDER --runs RUNS --rows default --test
 """
 
 import argparse
 import dataclasses
 import json
 import pathlib
-import subprocess
-import sys
-import time
+import statistics
 
-import numpy as np
+from measuring import accuracies, head, kept_run, line, spread
 
 ROWS = {
     "default": [],
@@ -69,43 +64,29 @@ def main() -> None:
     tests = tests_of(arguments.folder) if arguments.test else {}
     columns = [f"validation {name}" for name in ("gap", *TESTED)]
     columns += [f"test {name}" for name in ("gap", *TESTED)] if tests else []
-    print("| row | seeds | kept | " + " | ".join(columns) + " | seconds | GB |")
-    print("| --- " + "| ---: " * (len(columns) + 4) + "|")
+    print(head("row", "seeds", "kept", *columns, "seconds", "GB"))
     for row in arguments.rows:
         found = []
         for seed in arguments.seeds:
-            run(arguments.folder, arguments.runs / f"{row.replace(' ', '_')}-{seed}", row, seed)
-            found.append(measured(arguments.runs / f"{row.replace(' ', '_')}-{seed}", tests))
-        print(_line(row, found, bool(tests)), flush=True)
+            run_dir = arguments.runs / f"{row.replace(' ', '_')}-{seed}"
+            seconds = kept_run(run_dir, arguments.folder, "--seed", seed, *ROWS[row])
+            found.append(measured(run_dir, seconds, tests))
+        print(line(row, *_cells(found, bool(tests))), flush=True)
 
 
-def run(folder: str, run_dir: pathlib.Path, row: str, seed: int) -> None:
-    """`bginv run` with the settings of a row, unless it is there; its seconds go beside it."""
-    if (run_dir / "results.json").is_file():
-        return
-    command = [sys.executable, "-m", "bginv", "run", folder, "--run-dir", str(run_dir)]
-    began = time.monotonic()
-    subprocess.run([*command, "--seed", str(seed), *ROWS[row]], check=True, stdout=sys.stderr)
-    (run_dir / "seconds.txt").write_text(f"{time.monotonic() - began:.1f}\n")
-
-
-def measured(run_dir: pathlib.Path, tests: dict) -> Measured:
+def measured(run_dir: pathlib.Path, seconds: float, tests: dict) -> Measured:
     """What a run reached."""
     results = json.loads((run_dir / "results.json").read_text())
     test = {}
     if tests:
         import keras
 
-        from bginv.evaluation.accuracy import count_correct
-
-        classifier = keras.models.load_model(run_dir / "robust_classifier.keras")
-        counts = count_correct(classifier, tests.values())
-        test = {name: n / len(tests[name]) for name, n in zip(tests, counts, strict=True)}
+        test = accuracies(keras.models.load_model(run_dir / "robust_classifier.keras"), tests)
     return Measured(
         results["validation"].get("phase 3") or results["validation"]["phase 1"],
         test,
         results["decision"]["kept"],
-        float((run_dir / "seconds.txt").read_text()),
+        seconds,
         results["peak_memory_bytes"] / 1e9,
     )
 
@@ -131,20 +112,14 @@ def tests_of(folder: str) -> dict:
     return {"clean": dataset.tests[name], **made}
 
 
-def _line(row: str, found: list[Measured], tested: bool) -> str:
-    cells = [row, str(len(found)), str(sum(own.kept for own in found))]
+def _cells(found: list[Measured], tested: bool) -> list[str]:
+    cells = [str(len(found)), str(sum(own.kept for own in found))]
     for part in ("validation", "test") if tested else ("validation",):
         values = [getattr(own, part) for own in found]
-        gaps = [own["mixed_same"] - own["mixed_rand"] for own in values]
-        cells.append(_mean(gaps))
-        cells += [_mean([own[name] for own in values]) for name in TESTED]
-    seconds, memory = ([getattr(own, name) for own in found] for name in ("seconds", "gigabytes"))
-    return "| " + " | ".join([*cells, f"{np.mean(seconds):.0f}", f"{np.max(memory):.2f}"]) + " |"
-
-
-def _mean(values: list[float]) -> str:
-    spread = f" +- {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{100 * np.mean(values):.1f}{spread}"
+        cells.append(spread(own["mixed_same"] - own["mixed_rand"] for own in values))
+        cells += [spread(own[name] for own in values) for name in TESTED]
+    seconds = statistics.fmean(own.seconds for own in found)
+    return [*cells, f"{seconds:.0f}", f"{max(own.gigabytes for own in found):.2f}"]
 
 
 if __name__ == "__main__":

@@ -2,19 +2,15 @@
 
 The model is EfficientNet-Lite0 with a new softmax layer, fine-tuned as the tutorials of Keras do
 it: the layer alone first, then the whole network at a small rate, batch normalization fixed.
-
-    U2NET_HOME=MODELS python benchmarks/robustify_photographs.py FOLDER --seeds 0 1 2
 """
 
 import argparse
-import time
 
 import keras
-import numpy as np
+from measuring import accuracies, head, line, timed
 from photographs import tests_of
 
 import bginv
-from bginv.evaluation.accuracy import count_correct
 from bginv.nn.efficientnet_lite import build_efficientnet_lite0
 
 SIDE, BATCH = 224, 16
@@ -28,17 +24,14 @@ def main() -> None:
     arguments = parser.parse_args()
     data = bginv.load_data(arguments.folder, image_size=SIDE)
     tests = tests_of(arguments.folder)
-    print("| seed | " + " | ".join(f"{name}, before -> after" for name in SHOWN) + " | seconds |")
-    print("| ---: " * (len(SHOWN) + 2) + "|")
+    print(head("seed", *(f"{name}, before -> after" for name in SHOWN), "seconds", left=0))
     for seed in arguments.seeds:
         model = fine_tuned(data, seed)
         before = accuracies(model, tests)
-        began = time.monotonic()
-        result = bginv.robustify(model, data, seed=seed)
-        seconds = time.monotonic() - began
+        seconds, result = timed(bginv.robustify, model, data, seed=seed)
         after = accuracies(model, tests)
         cells = [f"{100 * before[name]:.1f} -> {100 * after[name]:.1f}" for name in SHOWN]
-        print(f"| {seed} | " + " | ".join(cells) + f" | {seconds:.0f} |", flush=True)
+        print(line(seed, *cells, f"{seconds:.0f}"), flush=True)
         print(result.headline[0], flush=True)
 
 
@@ -59,14 +52,6 @@ def fine_tuned(data, seed: int) -> keras.Model:
         model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
         model.fit(pairs, epochs=epochs, steps_per_epoch=steps, verbose=2)
     return model
-
-
-def accuracies(model: keras.Model, tests: dict) -> dict[str, float]:
-    """Of each test, by name."""
-    counts = count_correct(model, tests.values())
-    return {
-        name: float(np.divide(n, len(tests[name]))) for name, n in zip(tests, counts, strict=True)
-    }
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Speed and IoU of the ways to compute a saliency network, on photographs with true masks.
 
-    python benchmarks/saliency.py --data shared/data/horses --network u2netp.onnx
-
 The same file by ONNX Runtime (as it stands, and with its input's numbers opened) and by TensorFlow,
 as `bginv.masks.saliency` does it. Processor time is beside the time on the clock, since that holds
 where other programs run at the same time.
@@ -21,7 +19,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import tensorflow as tf
+from horse_masks import read
+from measuring import head, line
 
+from bginv.masks.fit import iou
 from bginv.masks.saliency import IMAGENET
 from bginv.nn.onnx_graph import OnnxGraph
 
@@ -52,19 +53,17 @@ def main() -> None:
     parser.add_argument("--network", type=pathlib.Path, required=True, help="u2netp.onnx")
     parser.add_argument("--limit", type=int, default=200, help="of photographs")
     options = parser.parse_args()
-    files = sorted((options.data / "images").iterdir())[: options.limit]
-    images = [cv2.imread(str(file))[..., ::-1] for file in files]
-    names = [options.data / "masks" / f"{file.stem}.png" for file in files]
-    masks = [cv2.imread(str(name), cv2.IMREAD_GRAYSCALE) > 127 for name in names]
-    print("| | precision | rows | at once | images/s | processor ms an image | IoU % |")
-    print("|---|---|---:|---:|---:|---:|---:|")
+    pictures, masks = read(options.data)
+    images = [picture.pixels for picture in pictures[: options.limit]]
+    columns = ("rows", "at once", "images/s", "processor ms an image", "IoU %")
+    print(head("", "precision", *columns, left=2))
     for kind, precision, side, batch in WAYS:
         run = maker(kind)(options.network, precision)
         workers = 2 if "two" in kind else 1
         rate, work, maps = measure(run, [prepared(image, side) for image in images], batch, workers)
         iou = 100 * np.mean(list(map(iou_of, maps, masks)))
         cells = (kind, precision, side, batch, f"{rate:.2f}", f"{1e3 * work:.0f}", f"{iou:.2f}")
-        print("|", " | ".join(map(str, cells)), "|", flush=True)
+        print(line(*cells), flush=True)
 
 
 def measure(
@@ -119,8 +118,7 @@ def prepared(image: np.ndarray, side: int) -> np.ndarray:
 def iou_of(found: np.ndarray, mask: np.ndarray) -> float:
     """Intersection over union of a map, over half its own range, with a true mask bool [h, w]."""
     soft = (found - found.min()) / (found.max() - found.min())
-    inside = cv2.resize(soft, mask.shape[::-1]) >= 0.5
-    return float((inside & mask).sum() / (inside | mask).sum())
+    return iou(cv2.resize(soft, mask.shape[::-1]) >= 0.5, mask)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,5 @@
 """Seconds until the mean over the six test patterns reaches what the paper reports on MNIST.
 
-    python benchmarks/time_to_accuracy.py --data-dir TFDS_FOLDER
-    python benchmarks/time_to_accuracy.py --data-dir TFDS_FOLDER --reference CLONE --python PYTHON
-
 Ours: `bginv run` from nothing, with phases of a share of the tuned recipe's lengths, a larger one
 until it gets there; seconds up to the trained model's file, so start-up, reading the data, masks
 and the evaluation of phase 1's classifier count. Theirs (CLONE and PYTHON as for
@@ -13,15 +10,13 @@ import argparse
 import json
 import pathlib
 import re
-import subprocess
-import sys
 import time
 
 from against_paper import NUM_TRAIN, OURS, PHASES, THEIRS, Comparison, add_arguments
+from measuring import bginv, run
 
 from bginv.recipes import resolve_phases
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 WANTED = 0.855
 SHARES = (0.02, 0.04, 0.08, 0.16, 0.32, 1.0)
 THEIR_EPOCHS = (3, 2, 5)
@@ -60,8 +55,7 @@ def ours(options: argparse.Namespace) -> list[tuple[float, float]]:
         for name, count in steps.items():
             words += [f"--{name}-steps", str(max(1, round(share * count)))]
         began = time.time()
-        command = [sys.executable, "-m", "bginv", "run", *words]
-        subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+        run(bginv("run", *words))
         row = json.loads((run_dir / "results.json").read_text())["accuracy"]["Proposal"]
         trained = (run_dir / "robust_classifier.keras").stat().st_mtime
         points.append((trained - began, row["mean_of_backgrounds"]))
@@ -80,7 +74,7 @@ def theirs(options: argparse.Namespace) -> list[tuple[float, float]]:
         if phase != "train3":
             seconds += taken["epoch"] * epochs
             continue
-        for elapsed, accuracies in EPOCH.findall(comparison.log()):
+        for elapsed, accuracies in EPOCH.findall(comparison.printed):
             seconds += int(elapsed)
             backgrounds = [float(value) for value in accuracies.split(",")][1:]
             points.append((seconds, sum(backgrounds) / len(backgrounds)))

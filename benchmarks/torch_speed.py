@@ -8,12 +8,11 @@ import argparse
 import functools
 import json
 import os
-import statistics
 import subprocess
 import sys
-import time
 
 import numpy as np
+from measuring import alternate, paired_ratio, summary
 
 SIDES = {"acol": 197, "erasing": 224}
 OURS, OTHERS = "ours", ("torch", "torch, channels last")
@@ -21,7 +20,7 @@ NUM_CLASSES, WARM_UP = 4, 2
 
 
 def main() -> None:
-    """Measure in turns, and print medians and their ratio as JSON."""
+    """Measure in turns, and print medians, ranges and ratios as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--batchsize", type=int, default=16)
@@ -46,38 +45,32 @@ def compare(method: str, options: argparse.Namespace) -> dict:
         )
         for side in (OURS, *OTHERS)
     }
-    seconds = {side: [] for side in workers}
-    for turn in range(options.turns + WARM_UP):
-        for side, worker in workers.items():
-            worker.stdin.write("step\n")
-            worker.stdin.flush()
-            taken = float(worker.stdout.readline())
-            if turn >= WARM_UP:
-                seconds[side].append(taken)
+    turns = {side: functools.partial(ask, worker) for side, worker in workers.items()}
+    seconds = alternate(turns, options.turns, WARM_UP)
     for worker in workers.values():
-        worker.stdin.close()
-        worker.wait()
-    medians = {side: statistics.median(values) for side, values in seconds.items()}
-    over_ours = {
-        side: statistics.median(np.divide(seconds[side], seconds[OURS]).tolist()) for side in OTHERS
-    }
+        worker.communicate()
     return {
         "batchsize": options.batchsize,
-        "seconds": medians,
-        "over_ours": over_ours,
-        "all": seconds,
+        "seconds": {side: summary(values) for side, values in seconds.items()},
+        "over_ours": {side: paired_ratio(seconds[side], seconds[OURS]) for side in OTHERS},
     }
+
+
+def ask(worker: subprocess.Popen) -> None:
+    """Have a worker take a step."""
+    worker.stdin.write("step\n")
+    worker.stdin.flush()
+    if not worker.stdout.readline():
+        raise SystemExit("a side has ended")
 
 
 def serve(method: str, side: str, batchsize: int) -> None:
-    """Take one step for each line of stdin, and print its seconds."""
+    """Take one step for each line of stdin, and say so."""
     in_our_layout = functools.partial(torch_step, channels_last=True)
     makers = {OURS: our_step, "torch": torch_step, "torch, channels last": in_our_layout}
     step = makers[side](method, batchsize)
     for _ in sys.stdin:
-        began = time.perf_counter()
-        step()
-        print(time.perf_counter() - began, flush=True)
+        print(step(), flush=True)
 
 
 def records(method: str, batchsize: int) -> tuple[np.ndarray, np.ndarray]:

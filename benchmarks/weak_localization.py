@@ -7,14 +7,11 @@ with its CAM. A soft mask is the map of the image's label; its threshold is the 
 a tenth of the training images, which no method trains on (or --threshold, where these have no
 masks), and the figures are those of a test. With --early-steps, the images that a classifier of so
 many steps gets wrong are drawn more often by every method (Liu et al. 2021).
-
-Results are added to the JSON file, and what stands there is not measured again.
 """
 
 import argparse
 import functools
 import pathlib
-import statistics
 from collections.abc import Callable
 from functools import partial
 
@@ -22,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
-from kept_results import KeptResults
+from measuring import KeptResults, seeds_table
 
 from bginv.config import resolve
 from bginv.data.catalog import load_data
@@ -57,11 +54,30 @@ DELTAS = (0.6, 0.9)
 START_RATE, ACOL_RATE = 0.002, 0.01
 TURN = 20
 """Steps of either player in EADER."""
+FIGURES = ("miou", "class_recall", "iou", "precision", "recall", "accuracy")
 FREE = ("alphas", "betas", "rows", "seeds", "json")
 
 
 def main() -> None:
     """Train what is not in the file yet, and print a table of means over seeds."""
+    options = parsed()
+    logging.set_verbosity(logging.WARNING)
+    results = KeptResults(options.json, options, FREE)
+    data = load_data(options.dataset, image_size=options.image_size)
+    training, held_out = split_validation(data)
+    splits = [_with_object(source, options.only) for source in (held_out, data.tests[options.test])]
+    for seed in options.seeds:
+        contenders = Contenders(options, data, training.without_masks(), seed)
+        for name, build in contenders.rows().items():
+            if options.rows and name not in options.rows:
+                continue
+            figures = partial(measure, build, *splits, data.num_classes, options.threshold)
+            results.complete(name, seed, figures)
+    print(seeds_table(results.rows, FIGURES))
+
+
+def parsed() -> argparse.Namespace:
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", nargs="?", default="shapes")
     parser.add_argument("--test", default="clean")
@@ -85,20 +101,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", help="names of those to make (default: all)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--json", type=pathlib.Path, default="weak_localization.json")
-    options = parser.parse_args()
-    logging.set_verbosity(logging.WARNING)
-    results = KeptResults(options.json, options, FREE)
-    data = load_data(options.dataset, image_size=options.image_size)
-    training, held_out = split_validation(data)
-    splits = [_with_object(source, options.only) for source in (held_out, data.tests[options.test])]
-    for seed in options.seeds:
-        contenders = Contenders(options, data, training.without_masks(), seed)
-        for name, build in contenders.rows().items():
-            if options.rows and name not in options.rows:
-                continue
-            figures = partial(measure, build, *splits, data.num_classes, options.threshold)
-            results.complete(name, seed, figures)
-    print(table(results.rows))
+    return parser.parse_args()
 
 
 class Contenders:
@@ -268,20 +271,6 @@ def at_thresholds(predict, source: Source, num_classes: int):
             classes[place] = own if classes[place] is None else classes[place] + own
     found: list[Agreement] = [agreement(np.concatenate(parts)) for parts in pixels]
     return found, classes
-
-
-def table(results: dict) -> str:
-    """Means and deviations over seeds, in %."""
-    names = ("miou", "class_recall", "iou", "precision", "recall", "accuracy")
-    lines = [f"| | seeds | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
-    for method, by_seed in results.items():
-        cells = []
-        for name in names:
-            values = [100 * own[name] for own in by_seed.values() if name in own]
-            spread = f" +- {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-            cells.append(f"{statistics.fmean(values):.1f}{spread}" if values else "-")
-        lines.append(f"| {method} | {len(by_seed)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
 
 
 def _with_object(source: Source, label: int | None) -> Source:

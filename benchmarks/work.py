@@ -1,8 +1,5 @@
 """Each phase's rate beside the machine's: products that its layers ask for, and matrix products.
 
-    python benchmarks/work.py
-    python benchmarks/work.py --sides 32 64 128 --tiles 1 2 4
-
 Steps of the tuned recipe on random images, in float32 and in bfloat16. Products are counted as the
 layers stand, so an upsampling that is fused with its convolution does fewer than it gets credit for
 ("done" says how many). With --sides or --tiles, how the time of a step grows.
@@ -10,12 +7,12 @@ layers stand, so an upsampling that is fused with its convolution does fewer tha
 
 import argparse
 import functools
-import time
 from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
+from measuring import head, line, timed
 
 from bginv.data.sources import ArraySource
 from bginv.models.classifier import build_classifier
@@ -56,15 +53,14 @@ def main() -> None:
 def rates(precision: str, batchsize: int) -> str:
     """A table of the phases in one precision."""
     peak = matrix_product_rate(precision)
-    head = f"{precision}: products of {MATRIX}x{MATRIX} matrices at {peak / 1e9:.0f} GFLOP/s"
-    lines = [head, "| | ms a step | GFLOP asked for | done | share of the rate, done |"]
-    lines += ["|---|---:|---:|---:|---:|"]
+    lines = [f"{precision}: products of {MATRIX}x{MATRIX} matrices at {peak / 1e9:.0f} GFLOP/s"]
+    lines.append(head("", "ms a step", "GFLOP asked for", "done", "share of the rate, done"))
     for phase in PHASES:
         step = Step(phase, precision, batchsize)
         seconds, (asked, done) = step.seconds(), step.products()
         share = f"{100 * done / seconds / peak:.0f} %"
         cells = (f"{1e3 * seconds:.1f}", f"{asked / 1e9:.1f}", f"{done / 1e9:.1f}", share)
-        lines.append(f"| {phase} | {' | '.join(cells)} |")
+        lines.append(line(phase, *cells))
     return "\n".join(lines)
 
 
@@ -91,7 +87,7 @@ class Step:
         given |= {"tiles": tiles} if tiles else {}
         self.phase, self.settings = phase, resolve_phases(given, "tuned")[phase]
         self.classifier = build_classifier((side, side, 1), 10, 0)
-        self.method = self._method((side, side, 1))
+        self.method = method_of(phase, self.classifier, self.settings)
         rng = np.random.default_rng(0)
         images, masks = rng.integers(0, 256, (2, batchsize, side, side, 1)).astype(np.uint8)
         source = ArraySource(images, rng.integers(0, 10, batchsize), masks)
@@ -133,12 +129,15 @@ class Step:
             self.settings.batchsize * self.settings.clean_fraction
         )
 
-    def _method(self, shape: tuple[int, int, int]) -> Method:
-        if self.phase == "classifier":
-            return ClassifierTraining(self.classifier, self.settings, 1000)
-        if self.phase == "masks":
-            return MaskTraining(build_mask_unet(shape, 0), self.classifier, self.settings)
-        return AdversarialTraining(self.classifier, shape, self.settings, 1000)
+
+def method_of(phase: str, classifier: keras.Model, settings, steps: int = 1000) -> Method:
+    """What trains in a phase."""
+    shape = classifier.input_shape[1:]
+    if phase == "classifier":
+        return ClassifierTraining(classifier, settings, steps)
+    if phase == "masks":
+        return MaskTraining(build_mask_unet(shape, 0), classifier, settings)
+    return AdversarialTraining(classifier, shape, settings, steps)
 
 
 def _operations(model: keras.Model) -> tuple[float, float]:
@@ -165,13 +164,12 @@ def matrix_product_rate(precision: str) -> float:
 def fastest(call: Callable[[], object]) -> float:
     """Seconds of a call, the fastest of some repeats of some calls."""
     call()
-    found = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
+
+    def calls() -> None:
         for _ in range(CALLS):
             call()
-        found.append((time.perf_counter() - began) / CALLS)
-    return min(found)
+
+    return min(timed(calls)[0] for _ in range(REPEATS)) / CALLS
 
 
 if __name__ == "__main__":
