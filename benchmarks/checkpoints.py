@@ -84,7 +84,7 @@ def run(phase: str, steps: int, minutes: float, folder: pathlib.Path | None = No
     source, shape = dataset.train, dataset.image_shape
     classifier = build_classifier(shape, dataset.num_classes, 0)
     if phase == "classifier":
-        method = ClassifierTraining(classifier, settings, steps)
+        method = ClassifierTraining(classifier, settings)
     elif phase == "masks":
         method = MaskTraining(build_mask_unet(shape, 0), classifier, settings)
     else:

@@ -135,7 +135,7 @@ class Step:
 
     def _method(self, shape: tuple[int, int, int]) -> Method:
         if self.phase == "classifier":
-            return ClassifierTraining(self.classifier, self.settings, 1000)
+            return ClassifierTraining(self.classifier, self.settings)
         if self.phase == "masks":
             return MaskTraining(build_mask_unet(shape, 0), self.classifier, self.settings)
         return AdversarialTraining(self.classifier, shape, self.settings, 1000)

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from bginv.recipes import PHASES, ClassifierSettings, RunSettings, resolve_phases
-from bginv.saved_settings import differences, from_plain, read_settings, resume, to_json
+from bginv.saved_settings import RETIRED, differences, from_plain, read_settings, resume, to_json
 
 GIVEN = {"dataset": "digits", "steps": 7, "tiles": (1, 4)}
 KINDS = {"run": RunSettings, **PHASES}
@@ -82,10 +82,26 @@ def test_resuming_refuses_what_must_not_change(configs, given, message):
 
 def test_settings_that_a_run_is_too_old_to_know_have_their_defaults(configs):
     kept = json.loads(to_json(**configs))
-    del kept["classifier"]["mixup"], kept["adversarial"]["tiles"]
+    del kept["classifier"]["label_smoothing"], kept["adversarial"]["tiles"]
     assert differences(kept, configs) == ["adversarial.tiles: 1,4, was 2"]
-    changed = dataclasses.replace(configs["classifier"], mixup=0.2)
+    changed = dataclasses.replace(configs["classifier"], label_smoothing=0.2)
     assert differences(kept, {**configs, "classifier": changed}) == [
-        "classifier.mixup: 0.2, was 0.0",
+        "classifier.label_smoothing: 0.2, was 0.0",
+
+
+def test_settings_that_are_gone_are_dropped_where_they_did_nothing(configs):
+    kept = json.loads(to_json(**configs))
+    kept["classifier"] |= RETIRED
+    assert differences(kept, configs) == []
+    assert from_plain(ClassifierSettings, kept, "classifier") == configs["classifier"]
+
+
+def test_settings_that_are_gone_are_refused_where_they_did_something(configs):
+    kept = json.loads(to_json(**configs))
+    kept["classifier"] |= {**RETIRED, "mixup": 0.2}
+    line = "classifier.mixup: gone since this version, was 0.2"
+    assert differences(kept, configs) == [line]
+    with pytest.raises(ValueError, match=line):
+        from_plain(ClassifierSettings, kept, "classifier")
         "adversarial.tiles: 1,4, was 2",
     ]

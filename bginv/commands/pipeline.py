@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import tensorflow as tf
 from absl import logging
 
-from bginv.commands.three_phases import check_masks, load_photographs, new_classifier
+from bginv.commands.three_phases import check_masks, load_photographs
 from bginv.data.catalog import proof_name
-from bginv.engine.experiment import inputs, load, of_worker
+from bginv.engine.experiment import inputs, load, make_classifier, of_worker
 from bginv.recipes import RunSettings, ThreePhasesSettings
 from bginv.report.pictures import write_learning_curves
 from bginv.run_folder import RunFolder, default_run_dir
@@ -55,7 +55,7 @@ class Pipeline:
         photographs = load_photographs(phases["adversarial"], dataset)
         check_masks(settings.masks, dataset)
         with strategy.scope():
-            classifier = new_classifier(phases["classifier"], dataset)
+            classifier = make_classifier(phases["classifier"], dataset)
             start = Start(dataset, classifier, settings.masks, photographs=photographs)
             self._three = ThreePhases(start, own_phases, self.folder)
         early = [phase.mistakes_of for phase in phases.values()]

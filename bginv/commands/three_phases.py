@@ -25,8 +25,6 @@ from bginv.interop.model_files import (
     load_classifier,
     load_mask_unet,
 )
-from bginv.models.backbones import AUTO, SMALL, VGG19_SIDE
-from bginv.models.ensembles import build_ensemble
 from bginv.models.mask_unet import build_mask_unet
 from bginv.recipes import (
     AdversarialSettings,
@@ -46,7 +44,6 @@ from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import total_steps
 from bginv.training.masks import MaskTraining
 
-MEMBERS = {"mimo": 3, "batch-ensemble": 4}
 LONGEST_PREFIX = 200
 
 
@@ -60,9 +57,8 @@ def prepare_train1(settings: ClassifierSettings, strategy: tf.distribute.Strateg
     mixes = settings.background_mixing > 0
     folder.check_inputs(inputs(dataset, settings.mistakes_of, masks=mixes))
     with strategy.scope():
-        classifier = new_classifier(settings, dataset)
-        steps = total_steps(settings, len(dataset.train))
-        method = ClassifierTraining(classifier, settings, steps)
+        classifier = make_classifier(settings, dataset)
+        method = ClassifierTraining(classifier, settings)
     check_ending_for(classifier, settings.output)
 
     def train() -> dict[str, keras.Model]:
@@ -127,30 +123,6 @@ def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strate
     return training_job(
         train, folder, strategy, lambda: print_accuracies(classifier, dataset, folder)
     )
-
-
-def new_classifier(settings: ClassifierSettings, dataset: Dataset) -> keras.Model:
-    """The classifier that phase 1 trains, or an ensemble.
-
-    Raises:
-        ValueError: an ensemble of another architecture than that for small images, or members of
-            none.
-    """
-    if settings.ensemble == "none":
-        if settings.members:
-            raise ValueError(f"--members is for --ensemble {' or '.join(MEMBERS)}")
-        return make_classifier(settings, dataset)
-    architecture = settings.architecture.lower()
-    gets_small = architecture == AUTO and dataset.image_shape[0] < VGG19_SIDE
-    if architecture != SMALL and not gets_small:
-        raise ValueError(
-            f"--ensemble {settings.ensemble} is made of the classifier for small images: give "
-            "--architecture small"
-        )
-    kind = settings.ensemble.replace("-", "_")
-    shape, num_classes = dataset.image_shape, dataset.num_classes
-    members = settings.members or MEMBERS[settings.ensemble]
-    return build_ensemble(kind, shape, num_classes, members, settings.seed)
 
 
 def check_masks(masks: str, dataset: Dataset) -> None:

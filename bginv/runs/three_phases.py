@@ -13,7 +13,7 @@ from bginv.data.sources import Dataset, Source
 from bginv.interop.model_files import save_model
 from bginv.models.mask_unet import build_mask_unet
 from bginv.ops.augment import Augmentation
-from bginv.ops.losses import cross_entropy
+from bginv.ops.losses import Loss, cross_entropy
 from bginv.recipes import AdversarialSettings, ThreePhasesSettings
 from bginv.run_folder import RunFolder
 from bginv.runs.mistakes import Draw, drawing_of
@@ -29,7 +29,6 @@ from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import total_steps
 from bginv.training.masks import MaskTraining, with_generated_masks
 from bginv.training.method import Method
-from bginv.training.objective import Loss
 
 LEARNED, HEURISTIC, GIVEN = "learned", "heuristic", "given"
 LEAST_FOREGROUND, MOST_FOREGROUND = 0.01, 0.9
@@ -45,7 +44,7 @@ class Start:
         masks: "learned" by phase 2; "heuristic", `image > 0`; or "given", the data set's own.
         unet: a mask generator that is there already, for "learned" without phase 2.
         photographs: for `back` = "real".
-        loss: what the classifier is trained for, see `Objective`.
+        loss: what the classifier is trained for.
         augmentation: ranges of the random transforms; None means those of the phases.
         train_classifier: whether there is a phase 1.
         save: whether models are saved, which those with layers of the user's may not allow.
@@ -92,21 +91,19 @@ class ThreePhases:
         self.start, self.phases, self.folder = start, phases, folder
         dataset, classifier, loss = start.dataset, start.classifier, start.loss
         self._draw = {name: drawing_of(own, dataset) for name, own in phases.items()}
-        steps = {name: total_steps(own, len(dataset.train)) for name, own in phases.items()}
         self._phase1 = self._phase2 = None
         self.uses_given_masks = start.masks == GIVEN
         if start.train_classifier:
             check_mixing(phases["classifier"], dataset)
             self.uses_given_masks |= phases["classifier"].background_mixing > 0
-            self._phase1 = ClassifierTraining(
-                classifier, phases["classifier"], steps["classifier"], loss
-            )
+            self._phase1 = ClassifierTraining(classifier, phases["classifier"], loss)
         self.unet = start.unet
         if start.masks == LEARNED and self.unet is None:
             self.unet = build_mask_unet(dataset.image_shape, phases["masks"].seed)
             self._phase2 = MaskTraining(self.unet, classifier, phases["masks"], loss)
+        steps = total_steps(phases["adversarial"], len(dataset.train))
         self.phase3 = AdversarialTraining(
-            classifier, dataset.image_shape, phases["adversarial"], steps["adversarial"], loss
+            classifier, dataset.image_shape, phases["adversarial"], steps, loss
         )
         if start.augmentation:
             for method in self._methods():
