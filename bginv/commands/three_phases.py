@@ -116,7 +116,7 @@ def prepare_train3(settings: AdversarialSettings, strategy: tf.distribute.Strate
 
     def train() -> dict[str, keras.Model]:
         source = masked_source(dataset, given, unet, settings, photographs, folder, draw)
-        run_adversarial_phase(method, unet, source, dataset, settings, folder, given)
+        run_adversarial_phase(method, source, dataset, settings, folder)
         generators = [adversary.generator for adversary in method.adversaries]
         return {**dict(zip(generator_files, generators, strict=False)), settings.output: classifier}
 

@@ -25,8 +25,8 @@ from bginv.training.masks import MaskTraining
 
 OF_STEPS = {"flip", "recipe", "seed"}
 NOT_OF_STEPS = {field.name for field in dataclasses.fields(PhaseSettings)} - OF_STEPS | {
-    *("architecture", "weights", "ensemble", "members", "mistakes_of", "mistakes_share"),
-    *("binarize", "backgrounds", "crops", "evaluate_every", "imsave", "debug"),
+    *("architecture", "weights", "mistakes_of", "mistakes_share"),
+    *("binarize", "backgrounds", "crops", "evaluate_every", "debug"),
 }
 """Settings of the phases' data, models and loop, which a program of one's own decides."""
 NOT_OF_STEPS_OF = {"adversarial": {"area"}}

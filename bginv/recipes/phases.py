@@ -91,9 +91,6 @@ class AdversarialSettings(ThreePhasesSettings, TechniqueSettings):
     noise: str = setting(
         "normal", tuned="uniform", choices=("normal", "uniform"), help="values for back = noise"
     )
-    imsave: bool = setting(
-        False, may_change=True, help="write pictures of composites after each epoch"
-    )
     generator_learning_rate: float = setting(1e-5, tuned=1e-3, minimum=0, help="of Adam")
     decay: str = setting(
         "none", tuned="cosine", choices=("none", "cosine"), help="of the learning rate, to 0"

@@ -125,31 +125,21 @@ def run_mask_phase(
 
 def run_adversarial_phase(
     method: AdversarialTraining,
-    unet: keras.Model | None,
     source: Source,
     dataset: Dataset,
     settings: AdversarialSettings,
     folder: RunFolder,
-    given_masks: bool = False,
 ) -> None:
     """Phase 3, with pictures of backgrounds and composites.
 
     Args:
         method: it owns the players.
-        unet: mask generator for the pictures; None means given masks or the heuristic `image > 0`.
         source: training images with masks and, for photographs, backgrounds.
-        dataset: what is evaluated, and whose last test `imsave` draws.
+        dataset: what is evaluated.
         settings: of the phase.
         folder: of the run.
-        given_masks: the pictures show the masks that the tests have.
     """
     evaluate = evaluation_of_epochs(method.classifier, dataset, settings)
-    tests = list(dataset.tests.values())
-    if given_masks:
-        shown_test = next((test for test in reversed(tests) if test.has_masks), dataset.train)
-    else:
-        shown_test = tests[-1].without_masks()
-    tested = take_in_memory(shown_test, np.arange(NUM_SAVED_IMAGES))
     epochs_shown = _epochs_to_show(settings, len(source))
 
     def after_epoch(epoch: int) -> None:
@@ -158,10 +148,6 @@ def run_adversarial_phase(
         if epoch in epochs_shown and folder.pictures:
             path = folder.strips / f"composites_epoch_{epoch:05}.png"
             write_strip(path, _training_composites(method, source, NUM_STRIP_IMAGES)["composite"])
-        if settings.imsave:
-            backgrounds = _example_backgrounds(method, source, len(tested), epoch)
-            directory = folder.pictures or pathlib.Path()
-            _write_composites(directory, unet, tested, backgrounds, settings, epoch)
 
     # on every worker, so that all return to Python at the same steps
     train_phase(method, source, settings, folder, after_epoch)
@@ -246,13 +232,10 @@ def take_in_memory(source: Source, indices: np.ndarray) -> ArraySource:
 
 
 def _images_and_masks(
-    unet: keras.Model | None, source: ArraySource, settings: MaskSettings | AdversarialSettings
+    unet: keras.Model, source: ArraySource, settings: MaskSettings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images, soft masks and binary masks, float32 in [0, 1]."""
     images = source.images / np.float32(255)
-    if unet is None and source.has_masks:
-        masks = source.masks / np.float32(255)
-        return images, masks, masks
     soft, binary = soft_and_binary_masks(images, unet, settings.binarize, settings.area)
     return images, soft.numpy(), binary.numpy()
 
@@ -281,38 +264,12 @@ def _write_debug_pictures(
     _write_mask_sheet(sheet, unet, source, settings, f"Epoch {epoch}")
 
 
-def _write_composites(
-    directory: pathlib.Path,
-    unet: keras.Model | None,
-    source: ArraySource,
-    backgrounds: tf.Tensor,
-    settings: AdversarialSettings,
-    epoch: int,
-) -> None:
-    """The paper code's pictures of `--imsave`, under its names and, as there, inverted."""
-    images, soft, binary = _images_and_masks(unet, source, settings)
-    composites = composite(images, binary, backgrounds).numpy()
-    tiles = "-".join(map(str, settings.tiles))
-    dataset = settings.dataset.replace("/", "_")
-    for kind, pictures, ending in (
-        ("x", images, ""),
-        ("m1", soft, ""),
-        ("m2", binary, f"-{settings.binarize}"),
-        ("z", composites, ""),
-    ):
-        for i, picture in enumerate(pictures):
-            name = f"{kind}-dataset-{dataset}-tiles-{tiles}-epoch-{epoch}-i-{i}{ending}"
-            write_image(directory / f"{name}.png", 1 - picture)
-
-
-def _example_backgrounds(
-    method: AdversarialTraining, source: Source, count: int, number: int
-) -> tf.Tensor:
+def _example_backgrounds(method: AdversarialTraining, source: Source, count: int) -> tf.Tensor:
     """Backgrounds float32 [count, H, W, C] for pictures."""
     seed = method.settings.seed
     if isinstance(source, WithBackgrounds):
-        return next(iter(source.photographs.batches(count, seed, start=number)))
-    return tf.concat(method.draw_backgrounds(count, tf.constant([seed, number])), 0)
+        return next(iter(source.photographs.batches(count, seed)))
+    return tf.concat(method.draw_backgrounds(count, tf.constant([seed, 0])), 0)
 
 
 def _epochs_to_show(settings: AdversarialSettings, num_records: int) -> set[int]:
@@ -327,7 +284,7 @@ def _training_composites(
 ) -> dict[str, np.ndarray]:
     """The first training images on new backgrounds, and what they are made of."""
     records = source.gather(tf.range(min(count, len(source)), dtype=tf.int64))
-    backgrounds = _example_backgrounds(method, source, len(records["label"]), 0)
+    backgrounds = _example_backgrounds(method, source, len(records["label"]))
     images, masks = records["image"], records["mask"]
     rows = {
         "image": images,

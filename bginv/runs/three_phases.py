@@ -134,9 +134,7 @@ class ThreePhases:
             folder,
             self._draw["adversarial"],
         )
-        run_adversarial_phase(
-            self.phase3, self.unet, source, dataset, phases["adversarial"], folder, given
-        )
+        run_adversarial_phase(self.phase3, source, dataset, phases["adversarial"], folder)
         if folder.path:
             self._save(classifier, "robust_classifier")
             for adversary in self.phase3.adversaries:
