@@ -1,8 +1,8 @@
 """What makes a classifier of `shapes` look at the object: techniques and phase 3 side by side.
 
 In training the texture goes with the class in 90 % of the images. Every row trains on nine tenths
-of the training images. The last tenth tells the temperature of each classifier and, on backgrounds
-that its images exchange, which technique is the best; tests give the figures alone.
+of the training images. The last tenth tells the temperature of each classifier; tests give the
+figures.
 
 Learned masks take two rounds of phases 2 and 3. A large weight on total variation makes the first
 masks a part of the object with little else; the second mask generator learns from a classifier that
@@ -23,14 +23,13 @@ from collections.abc import Callable
 import keras
 import numpy as np
 from absl import logging
-from bginv.commands.three_phases import new_classifier
-from kept_results import KeptResults
+from measuring import KeptResults
 
 from bginv.config import resolve
 from bginv.data.catalog import load_data
 from bginv.data.shapes import OWN_TEXTURE_SHARE
 from bginv.data.sources import ArraySource, Dataset, Source
-from bginv.data.variations import background_of, choose_partners
+from bginv.engine.experiment import make_classifier
 from bginv.evaluation.accuracy import count_correct
 from bginv.evaluation.background_challenge import Challenge, predictor
 from bginv.evaluation.calibration import (
@@ -50,15 +49,10 @@ from bginv.training.loop import train
 from bginv.training.masks import MaskTraining, with_generated_masks
 from bginv.training.method import Method
 
+MIXING = "background mixing (1)"
 TECHNIQUES = {
-    "mixup (0.2)": {"mixup": 0.2},
-    "CutMix (1)": {"cutmix": 1.0},
-    "background mixing (1)": {"background_mixing": 1.0},
+    MIXING: {"background_mixing": 1.0},
     "label smoothing (0.1)": {"label_smoothing": 0.1},
-    "focal loss (2)": {"focal": 2.0},
-    "weight averaging (0.25)": {"swa": 0.25},
-    "MIMO (3)": {"ensemble": "mimo", "members": 3},
-    "BatchEnsemble (4)": {"ensemble": "batch-ensemble", "members": 4},
 }
 PLAIN, LONGER = "plain", "plain, twice the steps"
 LEARNED, TRUE = "phase 3, learned masks", "phase 3, true masks"
@@ -72,7 +66,7 @@ AUGMENTATION = {"rotation": 15.0, "shift": 0.15}
 """Of all phases."""
 GROWTH = 2
 """Of learned masks, in pixels; true ones are exact."""
-FREE = ("seeds", "rows", "best", "folder")
+FREE = ("seeds", "rows", "folder")
 COLUMNS = ("original", "mixed_same", "mixed_rand", "bg_gap", "challenge")
 ERRORS = ("ece", "ece_after", "ece_mixed", "ece_mixed_after")
 
@@ -90,7 +84,6 @@ def main() -> None:
     parser.add_argument("--precision", default="bfloat16", help="of the trainings")
     parser.add_argument("--challenge-images", type=int, default=200)
     parser.add_argument("--rows", nargs="+", help="names of those to make (default: all)")
-    parser.add_argument("--best", help="the technique of phase 3 (default: the best one)")
     parser.add_argument("--folder", type=pathlib.Path, default="background_study")
     options = parser.parse_args()
     logging.set_verbosity(logging.WARNING)
@@ -98,21 +91,13 @@ def main() -> None:
     data = load_data("shapes", image_size=options.image_size)
     training, held_out = split_validation(data)
 
-    def complete(rows_of: Callable[[Study], dict[str, Callable[[], keras.Model]]]) -> None:
-        for seed in options.seeds:
-            study = Study(options, data, training, seed)
-            for name, build in rows_of(study).items():
-                if options.rows and name not in options.rows:
-                    continue
-                figures = functools.partial(study.figures, name, build, held_out)
-                results.complete(name, seed, figures)
-
-    complete(Study.rows)
-    best = options.best or best_technique(results.rows)
-    if best:
-        complete(lambda study: study.rows_with(best))
-    else:
-        print("without --best or all techniques, phase 3 is measured without any")
+    for seed in options.seeds:
+        study = Study(options, data, training, seed)
+        for name, build in study.rows().items():
+            if options.rows and name not in options.rows:
+                continue
+            figures = functools.partial(study.figures, name, build, held_out)
+            results.complete(name, seed, figures)
     print(table(results.rows))
 
 
@@ -130,26 +115,21 @@ class Study:
         self.options, self.data, self.training, self.seed = options, data, training, seed
 
     def rows(self) -> dict[str, Callable[[], keras.Model]]:
-        """What trains each row, but the last one."""
+        """What trains each row."""
+        kinds = ((LEARNED, True, False), (LEARNED_MISTAKEN, True, True), (TRUE, False, False))
+        phases_3 = {
+            f"{row}{ending}": functools.partial(self.phase_3, learned, mistakes, **own)
+            for ending, own in (("", {}), (f", with {MIXING}", TECHNIQUES[MIXING]))
+            for row, learned, mistakes in kinds
+        }
         return {
             PLAIN: self.phase_1,
             LONGER: functools.partial(self.phase_1, steps=2 * self.options.steps),
             MISTAKEN: functools.partial(
                 self.phase_1, steps=2 * self.options.steps, mistakes_of=self.early()
             ),
-            LEARNED: functools.partial(self.phase_3, learned=True),
-            LEARNED_MISTAKEN: functools.partial(self.phase_3, learned=True, mistakes=True),
-            TRUE: functools.partial(self.phase_3, learned=False),
             **{name: functools.partial(self.phase_1, **own) for name, own in TECHNIQUES.items()},
-        }
-
-    def rows_with(self, technique: str) -> dict[str, Callable[[], keras.Model]]:
-        """What trains phase 3 with a technique."""
-        own = TECHNIQUES[technique]
-        kinds = ((LEARNED, True, False), (LEARNED_MISTAKEN, True, True), (TRUE, False, False))
-        return {
-            f"{name}, with {technique}": functools.partial(self.phase_3, learned, mistakes, **own)
-            for name, learned, mistakes in kinds
+            **phases_3,
         }
 
     def figures(self, name: str, build: Callable[[], keras.Model], held_out: ArraySource) -> dict:
@@ -172,28 +152,25 @@ class Study:
         """A classifier."""
         given = {"steps": self.options.steps, "learning_rate": self.options.learning_rate, **given}
         settings = self._settings("classifier", **given)
-        classifier = new_classifier(settings, self.data)
+        classifier = make_classifier(settings, self.data)
         source = self.training if settings.background_mixing else self.training.without_masks()
         self._train(ClassifierTraining(classifier, settings, settings.steps), source, settings)
         return classifier
 
     def phase_3(self, learned: bool, mistakes: bool = False, **technique) -> keras.Model:
-        """The classifier of twice the steps, or the technique's ensemble, against backgrounds."""
-        begun = technique if "ensemble" in technique else {}
+        """The classifier of twice the steps against backgrounds."""
         begins = MISTAKEN if mistakes else LONGER
-        name = next((name for name, own in TECHNIQUES.items() if own == begun), begins)
         drawn = {"mistakes_of": self.early()} if mistakes else {}
-        classifier = self.kept(name, self.rows()[name])
+        classifier = self.kept(begins, self.rows()[begins])
         given = {"steps": self.options.adversarial_steps, "binarize": BINARIZE, **PHASE_3, **drawn}
-        given |= {key: value for key, value in technique.items() if key not in begun}
-        settings = self._settings("adversarial", mask_growth=GROWTH if learned else 0, **given)
+        given |= {"mask_growth": GROWTH if learned else 0, **technique}
+        settings = self._settings("adversarial", **given)
         phases_2 = PHASES_2_MISTAKEN if mistakes else PHASES_2
         for number, phase_2 in enumerate(phases_2 if learned else (None,)):
             source = self.training
             if learned:
-                first = number == 0 and name == begins
                 learn = functools.partial(self.phase_2, classifier, **phase_2, **drawn)
-                unet = self.kept(f"{UNET} {begins}", learn) if first else learn()
+                unet = self.kept(f"{UNET} {begins}", learn) if number == 0 else learn()
                 source = with_generated_masks(source.without_masks(), unet, BINARIZE, settings.area)
             shape = self.data.image_shape
             method = AdversarialTraining(classifier, shape, settings, settings.steps)
@@ -221,15 +198,6 @@ class Study:
         return resolve(PHASES[phase], {**common, **own, **AUGMENTATION, **given}, "tuned")
 
 
-def on_other_backgrounds(source: ArraySource) -> ArraySource:
-    """Images on the backgrounds of others, of any class."""
-    partners = choose_partners(source.labels, source.labels.max() + 1, seed=0)["mixed_rand"]
-    masks = source.masks[..., 0] > 0
-    behind = [background_of(source.images[row], masks[row], "tile") for row in partners]
-    images = np.where(masks[..., None], source.images, np.stack(behind))
-    return ArraySource(images, source.labels, source.masks)
-
-
 def measure(
     model: keras.Model, data: Dataset, held_out: ArraySource, options: argparse.Namespace
 ) -> dict[str, float]:
@@ -239,7 +207,6 @@ def measure(
         "mixed_same": data.tests["mixed_same"],
         "mixed_rand": data.tests["mixed_random"],
         "held_out": held_out,
-        "exchanged": on_other_backgrounds(held_out),
     }
     correct = count_correct(model, tests.values())
     found = {name: count / len(tests[name]) for name, count in zip(tests, correct, strict=True)}
@@ -262,20 +229,6 @@ def measure(
             found[f"ece{name}{after}"] = reliability(logits, labels, temperature).error
             found[f"nll{name}{after}"] = negative_log_likelihood(logits, labels, temperature)
     return found
-
-
-def best_technique(results: dict) -> str | None:
-    """That of the highest mean accuracy on held-out images with exchanged backgrounds.
-
-    None where one of them has no figures.
-    """
-    if not all(results.get(name) for name in TECHNIQUES):
-        return None
-
-    def accuracy(name: str) -> float:
-        return statistics.fmean(own["exchanged"] for own in results[name].values())
-
-    return max(TECHNIQUES, key=accuracy)
 
 
 def table(results: dict) -> str:

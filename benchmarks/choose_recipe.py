@@ -90,7 +90,7 @@ class Search:
     def _train_classifier(self, settings: ClassifierSettings) -> tuple[keras.Model, float]:
         data = self.dataset
         classifier = build_classifier(data.image_shape, data.num_classes, settings.seed)
-        method = ClassifierTraining(classifier, settings, total_steps(settings, len(data.train)))
+        method = ClassifierTraining(classifier, settings)
         return classifier, timed(train, method, data.train, settings)[0]
 
     def _train_masks(

@@ -169,7 +169,7 @@ class Contenders:
         given = {**common, "steps": options.start_steps + options.steps}
         settings = resolve(PHASES["classifier"], given, "tuned")
         classifier = build_classifier(shape, self.data.num_classes, self.seed)
-        method = ClassifierTraining(classifier, settings, settings.steps)
+        method = ClassifierTraining(classifier, settings)
         train(method, self.training, settings)
         given = {**common, "steps": options.mask_steps, "model": ""}
         settings = resolve(PHASES["masks"], given, "tuned")

@@ -134,7 +134,7 @@ def method_of(phase: str, classifier: keras.Model, settings, steps: int = 1000) 
     """What trains in a phase."""
     shape = classifier.input_shape[1:]
     if phase == "classifier":
-        return ClassifierTraining(classifier, settings, steps)
+        return ClassifierTraining(classifier, settings)
     if phase == "masks":
         return MaskTraining(build_mask_unet(shape, 0), classifier, settings)
     return AdversarialTraining(classifier, shape, settings, steps)

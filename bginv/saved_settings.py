@@ -3,10 +3,21 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from bginv.config import check, kind_of, show
+
+RETIRED = {
+    "cutmix": 0.0,
+    "ensemble": "none",
+    "focal": 0.0,
+    "imsave": False,
+    "members": None,
+    "mixup": 0.0,
+    "swa": 0.0,
+}
+"""Settings that older versions had, and the value that did nothing."""
 
 
 def to_json(**configs: Any) -> str:
@@ -82,7 +93,9 @@ def differences(kept: Mapping[str, Any], configs: Mapping[str, Any]) -> list[str
         if name not in kept:
             return [f"it has no settings for {name}, so it is one of another command"]
         now = json.loads(json.dumps(dataclasses.asdict(config)))
-        before = {**_defaults(config), **kept[name]}
+        own, gone = _without_retired(kept[name], now.keys())
+        found += [f"{name}.{key}" for key in gone]
+        before = {**_defaults(config), **own}
         changeable = {
             field.name for field in dataclasses.fields(config) if field.metadata.get("may_change")
         }
@@ -101,12 +114,16 @@ def from_plain(settings: type, kept: Mapping[str, Any], name: str) -> Any:
         name: the one.
 
     Raises:
-        ValueError: unknown or missing names, or values out of range.
+        ValueError: unknown or missing names, names of settings that are gone, or values out of
+            range.
     """
     values = kept.get(name)
     if values is None:
         raise ValueError(f"it holds no settings for {name}: the run is one of another command")
     kinds = {field.name: kind_of(settings, field) for field in dataclasses.fields(settings)}
+    values, gone = _without_retired(values, kinds.keys())
+    if gone:
+        raise ValueError(f"{name}.{gone[0]}: choose another folder")
     unknown = sorted(set(values) - set(kinds))
     if unknown:
         raise ValueError(f"unknown settings: {', '.join(unknown)}")
@@ -120,6 +137,19 @@ def from_plain(settings: type, kept: Mapping[str, Any], name: str) -> Any:
     except TypeError as error:
         raise ValueError(f"the settings kept for {name} cannot be used: {error}") from error
     return config
+
+
+def _without_retired(
+    values: Mapping[str, Any], known: Collection[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """What is kept, without retired settings, and those of them that did something."""
+    retired = {key: values[key] for key in RETIRED if key in values and key not in known}
+    gone = [
+        f"{key}: gone since this version, was {show(value)}"
+        for key, value in retired.items()
+        if value != RETIRED[key]
+    ]
+    return {key: value for key, value in values.items() if key not in retired}, gone
 
 
 def _defaults(config: Any) -> dict[str, Any]:

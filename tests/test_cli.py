@@ -41,10 +41,6 @@ WRONG = {
         ("train1", "shapes", "--image-size", "32", "--mistakes-of", "m1.keras"),
         "m1.keras takes images",
     ),
-    "mixup and CutMix": (
-        ("train1", "digits", "--mixup", "0.2", "--cutmix", "1"),
-        "--mixup and --cutmix exclude each other; give one",
-    ),
     "mixing without masks": (
         ("train1", "digits", "--background-mixing", "0.5"),
         "--background-mixing needs masks, and the training images of digits have none",
@@ -53,37 +49,13 @@ WRONG = {
         (None, "run", "digits", "--classifier-background-mixing", "0.5"),
         "mix in phase 3 alone (train3.py, or bginv run --adversarial-background-mixing)",
     ),
-    "an ensemble of another network": (
-        ("train1", "digits", "--ensemble", "mimo", "--architecture", "resnet50"),
-        "--ensemble mimo is made of the classifier for small images",
-    ),
-    "members that cannot share a batch": (
-        ("train1", "digits", "--ensemble", "batch-ensemble", "--members", "3"),
-        "--batchsize gives 8 images a device, which 3 members of a BatchEnsemble cannot share",
-    ),
-    "members of no ensemble": (
-        ("train1", "digits", "--members", "3"),
-        "--members is for --ensemble mimo or batch-ensemble",
-    ),
-    "shares that are all one half": (
-        ("train1", "digits", "--mixup", "0.01"),
-        "--mixup must be 0 (off) or at least 0.1; received 0.01",
-    ),
-    "mixup with XLA": (
-        ("train1", "digits", "--mixup", "0.2", "--xla", "on"),
-        "--xla on cannot draw what --mixup needs; leave it out",
-    ),
     "nothing to mix with": (
-        ("train1", "digits", "--cutmix", "1", "--batchsize", "1"),
+        ("train1", "shapes", "--background-mixing", "1", "--batchsize", "1"),
         "--batchsize 1 gives 1 image a device, and mixing needs 2; raise it",
     ),
     "backgrounds that are replaced anyway": (
         ("train3", "digits", "m1.keras", "heuristic", "otsu", "adv", "--background-mixing", "0.5"),
         "--background-mixing changes the images that --clean-fraction leaves as they are",
-    ),
-    "an ensemble as .h5": (
-        ("train1", "digits", "--ensemble", "mimo", "--output", "m.h5"),
-        "m.h5: .h5 files hold the paper's architectures; save this classifier as .keras",
     ),
     "model's ending": (("evaluate", "digits", "m1.bin"), "must end in .keras or .h5"),
     "pickled model": (("evaluate", "digits", "m1.pt"), "m1.pt may hold pickled code"),

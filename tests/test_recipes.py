@@ -47,7 +47,7 @@ PUBLISHED = {
 """Of every phase in the code of Cruz et al. 2020."""
 
 OWN = {
-    "classifier": {"learning_rate": None, "background_mixing": 0.0, "swa": 0.0, "mixup": 0.0},
+    "classifier": {"learning_rate": None, "background_mixing": 0.0, "label_smoothing": 0.0},
     "masks": {"learning_rate": 1e-5, "loss": "abs", "area": 0.2, "total_variation": 0.1},
     "adversarial": {
         "learning_rate": None,

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from bginv.recipes import PHASES, ClassifierSettings, RunSettings, resolve_phases
-from bginv.saved_settings import differences, from_plain, read_settings, resume, to_json
+from bginv.saved_settings import RETIRED, differences, from_plain, read_settings, resume, to_json
 
 GIVEN = {"dataset": "digits", "steps": 7, "tiles": (1, 4)}
 KINDS = {"run": RunSettings, **PHASES}
@@ -49,9 +49,7 @@ def test_unknown_settings_and_other_commands_are_refused():
 def test_only_settings_with_influence_are_differences(configs):
     kept = json.loads(to_json(**configs))
     assert differences(kept, configs) == []
-    changed = dataclasses.replace(
-        configs["adversarial"], tiles=(2,), seed=3, imsave=True, checkpoint_steps=5
-    )
+    changed = dataclasses.replace(configs["adversarial"], tiles=(2,), seed=3, checkpoint_steps=5)
     assert differences(kept, {**configs, "adversarial": changed}) == [
         "adversarial.seed: 3, was 0",
         "adversarial.tiles: 2, was 1,4",
@@ -82,10 +80,26 @@ def test_resuming_refuses_what_must_not_change(configs, given, message):
 
 def test_settings_that_a_run_is_too_old_to_know_have_their_defaults(configs):
     kept = json.loads(to_json(**configs))
-    del kept["classifier"]["mixup"], kept["adversarial"]["tiles"]
+    del kept["classifier"]["label_smoothing"], kept["adversarial"]["tiles"]
     assert differences(kept, configs) == ["adversarial.tiles: 1,4, was 2"]
-    changed = dataclasses.replace(configs["classifier"], mixup=0.2)
+    changed = dataclasses.replace(configs["classifier"], label_smoothing=0.2)
     assert differences(kept, {**configs, "classifier": changed}) == [
-        "classifier.mixup: 0.2, was 0.0",
+        "classifier.label_smoothing: 0.2, was 0.0",
         "adversarial.tiles: 1,4, was 2",
     ]
+
+
+def test_settings_that_are_gone_are_dropped_where_they_did_nothing(configs):
+    kept = json.loads(to_json(**configs))
+    kept["classifier"] |= RETIRED
+    assert differences(kept, configs) == []
+    assert from_plain(ClassifierSettings, kept, "classifier") == configs["classifier"]
+
+
+def test_settings_that_are_gone_are_refused_where_they_did_something(configs):
+    kept = json.loads(to_json(**configs))
+    kept["classifier"] |= {**RETIRED, "mixup": 0.2}
+    line = "classifier.mixup: gone since this version, was 0.2"
+    assert differences(kept, configs) == [line]
+    with pytest.raises(ValueError, match=line):
+        from_plain(ClassifierSettings, kept, "classifier")

@@ -19,10 +19,7 @@ from bginv.interop.paper_h5 import (
     load_h5,
     load_mask_unet_h5,
 )
-from bginv.models import (  # noqa: F401 - they register layers
-    deeplab,
-    ensembles,
-)
+from bginv.models import deeplab  # noqa: F401 - it registers layers
 from bginv.models.outputs import last_activation, logits_alone
 
 ENDINGS = (".keras", ".h5")

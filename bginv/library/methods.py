@@ -6,8 +6,8 @@ with `autograph=False`.
 A batch is a dict of `image` float32 [B, H, W, C] in [0, 1], `label` int32 [B] and, for
 `adversarial_training`, `mask` float32 [B, H, W, 1] in [0, 1]; a seed is int32 [2].
 
-After the last step call `finish()`: it gives the classifier its averaged weights. With `swa` or
-`restart_every`, call `before_step(i)` before step i, and take the step from `step_at(i)`.
+After the last step call `finish()`: it gives the classifier its averaged weights. With
+`restart_every`, call `before_step(i)` before step i.
 """
 
 import dataclasses
@@ -16,18 +16,17 @@ from typing import Any
 import keras
 
 from bginv.config import resolve
-from bginv.ops.losses import cross_entropy
+from bginv.ops.losses import Loss, cross_entropy
 from bginv.recipes import PHASES
 from bginv.recipes.training import PhaseSettings
 from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.masks import MaskTraining
-from bginv.training.objective import Loss
 
 OF_STEPS = {"flip", "recipe", "seed"}
 NOT_OF_STEPS = {field.name for field in dataclasses.fields(PhaseSettings)} - OF_STEPS | {
-    *("architecture", "weights", "ensemble", "members", "mistakes_of", "mistakes_share"),
-    *("binarize", "backgrounds", "crops", "evaluate_every", "imsave", "debug"),
+    *("architecture", "weights", "mistakes_of", "mistakes_share"),
+    *("binarize", "backgrounds", "crops", "evaluate_every", "debug"),
 }
 """Settings of the phases' data, models and loop, which a program of one's own decides."""
 NOT_OF_STEPS_OF = {"adversarial": {"area"}}
@@ -45,7 +44,7 @@ def classifier_training(
     Args:
         classifier: images to logits, or to what the loss takes; it is trained in place.
         batch_size: B.
-        steps: length of the training, where something depends on it.
+        steps: length of the training.
         loss: labels and outputs to a scalar.
         **settings: see `train1.py --help`, with underscores; `recipe` is "tuned" by default.
 
@@ -53,7 +52,7 @@ def classifier_training(
         ValueError: settings that do not go together.
     """
     own = _settings("classifier", batch_size, steps, settings)
-    return ClassifierTraining(classifier, own, steps, loss)
+    return ClassifierTraining(classifier, own, loss)
 
 
 def mask_training(

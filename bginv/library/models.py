@@ -9,8 +9,7 @@ import tensorflow as tf
 from bginv.data.sources import Dataset
 from bginv.errors import first_line
 from bginv.models.outputs import last_activation
-from bginv.ops.losses import cross_entropy
-from bginv.training.objective import Loss
+from bginv.ops.losses import Loss, cross_entropy
 
 LOOKED_AT = 512
 """Training images that tell what a model gives."""

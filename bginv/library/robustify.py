@@ -54,7 +54,7 @@ from bginv.training.masks import with_generated_masks
 BACKGROUNDS = ("adv", "noise", "black")
 UNCHANGED = Augmentation(rotation=0.0, shift=0.0, shear=0.0, flip=False, brightness=0.0)
 BEFORE, AFTER = "before", "after"
-NOT_FOR_MODELS = {"architecture", "back", "backgrounds", "ensemble", "members", "weights"}
+NOT_FOR_MODELS = {"architecture", "back", "backgrounds", "weights"}
 """Settings of commands that make the classifier, or that have arguments of their own here."""
 
 

@@ -1,10 +1,13 @@
 """Every loss term of the papers, one function each, and the reversal of gradients."""
 
-import keras
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from bginv.ops.replicas import mean_over_replicas
 
+Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""Labels and a classifier's outputs to a scalar, the mean over the batch."""
 AREA_LOSSES = ("abs", "squared")
 GANS = ("Vanilla", "LS")
 SOURCE, TARGET = 0.0, 1.0
@@ -26,31 +29,22 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     )
 
 
-def soft_cross_entropy(
-    targets: tf.Tensor, logits: tf.Tensor, smoothing: float = 0.0, gamma: float = 0.0
-) -> tf.Tensor:
-    """Mean cross-entropy against shares of classes, smoothed and focused.
+def soft_cross_entropy(targets: tf.Tensor, logits: tf.Tensor, smoothing: float = 0.0) -> tf.Tensor:
+    """Mean cross-entropy against shares of classes, smoothed.
 
-    A term is `-(1 - p)^gamma t log p`, where p is a class's probability (focal loss, Lin et al.
-    2017, eq. 4) and t its target, `(1 - smoothing) t + smoothing / K` (Szegedy et al. 2016, section
-    7).
+    The target of a class is `(1 - smoothing) t + smoothing / K` (Szegedy et al. 2016, section 7).
 
     Args:
         targets: float32 [..., K], shares that sum to 1.
         logits: float [..., K]; the loss is computed in float32.
         smoothing: in [0, 1].
-        gamma: at least 0.
 
     Returns:
         Scalar float32.
     """
     log_shares = tf.nn.log_softmax(tf.cast(logits, tf.float32))
     targets = (1 - smoothing) * targets + smoothing / logits.shape[-1]
-    terms = targets * log_shares
-    if gamma:
-        # above 0, as powers below 1 have no derivative there
-        terms *= tf.maximum(1 - tf.exp(log_shares), keras.config.epsilon()) ** gamma
-    return -tf.reduce_mean(tf.reduce_sum(terms, -1))
+    return -tf.reduce_mean(tf.reduce_sum(targets * log_shares, -1))
 
 
 def binary_cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

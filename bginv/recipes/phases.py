@@ -5,7 +5,7 @@ import functools
 from typing import ClassVar
 
 from bginv.config import positional, setting
-from bginv.recipes.techniques import ENSEMBLES, TechniqueSettings
+from bginv.recipes.techniques import TechniqueSettings
 from bginv.recipes.training import (
     AugmentedSettings,
     NewClassifierSettings,
@@ -40,12 +40,6 @@ class ClassifierSettings(ThreePhasesSettings, NewClassifierSettings, TechniqueSe
 
     HEADING: ClassVar[str] = "phase 1"
 
-    ensemble: str = setting(
-        "none", choices=ENSEMBLES, help="several classifiers in one network, for small images"
-    )
-    members: int | None = setting(
-        None, minimum=2, help="classifiers of an ensemble (default: 3 of mimo, 4 of batch-ensemble)"
-    )
     steps: int | None = setting(
         None, tuned=1500, minimum=1, instead_of="epochs", help="number of batches"
     )
@@ -96,9 +90,6 @@ class AdversarialSettings(ThreePhasesSettings, TechniqueSettings):
     )
     noise: str = setting(
         "normal", tuned="uniform", choices=("normal", "uniform"), help="values for back = noise"
-    )
-    imsave: bool = setting(
-        False, may_change=True, help="write pictures of composites after each epoch"
     )
     generator_learning_rate: float = setting(1e-5, tuned=1e-3, minimum=0, help="of Adam")
     decay: str = setting(

@@ -8,11 +8,10 @@ from bginv.models.background_generator import build_background_generator, genera
 from bginv.models.fused_upsampling import fuse_upsampling
 from bginv.ops.augment import grow_masks
 from bginv.ops.compositing import composite
-from bginv.ops.losses import brightness_penalty, cross_entropy, reverse_gradient
+from bginv.ops.losses import Loss, brightness_penalty, cross_entropy, reverse_gradient
 from bginv.ops.replicas import own_rows
 from bginv.recipes import AdversarialSettings
 from bginv.training.classifier import ClassifierMethod, decaying, learning_rate_of
-from bginv.training.objective import Loss
 
 
 class Adversary:
@@ -58,7 +57,7 @@ class Adversary:
 
 
 class AdversarialTraining(ClassifierMethod):
-    """The classifier descends its objective on composites, the generators ascend it.
+    """The classifier descends its loss on composites, the generators ascend it.
 
     The first share `clean_fraction` of a batch keeps its background, or that of another image where
     backgrounds are mixed; the rest is divided equally among the generators. Batches hold `image`,
@@ -69,11 +68,11 @@ class AdversarialTraining(ClassifierMethod):
         image_shape: (H, W, C).
         settings: see `AdversarialSettings`.
         steps: length of the training, for the decay of the learning rate.
-        loss: see `Objective`.
+        loss: of the classifier's outputs.
 
     Raises:
         ValueError: tiles that do not fit the image or stand there twice, or fewer images than
-            generators; or see `Objective`.
+            generators; or see `ClassifierMethod`.
     """
 
     name = "adversarial"
@@ -88,7 +87,7 @@ class AdversarialTraining(ClassifierMethod):
     ):
         rate = learning_rate_of(settings, classifier)
         optimizer = _classifier_optimizer(settings, rate, steps)
-        super().__init__(classifier, settings, steps, optimizer, loss)
+        super().__init__(classifier, settings, optimizer, loss)
         self.image_shape = image_shape
         self.align_masks = settings.align_masks
         self.adversaries = [
@@ -145,14 +144,12 @@ class AdversarialTraining(ClassifierMethod):
         labels: tf.Tensor,
         masks: tf.Tensor,
         backgrounds: list[tf.Tensor],
-        seed: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         """Loss of both players at once.
 
         Its gradient is the classifier's own for the classifier's weights; for a generator's, the
-        gradient of minus the objective of that generator's composites, plus that of the brightness
-        penalty where images are grey. Where images are mixed, a generator answers for its pixels in
-        the mixtures.
+        gradient of minus the loss of that generator's composites, plus that of the brightness
+        penalty where images are grey.
 
         Returns "loss", and its terms where there are two.
 
@@ -162,7 +159,6 @@ class AdversarialTraining(ClassifierMethod):
             masks: float32 [B, H, W, 1] in [0, 1].
             backgrounds: one float32 [N_i, H, W, C] for each generator (one in all where there is
                 none); the last images of the batch get them in turn.
-            seed: int32 [2], of the techniques.
         """
         batch_size = images.shape[0]
         clean = batch_size - sum(background.shape[0] for background in backgrounds)
@@ -177,7 +173,7 @@ class AdversarialTraining(ClassifierMethod):
         if behind_masks:
             injected = composite(images[clean:], masks[clean:], tf.concat(behind_masks, 0))
             composites = tf.concat([images[:clean], injected], 0)
-        loss = self.objective.loss(composites, labels, seed)
+        loss = self.loss(labels, self.classifier(composites, training=True))
         if not (self.adversaries and self.image_shape[-1] == 1):
             return {"loss": loss}
         penalty = tf.add_n([brightness_penalty(background) for background in backgrounds])
@@ -185,13 +181,9 @@ class AdversarialTraining(ClassifierMethod):
 
     def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Method.train_step`."""
-        # the generators take the numbers below
-        techniques_seed = tf.random.fold_in(seed, len(self.adversaries))
         with tf.GradientTape() as tape:
             backgrounds = self._backgrounds(batch, seed)
-            losses = self.losses(
-                batch["image"], batch["label"], batch["mask"], backgrounds, techniques_seed
-            )
+            losses = self.losses(batch["image"], batch["label"], batch["mask"], backgrounds)
         players = [(self.optimizer, self.classifier)]
         players += [(adversary.optimizer, adversary.generator) for adversary in self.adversaries]
         self.descend(tape, losses["loss"], players)
@@ -206,13 +198,12 @@ class AdversarialTraining(ClassifierMethod):
 
     def next_event(self, step: int) -> int | None:
         """Generators restart in turn, each every `restart_every` steps."""
-        every, others = self.settings.restart_every, super().next_event(step)
+        every = self.settings.restart_every
         events = [step + (offset - step - 1) % every + 1 for offset in self._restart_offsets()]
-        return min([*events, *([] if others is None else [others])], default=None)
+        return min(events, default=None)
 
     def finish(self) -> None:
-        """See `ClassifierMethod.finish`; the optimizer has a moving average of its own."""
-        super().finish()
+        """Give the classifier its averaged weights, of which the optimizer keeps account."""
         if self.optimizer.use_ema:
             self.optimizer.finalize_variable_values(self.classifier.trainable_variables)
 
@@ -263,6 +254,6 @@ def _classifier_optimizer(
     settings: AdversarialSettings, rate: float, steps: int
 ) -> keras.Optimizer:
     rate = decaying(rate, settings.decay, steps)
-    if settings.swa or not settings.average:
+    if not settings.average:
         return keras.optimizers.Adam(rate)
     return keras.optimizers.Adam(rate, use_ema=True, ema_momentum=settings.average)

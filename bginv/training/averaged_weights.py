@@ -17,11 +17,10 @@ class AveragedWeights(tf.Module):
 
     Args:
         model: whose weights are averaged.
-        decay: of the moving average; None averages all updates alike, as stochastic weight
-            averaging does (Izmailov et al. 2018).
+        decay: of the moving average.
     """
 
-    def __init__(self, model: keras.Model, decay: float | None):
+    def __init__(self, model: keras.Model, decay: float):
         super().__init__()
         self.decay = decay
         # counters and images that layers hold have no average
@@ -36,11 +35,8 @@ class AveragedWeights(tf.Module):
 
     def update(self) -> None:
         """Take the weights in as they are now; in graph, after a step."""
-        if self.decay is None:
-            share = 1 / (1 + self.updates)
-        else:
-            early = (1 + self.updates) / (FIRST_UPDATES + self.updates)
-            share = 1 - tf.minimum(self.decay, early)
+        early = (1 + self.updates) / (FIRST_UPDATES + self.updates)
+        share = 1 - tf.minimum(self.decay, early)
         self.updates.assign_add(1.0)
         for average, weight in zip(self.averages, self._weights, strict=True):
             average.assign_add(share * (tf.convert_to_tensor(weight.value) - average))

@@ -5,35 +5,31 @@ import tensorflow as tf
 
 from bginv.models.backbones import VGG19_SIDE
 from bginv.nn.fine_tuning import is_deep
-from bginv.ops.losses import cross_entropy
+from bginv.ops.losses import Loss, cross_entropy, soft_cross_entropy
 from bginv.ops.mixing import mix_backgrounds
 from bginv.recipes import ClassifierTrainingSettings, TechniqueSettings
-from bginv.training.averaged_weights import AveragedWeights
-from bginv.training.method import Method, Step, augmentation_of
-from bginv.training.objective import Loss, Objective
+from bginv.training.method import Method, augmentation_of
 
 SMALLEST_MIXED = 2
 
 
 class ClassifierMethod(Method):
-    """What the phases share that train the classifier: its objective, and the techniques.
+    """What the phases share that train the classifier: its loss, and the techniques.
 
     Args:
         classifier: images to logits; it is trained in place.
         settings: augmentation and, if they are `TechniqueSettings`, techniques.
-        steps: length of the training.
         optimizer: of the classifier.
-        loss: see `Objective`.
+        loss: of its outputs.
 
     Raises:
-        ValueError: see `Objective`; or images too few to be mixed.
+        ValueError: labels that are smoothed for another loss, or images too few to be mixed.
     """
 
     def __init__(
         self,
         classifier: keras.Model,
         settings: ClassifierTrainingSettings,
-        steps: int,
         optimizer: keras.Optimizer,
         loss: Loss = cross_entropy,
     ):
@@ -41,24 +37,22 @@ class ClassifierMethod(Method):
         self.classifier, self.optimizer = classifier, optimizer
         self.optimizer.build(classifier.trainable_variables)
         self.augmentation = augmentation_of(settings)
-        share = settings.batchsize // self.strategy.num_replicas_in_sync
-        self.objective = Objective(classifier, settings, share, loss)
-        self.static_shapes = self.objective.static_shapes
         techniques = settings if isinstance(settings, TechniqueSettings) else None
         self._background_mixing = techniques.background_mixing if techniques else 0.0
-        if share < SMALLEST_MIXED and (self._background_mixing or not self.static_shapes):
+        smoothing = techniques.label_smoothing if techniques else 0.0
+        if smoothing and loss is not cross_entropy:
+            raise ValueError("--label-smoothing is for cross-entropy; leave it out, or the loss")
+        self.loss = smoothed_cross_entropy(smoothing) if smoothing else loss
+        share = settings.batchsize // self.strategy.num_replicas_in_sync
+        if share < SMALLEST_MIXED and self._background_mixing:
             raise ValueError(
                 f"--batchsize {settings.batchsize} gives {share} image a device, and mixing needs "
                 f"{SMALLEST_MIXED}; raise it"
             )
-        averaged = max(1, round(steps * techniques.swa)) if techniques and techniques.swa else 0
-        self._first_averaged = steps - averaged
-        self._average = AveragedWeights(classifier, None) if averaged else None
 
     def state(self) -> dict[str, object]:
         """See `Method.state`."""
-        average = {"average": self._average} if self._average else {}
-        return {"classifier": self.classifier, "optimizer": self.optimizer, **average}
+        return {"classifier": self.classifier, "optimizer": self.optimizer}
 
     def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Method.augment_batch`; then objects may get other backgrounds."""
@@ -69,38 +63,17 @@ class ClassifierMethod(Method):
             batch = {**batch, "image": images}
         return batch
 
-    def step_at(self, step: int) -> Step:
-        """See `Method.step_at`: near the end weights are averaged, if they are."""
-        averages = self._average is not None and step >= self._first_averaged
-        return self._averaged_step if averages else self.train_step
-
-    def next_event(self, step: int) -> int | None:
-        """See `Method.next_event`."""
-        begins_later = self._average is not None and step < self._first_averaged
-        return self._first_averaged if begins_later else None
-
-    def finish(self) -> None:
-        """Give the classifier its averaged weights, where they are averaged."""
-        if self._average:
-            self._average.take_over()
-
-    def _averaged_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        metrics = self.train_step(batch, seed)
-        self._average.update()
-        return metrics
-
 
 class ClassifierTraining(ClassifierMethod):
-    """Cross-entropy on augmented images, or what the techniques make of it, or another loss.
+    """Cross-entropy, or another loss, on augmented images.
 
     Args:
         classifier: images to logits, or to what the loss takes; it is trained in place.
         settings: learning rate, augmentation and techniques.
-        steps: length of the training.
-        loss: see `Objective`.
+        loss: of its outputs.
 
     Raises:
-        ValueError: see `Objective`.
+        ValueError: see `ClassifierMethod`.
     """
 
     name = "classifier"
@@ -109,11 +82,10 @@ class ClassifierTraining(ClassifierMethod):
         self,
         classifier: keras.Model,
         settings: ClassifierTrainingSettings,
-        steps: int,
         loss: Loss = cross_entropy,
     ):
         optimizer = keras.optimizers.Adam(learning_rate_of(settings, classifier))
-        super().__init__(classifier, settings, steps, optimizer, loss)
+        super().__init__(classifier, settings, optimizer, loss)
 
     @property
     def models(self) -> list[keras.Model]:
@@ -122,10 +94,20 @@ class ClassifierTraining(ClassifierMethod):
 
     def train_step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Method.train_step`."""
+        del seed
         with tf.GradientTape() as tape:
-            loss = self.objective.loss(batch["image"], batch["label"], seed)
+            loss = self.loss(batch["label"], self.classifier(batch["image"], training=True))
         self.descend(tape, loss, [(self.optimizer, self.classifier)])
         return {"loss": loss}
+
+
+def smoothed_cross_entropy(smoothing: float) -> Loss:
+    """Cross-entropy with labels of which a share goes to all classes alike."""
+
+    def loss(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        return soft_cross_entropy(tf.one_hot(labels, logits.shape[-1]), logits, smoothing)
+
+    return loss
 
 
 def learning_rate_of(settings: ClassifierTrainingSettings, classifier: keras.Model) -> float:

@@ -14,10 +14,9 @@ from bginv.data.record_files import write_records
 from bginv.data.sources import ArraySource
 from bginv.models.fused_upsampling import fuse_upsampling
 from bginv.ops.binarize import binarize, not_black
-from bginv.ops.losses import area_loss, cross_entropy, total_variation
+from bginv.ops.losses import Loss, area_loss, cross_entropy, total_variation
 from bginv.recipes import MaskSettings
 from bginv.training.method import Method, augmentation_of
-from bginv.training.objective import Loss
 
 LARGEST_BATCH = 64
 """Where masks are computed: a U-Net's maps take ten times a classifier's memory."""
@@ -30,7 +29,7 @@ class MaskTraining(Method):
         unet: images to masks; it is trained in place.
         classifier: images to logits; it stays as it is.
         settings: weights of the loss terms, learning rate, augmentation.
-        loss: what the classifier was trained for, see `Objective`.
+        loss: what the classifier was trained for.
     """
 
     name = "masks"

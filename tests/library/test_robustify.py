@@ -162,9 +162,8 @@ def test_a_run_that_is_there_is_not_begun_again(squares, tmp_path):
         ({"adversarial_step": 3}, "'adversarial_step'; did you mean 'adversarial_steps'"),
         ({"architecture": "small"}, "no setting 'architecture'"),
         ({"adversarial_back": "real"}, "no setting 'adversarial_back'"),
-        ({"classifier_ensemble": "mimo"}, "no setting 'classifier_ensemble'"),
         ({"tiles": (3,)}, "3x3 tiles do not fit images of 16x16"),
-        ({"loss": "mse", "mixup": 0.2}, "are for cross-entropy"),
+        ({"loss": "mse", "label_smoothing": 0.2}, "is for cross-entropy"),
     ],
 )  # fmt: skip
 def test_wrong_arguments(squares, given, message):

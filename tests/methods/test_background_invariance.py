@@ -70,7 +70,7 @@ def test_phase_1_begins_with_the_head_of_a_trained_network(
 ):
     settings = resolve(PHASES["classifier"], {"dataset": "squares", "steps": 1}, recipe)
     folder = RunFolder(None, None, False, {"classifier": settings})
-    method = ClassifierTraining(deep_network(trained), settings, 1)
+    method = ClassifierTraining(deep_network(trained), settings)
     called = []
     monkeypatch.setattr(stages, "fit_new_head", lambda *_: called.append(1))
     ClassifierStage(method, squares, settings, folder).begin()

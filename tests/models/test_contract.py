@@ -14,7 +14,6 @@ from bginv.models.backbones import build_backbone_classifier
 from bginv.models.background_generator import build_background_generator
 from bginv.models.classifier import build_classifier
 from bginv.models.deeplab import build_deeplab, build_segmenter
-from bginv.models.ensembles import build_ensemble
 from bginv.models.feature_extractors import build_features
 from bginv.models.mask_unet import build_mask_unet
 from bginv.models.outputs import logits_alone
@@ -40,12 +39,6 @@ def localizer(seed: int) -> keras.Model:
 
 MODELS = {
     "classifier": (lambda seed: build_classifier((16, 16, 3), 5, seed), (16, 16, 3), (5,)),
-    "mimo": (lambda seed: build_ensemble("mimo", (16, 16, 3), 5, 3, seed), (16, 16, 3), (5,)),
-    "batch_ensemble": (
-        lambda seed: build_ensemble("batch_ensemble", (16, 16, 3), 5, 3, seed),
-        (16, 16, 3),
-        (5,),
-    ),
     "mask_unet": (lambda seed: build_mask_unet((16, 16, 3), seed), (16, 16, 3), (16, 16, 1)),
     "background_generator": (
         lambda seed: build_background_generator((16, 16, 3), 2, seed),

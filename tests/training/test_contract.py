@@ -85,7 +85,7 @@ def batch_for(phase: str, squares: Dataset) -> dict[str, tf.Tensor]:
 
 METHODS = {
     "classifier": lambda seed=1, **given: ClassifierTraining(
-        build_classifier(SHAPE, 2, seed), settings("classifier", **given), 10
+        build_classifier(SHAPE, 2, seed), settings("classifier", **given)
     ),
     "masks": lambda seed=1, **given: MaskTraining(
         build_mask_unet(SHAPE, seed), build_classifier(SHAPE, 2, 1), settings("masks", **given)

@@ -113,8 +113,7 @@ def _build(
         classifier, stages = load_classifier(settings.global_model, dataset, needs_logits=True), []
     else:
         classifier = make_classifier(settings, dataset)
-        steps = total_steps(settings, len(dataset.train))
-        stages = [ClassifierTraining(classifier, settings, steps)]
+        stages = [ClassifierTraining(classifier, settings)]
     try:
         features = features_of(classifier)
     except ValueError as error:

@@ -72,7 +72,7 @@ def features_of(classifier: keras.Model) -> keras.Model:
             return keras.Model(classifier.inputs, into, name="features")
     raise ValueError(
         f"{classifier.name} has no layer that flattens or averages feature maps; name a classifier "
-        "of convolutions, such as train1.py writes without --ensemble"
+        "of convolutions, such as train1.py writes"
     )
 
 

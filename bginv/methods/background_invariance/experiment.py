@@ -40,7 +40,7 @@ from bginv.methods.background_invariance.stages import (
 )
 from bginv.models.mask_unet import build_mask_unet
 from bginv.ops.augment import Augmentation
-from bginv.ops.losses import cross_entropy
+from bginv.ops.losses import Loss, cross_entropy
 from bginv.recipes import (
     AdversarialSettings,
     ClassifierSettings,
@@ -53,7 +53,6 @@ from bginv.training.adversarial import AdversarialTraining
 from bginv.training.classifier import ClassifierTraining
 from bginv.training.loop import total_steps
 from bginv.training.masks import MaskTraining
-from bginv.training.objective import Loss
 from bginv.training.progress import training_seconds
 
 LEARNED = "learned"
@@ -72,8 +71,7 @@ class ClassifierExperiment(Experiment):
         self.dataset = load(settings)
         with strategy.scope():
             self._classifier = make_classifier(settings, self.dataset)
-            steps = total_steps(settings, len(self.dataset.train))
-            method = ClassifierTraining(self._classifier, settings, steps)
+            method = ClassifierTraining(self._classifier, settings)
         self.stages = [ClassifierStage(method, self.dataset, settings, self.folder)]
         mixes = settings.background_mixing > 0
         self.folder.check_inputs(inputs(self.dataset, settings.mistakes_of, masks=mixes))
@@ -154,7 +152,7 @@ class Start:
         masks: "learned" by phase 2; "heuristic", `image > 0`; or "given", the data set's own.
         unet: a mask generator that is there already, for "learned" without phase 2.
         photographs: for `back` = "real".
-        loss: what the classifier is trained for, see `Objective`.
+        loss: what the classifier is trained for.
         augmentation: ranges of the random transforms; None means those of the phases.
         train_classifier: whether there is a phase 1.
         save: whether models are saved, which those with layers of the user's may not allow.
@@ -265,8 +263,8 @@ class BackgroundInvariance(Experiment):
         return self.folder.has_results()
 
     def _classifier_stage(self, settings: ClassifierSettings) -> Stage:
-        start, steps = self.start, self._steps(settings)
-        method = ClassifierTraining(start.classifier, settings, steps, start.loss)
+        start = self.start
+        method = ClassifierTraining(start.classifier, settings, start.loss)
         return ClassifierStage(method, start.dataset, settings, self.folder)
 
     def _mask_stage(self, settings: MaskSettings) -> Stage:
@@ -276,15 +274,12 @@ class BackgroundInvariance(Experiment):
 
     def _adversarial_stage(self, settings: AdversarialSettings) -> Stage:
         start, shape = self.start, self.start.dataset.image_shape
-        steps = self._steps(settings)
+        steps = total_steps(settings, len(start.dataset.train))
         method = AdversarialTraining(start.classifier, shape, settings, steps, start.loss)
         masks = (self.unet, start.masks)
         return AdversarialStage(
             method, start.dataset, settings, self.folder, *masks, start.photographs
         )
-
-    def _steps(self, settings: ThreePhasesSettings) -> int:
-        return total_steps(settings, len(self.start.dataset.train))
 
     def _file(self, name: str) -> pathlib.Path | None:
         saves = self.folder.path and self.start.save
