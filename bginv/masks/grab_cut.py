@@ -5,7 +5,7 @@ import numpy as np
 import scipy.ndimage
 
 Box = tuple[int, int, int, int]
-ROUNDS, ROUNDS_FROM_BOX = 2, 5
+GRAB_CUT_ROUNDS, ROUNDS_FROM_BOX = 2, 5
 LEAST = 0.2
 """Share of the boxes below which the object is lost: it begins again from the boxes alone."""
 BINS = (16, 32, 32)
@@ -32,7 +32,7 @@ def grab_cut(image: np.ndarray, *boxes: Box) -> np.ndarray:
         boxed[top:bottom, left:right] = True
     if not boxed.any() or boxed.all():
         return boxed
-    found = cut(image, boxed, _by_colour(image, boxed, boxes) > 0.5, ROUNDS)
+    found = cut(image, boxed, _by_colour(image, boxed, boxes) > 0.5, GRAB_CUT_ROUNDS)
     if found.sum() < LEAST * boxed.sum():
         found = cut(image, boxed, boxed, ROUNDS_FROM_BOX)
     return found if found.any() else boxed
