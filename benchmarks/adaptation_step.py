@@ -51,10 +51,10 @@ def our_step():
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import tensorflow as tf
 
-    from bginv.config import resolve
+    from bginv.engine.settings import resolve
     from bginv.methods.adaptation.settings import AdaptationSettings
     from bginv.methods.adaptation.training import AdaptationTraining
-    from bginv.models.deeplab import build_deeplab
+    from bginv.nn.deeplab import build_deeplab
 
     settings = resolve(AdaptationSettings, {}, "paper")
     method = AdaptationTraining(build_deeplab("DeepLab", NUM_CLASSES), settings, 1)

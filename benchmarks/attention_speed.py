@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from measuring import alternate, paired_ratio, summary
 
-from bginv.config import resolve
 from bginv.data.catalog import load_data
+from bginv.engine.settings import resolve
 from bginv.methods.attention.model import (
     HEAD_UNITS,
     LOCAL_FILTERS,
@@ -25,7 +25,7 @@ from bginv.methods.attention.model import (
 )
 from bginv.methods.attention.settings import AttentionSettings
 from bginv.methods.attention.training import AttentionTraining
-from bginv.models.classifier import build_classifier
+from bginv.nn.paper_networks import build_classifier
 
 TAU, ROUNDS = 0.7, 5
 

@@ -25,11 +25,13 @@ import numpy as np
 from absl import logging
 from measuring import KeptResults
 
-from bginv.config import resolve
 from bginv.data.catalog import load_data
 from bginv.data.shapes import OWN_TEXTURE_SHARE
 from bginv.data.sources import ArraySource, Dataset, Source
 from bginv.engine.experiment import make_classifier
+from bginv.engine.loop import train
+from bginv.engine.method import Method
+from bginv.engine.settings import resolve
 from bginv.evaluation.accuracy import count_correct
 from bginv.evaluation.background_challenge import Challenge, predictor
 from bginv.evaluation.calibration import (
@@ -39,15 +41,13 @@ from bginv.evaluation.calibration import (
     reliability,
 )
 from bginv.interop.model_files import save_model
-from bginv.methods.background_invariance.mistakes import drawing_of
+from bginv.methods.background_invariance.adversarial_training import AdversarialTraining
+from bginv.methods.background_invariance.classifier_training import ClassifierTraining
+from bginv.methods.background_invariance.mask_training import MaskTraining, with_generated_masks
+from bginv.methods.background_invariance.settings import PHASES, ThreePhasesSettings
+from bginv.methods.background_invariance.stages import drawing_of
 from bginv.methods.localization import split_validation
-from bginv.models.mask_unet import build_mask_unet
-from bginv.recipes import PHASES, ThreePhasesSettings
-from bginv.training.adversarial import AdversarialTraining
-from bginv.training.classifier import ClassifierTraining
-from bginv.training.loop import train
-from bginv.training.masks import MaskTraining, with_generated_masks
-from bginv.training.method import Method
+from bginv.nn.paper_networks import build_mask_unet
 
 MIXING = "background mixing (1)"
 TECHNIQUES = {

@@ -13,13 +13,13 @@ import tempfile
 from measuring import paired_ratio, summary, timed
 from work import method_of
 
-from bginv.config import resolve
 from bginv.data.catalog import load_data
-from bginv.models.classifier import build_classifier
-from bginv.recipes import PHASES
-from bginv.training.checkpoints import Checkpoints
-from bginv.training.loop import train
-from bginv.training.masks import with_generated_masks
+from bginv.engine.checkpoints import Checkpoints
+from bginv.engine.loop import train
+from bginv.engine.settings import resolve
+from bginv.methods.background_invariance.mask_training import with_generated_masks
+from bginv.methods.background_invariance.settings import PHASES
+from bginv.nn.paper_networks import build_classifier
 
 
 class TimedCheckpoints(Checkpoints):
@@ -42,9 +42,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--phases", nargs="+", choices=PHASES, default=list(PHASES))
     arguments = parser.parse_args()
-    import bginv.training.loop
+    import bginv.engine.loop
 
-    bginv.training.loop.Checkpoints = TimedCheckpoints
+    bginv.engine.loop.Checkpoints = TimedCheckpoints
     report = {phase: measure(phase, arguments) for phase in arguments.phases}
     print(json.dumps(report, indent=2))
 

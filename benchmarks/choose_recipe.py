@@ -14,23 +14,22 @@ import keras
 from measuring import timed
 from validation_backgrounds import validation_tests
 
-from bginv.config import option_name
 from bginv.data.catalog import load_data
 from bginv.data.sources import ArraySource, Dataset
+from bginv.engine.loop import total_steps, train
+from bginv.engine.settings import option_name
 from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
-from bginv.models.classifier import build_classifier
-from bginv.models.mask_unet import build_mask_unet
-from bginv.recipes import (
+from bginv.methods.background_invariance.adversarial_training import AdversarialTraining
+from bginv.methods.background_invariance.classifier_training import ClassifierTraining
+from bginv.methods.background_invariance.mask_training import MaskTraining, with_generated_masks
+from bginv.methods.background_invariance.settings import (
     ClassifierSettings,
     MaskSettings,
     add_run_flags,
     resolve_phases,
 )
+from bginv.nn.paper_networks import build_classifier, build_mask_unet
 from bginv.report.tables import accuracy_table, json_results
-from bginv.training.adversarial import AdversarialTraining
-from bginv.training.classifier import ClassifierTraining
-from bginv.training.loop import total_steps, train
-from bginv.training.masks import MaskTraining, with_generated_masks
 
 HELD_OUT = 6
 MOST_VALIDATED = 5000

@@ -13,15 +13,15 @@ from functools import partial
 from absl import logging
 from measuring import KeptResults, seeds_table, timed
 
-from bginv.config import resolve
 from bginv.data.domains import DomainPlace, load_domain
 from bginv.data.labelled import WithTarget
-from bginv.evaluation.confusion import segmentation_evaluator
+from bginv.engine.loop import train
+from bginv.engine.settings import resolve
+from bginv.evaluation.segmentation import segmentation_evaluator
 from bginv.methods.adaptation.experiment import write_label_maps
 from bginv.methods.adaptation.settings import AdaptationSettings
 from bginv.methods.adaptation.training import LEVELS, AdaptationTraining
-from bginv.models.deeplab import build_deeplab, build_segmenter
-from bginv.training.loop import train
+from bginv.nn.deeplab import build_deeplab, build_segmenter
 
 FREE = ("kinds", "seeds", "pictures", "json")
 

@@ -21,9 +21,9 @@ from bginv.data.variations import box_of
 from bginv.interop.model_files import load_any
 from bginv.masks.boxes import BoxMasks
 from bginv.masks.choice import choose
-from bginv.masks.fit import iou
 from bginv.masks.source import Mask, MaskSource, Picture
-from bginv.report.table import PERCENT, Table
+from bginv.masks.trust import iou
+from bginv.report.tables import PERCENT, Table
 
 SHARES = np.arange(0.3, 1.01, 0.05)
 

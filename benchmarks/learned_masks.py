@@ -18,12 +18,12 @@ from measuring import head, line, timed
 
 from bginv.data.sources import ArraySource
 from bginv.masks.cam import CamMasks
-from bginv.masks.fit import iou
 from bginv.masks.learned import LearnedMasks, LearnSettings, learn_masks
 from bginv.masks.source import Picture
-from bginv.models.backbones import build_lite0_classifier
-from bginv.models.mask_unet import build_mask_unet
-from bginv.nn.feature_maps import FeatureMaps
+from bginv.masks.trust import iou
+from bginv.nn.backbones import build_lite0_classifier
+from bginv.nn.features import FeatureMaps
+from bginv.nn.paper_networks import build_mask_unet
 from bginv.ops.losses import area_loss, cross_entropy, total_variation
 
 SIDE, CHOSEN_ON, AREA, VARIATION = 224, 60, 0.25, 0.1

@@ -96,8 +96,7 @@ def tests_of(folder: str) -> dict:
     import tempfile
 
     from bginv.data.catalog import load_data
-    from bginv.data.composites import WithEmptied, composite_tests
-    from bginv.data.emptied import emptied
+    from bginv.data.composites import WithEmptied, composite_tests, emptied
     from bginv.masks.choice import choose
     from bginv.masks.store import find_masks
 

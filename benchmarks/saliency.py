@@ -22,8 +22,8 @@ import tensorflow as tf
 from horse_masks import read
 from measuring import head, line
 
-from bginv.masks.fit import iou
 from bginv.masks.saliency import IMAGENET
+from bginv.masks.trust import iou
 from bginv.nn.onnx_graph import OnnxGraph
 
 Run = Callable[[np.ndarray], np.ndarray]

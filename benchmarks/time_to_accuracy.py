@@ -15,7 +15,7 @@ import time
 from against_paper import NUM_TRAIN, OURS, PHASES, THEIRS, Comparison, add_arguments
 from measuring import bginv, run
 
-from bginv.recipes import resolve_phases
+from bginv.methods.background_invariance.settings import resolve_phases
 
 WANTED = 0.855
 SHARES = (0.02, 0.04, 0.08, 0.16, 0.32, 1.0)

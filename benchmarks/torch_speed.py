@@ -85,14 +85,14 @@ def our_step(method: str, batchsize: int):
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import tensorflow as tf
 
-    from bginv.config import resolve
+    from bginv.engine.settings import resolve
     from bginv.methods.acol.model import build_classifiers
     from bginv.methods.acol.settings import AcolSettings
     from bginv.methods.acol.training import AcolTraining
     from bginv.methods.erasing.model import build_network
     from bginv.methods.erasing.settings import ErasingSettings
     from bginv.methods.erasing.training import ErasingTraining
-    from bginv.models.feature_extractors import build_features
+    from bginv.nn.features import build_features
 
     images, labels = records(method, batchsize)
     shape, given = images.shape[1:], {"dataset": "", "batchsize": batchsize}

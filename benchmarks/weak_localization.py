@@ -21,29 +21,33 @@ import tensorflow as tf
 from absl import logging
 from measuring import KeptResults, seeds_table
 
-from bginv.config import resolve
 from bginv.data.catalog import load_data
 from bginv.data.sources import Dataset, Source
-from bginv.data.stratified import StratifiedSource
-from bginv.evaluation.accuracy import count_correct
-from bginv.evaluation.label_maps import ClassCounts, count_classes
-from bginv.evaluation.predictions import predict
-from bginv.evaluation.segmentation import Agreement, agreement, count_agreement, mask_predictor
+from bginv.data.wrapped import StratifiedSource
+from bginv.engine.loop import train
+from bginv.engine.settings import resolve
+from bginv.evaluation.accuracy import count_correct, predict
+from bginv.evaluation.segmentation import (
+    Agreement,
+    ClassCounts,
+    agreement,
+    count_agreement,
+    count_classes,
+    mask_predictor,
+)
 from bginv.methods.acol.model import build_acol, build_classifiers
 from bginv.methods.acol.settings import AcolSettings
 from bginv.methods.acol.training import AcolTraining
+from bginv.methods.background_invariance.classifier_training import ClassifierTraining
+from bginv.methods.background_invariance.mask_training import MaskTraining
+from bginv.methods.background_invariance.settings import PHASES
 from bginv.methods.erasing.model import build_localizer, build_network
 from bginv.methods.erasing.settings import ErasingSettings
 from bginv.methods.erasing.training import ErasingTraining
 from bginv.methods.localization import split_validation
-from bginv.models.classifier import build_classifier
-from bginv.models.mask_unet import build_mask_unet
-from bginv.models.outputs import logits_alone
-from bginv.models.resnet import RESNETS, ResNet
-from bginv.recipes import PHASES
-from bginv.training.classifier import ClassifierTraining
-from bginv.training.loop import train
-from bginv.training.masks import MaskTraining
+from bginv.nn.features import logits_alone
+from bginv.nn.paper_networks import build_classifier, build_mask_unet
+from bginv.nn.torchvision_networks import RESNETS, ResNet
 
 THRESHOLDS = np.arange(0.05, 1.0, 0.05)
 SHALLOW, LOCAL, THIN = "resnet_shallow", "resnet_local", "resnet18deeplab_thin"

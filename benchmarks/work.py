@@ -15,14 +15,13 @@ import tensorflow as tf
 from measuring import head, line, timed
 
 from bginv.data.sources import ArraySource
-from bginv.models.classifier import build_classifier
-from bginv.models.mask_unet import build_mask_unet
+from bginv.engine.method import Method
+from bginv.methods.background_invariance.adversarial_training import AdversarialTraining
+from bginv.methods.background_invariance.classifier_training import ClassifierTraining
+from bginv.methods.background_invariance.mask_training import MaskTraining
+from bginv.methods.background_invariance.settings import resolve_phases
+from bginv.nn.paper_networks import build_classifier, build_mask_unet
 from bginv.nn.precision import computing_in
-from bginv.recipes import resolve_phases
-from bginv.training.adversarial import AdversarialTraining
-from bginv.training.classifier import ClassifierTraining
-from bginv.training.masks import MaskTraining
-from bginv.training.method import Method
 
 PHASES = ("classifier", "masks", "adversarial")
 FUSED = 16 / 36

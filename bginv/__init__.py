@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bginv.data.catalog import load_data
-    from bginv.library.evaluation import evaluate, export
     from bginv.library.methods import adversarial_training, classifier_training, mask_training
+    from bginv.library.results import evaluate, export
     from bginv.library.robustify import robustify
-    from bginv.models.background_augmentation import BackgroundAugmentation
+    from bginv.nn.background_augmentation import BackgroundAugmentation
 
 __version__ = "0.1.0"
 
 _PLACES = {
-    "BackgroundAugmentation": "bginv.models.background_augmentation",
+    "BackgroundAugmentation": "bginv.nn.background_augmentation",
     "adversarial_training": "bginv.library.methods",
     "classifier_training": "bginv.library.methods",
-    "evaluate": "bginv.library.evaluation",
-    "export": "bginv.library.evaluation",
+    "evaluate": "bginv.library.results",
+    "export": "bginv.library.results",
     "load_data": "bginv.data.catalog",
     "mask_training": "bginv.library.methods",
     "robustify": "bginv.library.robustify",

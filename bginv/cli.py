@@ -15,12 +15,16 @@ from absl import app, logging
 from absl.flags import argparse_flags
 
 import bginv
-from bginv.config import add_flags, add_new_flags, positional_names, resolve
-from bginv.methods.photographs.choice import photographs_fit, refuse_unknown
-from bginv.methods.photographs.settings import PhotographSettings
-from bginv.recipes import PHASES, PHOTOGRAPHS, add_run_flags, resolve_phases
-from bginv.run_folder import default_run_dir, experiment_dir, kept_settings
-from bginv.saved_settings import resume
+from bginv.engine.run_folder import default_run_dir, experiment_dir, kept_settings
+from bginv.engine.saved_settings import resume
+from bginv.engine.settings import add_flags, add_new_flags, positional_names, resolve
+from bginv.methods.background_invariance.settings import (
+    PHASES,
+    PHOTOGRAPHS,
+    add_run_flags,
+    resolve_phases,
+)
+from bginv.methods.photographs.settings import PhotographSettings, photographs_fit, refuse_unknown
 from bginv.subcommands import COMMANDS, PHOTOGRAPH_RUN
 
 BAD_ARGUMENT, FAILURE = 2, 1
@@ -157,7 +161,7 @@ def _prepare(given: dict) -> Callable[[], None]:
         # after the arguments are checked, because it takes seconds
         import tensorflow as tf
 
-        from bginv.training.distribution import make_strategy
+        from bginv.engine.distribution import make_strategy
 
         tf.get_logger().setLevel("WARNING")
         strategy = make_strategy(_distribute(settings))

@@ -2,14 +2,8 @@
 
 import dataclasses
 
-from bginv.methods.acol.settings import AcolSettings
-from bginv.methods.adaptation.settings import AdaptationSettings, EvaluateDomainSettings
-from bginv.methods.attention.settings import AttentionSettings
-from bginv.methods.erasing.settings import ErasingSettings
-from bginv.recipes import (
-    AdversarialSettings,
+from bginv.commands.settings import (
     CalibrateSettings,
-    ClassifierSettings,
     CompareSettings,
     CompletionSettings,
     ConvertSettings,
@@ -18,11 +12,19 @@ from bginv.recipes import (
     EvaluateSegmentationSettings,
     EvaluateSettings,
     ExportSettings,
+    FindMasksSettings,
     MakeVariationsSettings,
+)
+from bginv.methods.acol.settings import AcolSettings
+from bginv.methods.adaptation.settings import AdaptationSettings, EvaluateDomainSettings
+from bginv.methods.attention.settings import AttentionSettings
+from bginv.methods.background_invariance.settings import (
+    AdversarialSettings,
+    ClassifierSettings,
     MaskSettings,
     RunSettings,
 )
-from bginv.recipes.masks import FindMasksSettings
+from bginv.methods.erasing.settings import ErasingSettings
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,8 +13,7 @@ import keras
 import numpy as np
 
 from bginv.interop.model_files import save_model
-from bginv.models.classifier import build_classifier
-from bginv.models.mask_unet import build_mask_unet
+from bginv.nn.paper_networks import build_classifier, build_mask_unet
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHAPE = (32, 32, 1)

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from bginv.models.deeplab import build_deeplab
+from bginv.nn.deeplab import build_deeplab
 from tests.golden_weights import blocky, draw, state_of
-from tests.models.test_deeplab import close, in_unit_range
+from tests.nn.test_deeplab import close, in_unit_range
 
 SIZES = ("--input-size", "32,32", "--input-size-target", "32,32")
 ADAPT = ("shapes", "--target", "shapes_dusk", *SIZES, "--recipe", "tuned", "--batch-size", "4")
@@ -62,7 +62,7 @@ def test_a_run_goes_on_to_the_same_weights(command, monkeypatch):
         if step == 3:
             raise KeyboardInterrupt
 
-    from bginv.training.checkpoints import Checkpoints
+    from bginv.engine.checkpoints import Checkpoints
 
     save = Checkpoints.save
     monkeypatch.setattr(Checkpoints, "save", interrupt)

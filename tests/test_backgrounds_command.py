@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bginv.methods.erasing.model import build_network
-from bginv.models.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN
+from bginv.nn.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN
 from tests.challenge import STATISTICS, tiny_classifier, write_release
 from tests.golden_weights import blocky, state_of
 

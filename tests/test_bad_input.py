@@ -12,9 +12,9 @@ import pytest
 from bginv.data.catalog import load_data
 from bginv.data.sources import ArraySource, Dataset
 from bginv.interop.model_files import save_model
+from bginv.methods.background_invariance.mask_training import with_generated_masks
 from bginv.methods.background_invariance.stages import ClassifierStage
-from bginv.models.classifier import build_classifier
-from bginv.training.masks import with_generated_masks
+from bginv.nn.paper_networks import build_classifier
 
 SMALL = ("--image-size", "16", "--steps", "2", "--batchsize", "4")
 

@@ -6,10 +6,10 @@ import cv2
 import keras
 import numpy as np
 
-from bginv.commands.calibration import _split
+from bginv.commands.evaluations import _split
 from bginv.data.catalog import load_data
 from bginv.interop.model_files import save_model
-from bginv.models.classifier import build_classifier
+from bginv.nn.paper_networks import build_classifier
 
 
 def test_calibrate(command, tmp_path):

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from bginv.interop.model_files import save_model
-from bginv.models.classifier import build_classifier
-from bginv.models.mask_unet import build_mask_unet
+from bginv.nn.paper_networks import build_classifier, build_mask_unet
 from bginv.subcommands import COMMANDS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -448,7 +447,7 @@ def test_an_interrupt_exits_with_130(command, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bginv.training.loop.Progress.update", interrupt)
+    monkeypatch.setattr("bginv.engine.loop.Progress.update", interrupt)
     code, out, err = command("train1", "digits", "--limit", "8", "--epochs", "1")
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == "train1.py: error: interrupted"

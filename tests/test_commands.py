@@ -11,8 +11,7 @@ import pytest
 from bginv.data.catalog import load_data
 from bginv.interop.model_files import save_model
 from bginv.methods.background_invariance.stages import AdversarialStage
-from bginv.models.classifier import build_classifier
-from bginv.models.mask_unet import build_mask_unet
+from bginv.nn.paper_networks import build_classifier, build_mask_unet
 
 SHAPE = (32, 32, 1)
 SMALL = ("--limit", "20", "--epochs", "1")

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from bginv.training.progress import training_records
+from bginv.report.metrics import training_records
 from tests.programs import (
     finish,
     start,

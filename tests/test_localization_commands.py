@@ -10,8 +10,8 @@ import pytest
 
 from bginv.methods.acol.model import build_acol, build_classifiers
 from bginv.methods.erasing.model import build_network
-from bginv.models.feature_extractors import build_features
-from bginv.models.resnet import RESNETS, ResNet
+from bginv.nn.features import build_features
+from bginv.nn.torchvision_networks import RESNETS, ResNet
 from tests.golden_weights import state_of
 
 NUMBER = r"[01]\.\d+"
@@ -173,7 +173,7 @@ def test_an_experiment_goes_on_by_its_name(command, monkeypatch):
 def test_eader_goes_on_in_the_turn_in_which_it_stopped(command, monkeypatch):
     flags = (*ERASING, "--checkpoint-steps", "1")
     assert command("train-erasing", *flags, "--output", "whole.keras")[0] == 0
-    from bginv.training.loop import _Training
+    from bginv.engine.loop import _Training
 
     save = _Training._save
 

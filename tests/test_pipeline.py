@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from bginv import cli
+from bginv.engine.saved_settings import from_plain
+from bginv.methods.background_invariance.mask_training import with_generated_masks
+from bginv.methods.background_invariance.settings import PHASES
 from bginv.methods.background_invariance.stages import AdversarialStage, MaskStage
-from bginv.recipes import PHASES
-from bginv.saved_settings import from_plain
-from bginv.training.masks import with_generated_masks
 
 SMALL = ("--limit", "64", "--steps", "2", "--batchsize", "8")
 

@@ -2,8 +2,8 @@ import argparse
 
 import pytest
 
-from bginv.config import resolve
-from bginv.recipes import PHASES, add_run_flags, resolve_phases
+from bginv.engine.settings import resolve
+from bginv.methods.background_invariance.settings import PHASES, add_run_flags, resolve_phases
 
 
 def phases(*arguments: str) -> dict:

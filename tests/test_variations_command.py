@@ -8,9 +8,9 @@ import pytest
 
 from bginv.data.catalog import load_data
 from bginv.data.in9 import VARIATIONS, load_foregrounds, load_variation, present_variations
-from bginv.data.variation_files import VariationFiles
+from bginv.data.variations import VariationFiles
 from bginv.interop.model_files import save_model
-from bginv.models.mask_unet import build_mask_unet
+from bginv.nn.paper_networks import build_mask_unet
 from tests.challenge import tiny_classifier
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.artefacts import check_writable, content_number, refuse_existing, write_file, write_text
+from bginv.commands.settings import EvaluateBackgroundsSettings
 from bginv.data.in9 import (
     IMAGENET_CLASSES,
     IN9_CLASSES,
@@ -31,7 +31,13 @@ from bginv.evaluation.background_challenge import (
     predictor,
 )
 from bginv.interop.model_files import LogitsOf, load_logits
-from bginv.recipes import EvaluateBackgroundsSettings
+from bginv.output_files import (
+    check_writable,
+    content_number,
+    refuse_existing,
+    write_file,
+    write_text,
+)
 from bginv.report.tables import variations_table
 
 IMAGE_SIDE = 224

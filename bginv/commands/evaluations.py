@@ -1,4 +1,4 @@
-"""The commands that train nothing: accuracies, masks, and what a data set holds."""
+"""Commands that measure: accuracy, masks, calibration, data sets, runs side by side."""
 
 import pathlib
 from collections.abc import Callable
@@ -7,18 +7,45 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.artefacts import check_writable_folder, refuse_existing
+from bginv.commands.settings import (
+    CalibrateSettings,
+    CompareSettings,
+    DatasetsSettings,
+    EvaluateSegmentationSettings,
+    EvaluateSettings,
+)
 from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, SEGMENTATION, TFDS
-from bginv.data.sources import Dataset, take_in_memory
+from bginv.data.sources import Dataset, Source, take_in_memory
 from bginv.engine.experiment import load
 from bginv.engine.results import evaluate_and_log
-from bginv.evaluation.label_maps import evaluate_label_maps
-from bginv.evaluation.segmentation import evaluate_masks, mask_predictor, predict_masks
-from bginv.interop.model_files import is_localizer, load_classifier, load_mask_model
-from bginv.recipes import DatasetsSettings, EvaluateSegmentationSettings, EvaluateSettings
-from bginv.report.pictures import write_image, write_sheet
+from bginv.evaluation.calibration import (
+    collect_logits,
+    fit_temperature,
+    negative_log_likelihood,
+    reliability,
+    with_temperature,
+)
+from bginv.evaluation.segmentation import (
+    evaluate_label_maps,
+    evaluate_masks,
+    mask_predictor,
+    predict_masks,
+)
+from bginv.interop.model_files import (
+    check_ending_for,
+    check_model_name,
+    is_localizer,
+    load_classifier,
+    load_mask_model,
+    save_model,
+)
+from bginv.output_files import check_writable, check_writable_folder, refuse_existing
+from bginv.report.comparison import write_comparison
+from bginv.report.pictures import write_image, write_reliability, write_sheet
+from bginv.report.run_page import read_run
 from bginv.report.tables import (
     agreement_table,
+    calibration_table,
     catalog_table,
     label_maps_table,
     splits_table,
@@ -138,3 +165,76 @@ def _write_contact_sheet(path: pathlib.Path, dataset: Dataset, split: str) -> No
             if held.has_masks:
                 rows[f"{class_name}, masks"] = held.masks / np.float32(255)
     write_sheet(path, rows, f"{dataset.name}, {split}: {len(source)} images")
+
+
+def prepare_calibrate(
+    settings: CalibrateSettings, strategy: tf.distribute.Strategy
+) -> Callable[[], None]:
+    """Temperature scaling on every second image of a test; figures of all others."""
+    del strategy
+    output = check_model_name(settings.output)
+    picture = output.with_suffix(".png")
+    refuse_existing([output, picture], settings.overwrite)
+    check_writable(output)
+    dataset = load(settings)
+    classifier = load_classifier(settings.model, dataset, needs_logits=True)
+    check_ending_for(with_temperature(classifier, 1.0), settings.output)
+    fitted, tests = _split(dataset, settings.on)
+
+    def job() -> None:
+        temperature = fit_temperature(*collect_logits(classifier, fitted))
+        rows, pictured = {}, {}
+        for name, test in tests.items():
+            logits, labels = collect_logits(classifier, test)
+            before, after = (reliability(logits, labels, own) for own in (1.0, temperature))
+            rows[name] = (
+                before.error,
+                after.error,
+                negative_log_likelihood(logits, labels),
+                negative_log_likelihood(logits, labels, temperature),
+            )
+            pictured.setdefault("before", before)
+            pictured.setdefault("after", after)
+        title = f"temperature {temperature:.3f}, of {len(fitted)} images"
+        print(calibration_table(rows, title), end="")
+        save_model(with_temperature(classifier, temperature), output)
+        write_reliability(picture, pictured, next(iter(tests)))
+        logging.info("wrote %s and %s", output, picture)
+
+    return job
+
+
+def _split(dataset: Dataset, name: str | None) -> tuple[Source, dict[str, Source]]:
+    """Every second image of a test to fit with; its others, first, and the other tests.
+
+    Raises:
+        ValueError: no such test.
+    """
+    name = next(iter(dataset.tests)) if name is None else name
+    if name not in dataset.tests:
+        raise ValueError(
+            f"--on must be one of {', '.join(dataset.tests)} for {dataset.name}; received {name!r}"
+        )
+    chosen = dataset.tests[name].without_masks()
+    rows = np.arange(len(chosen))
+    others = {key: test.without_masks() for key, test in dataset.tests.items() if key != name}
+    return chosen.take(rows[::2]), {name: chosen.take(rows[1::2]), **others}
+
+
+def prepare_compare(
+    settings: CompareSettings, strategy: tf.distribute.Strategy
+) -> Callable[[], None]:
+    """Runs side by side, as one page."""
+    del strategy
+    output = pathlib.Path(settings.output)
+    if output.suffix != ".html":
+        raise ValueError(f"--output must end in .html; received {settings.output}")
+    refuse_existing([output], settings.overwrite)
+    check_writable(output)
+    runs = [read_run(pathlib.Path(run)) for run in settings.runs]
+
+    def job() -> None:
+        write_comparison(output, runs)
+        logging.info("wrote %s", output)
+
+    return job

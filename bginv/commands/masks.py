@@ -9,27 +9,27 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.artefacts import (
-    OVERWRITE,
-    check_writable_folder,
-    write_file,
-    write_text,
-)
+from bginv.commands.settings import FindMasksSettings
 from bginv.data.catalog import FOLDER, full_name
 from bginv.data.files import FileSource
 from bginv.data.folder import MASKS, TRAIN
 from bginv.data.images import shown
 from bginv.data.sources import Dataset, Source
 from bginv.engine.experiment import load
+from bginv.engine.saved_settings import read_settings, to_json
 from bginv.interop.model_files import load_any, load_classifier
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
 from bginv.masks.pictures import picture_name
 from bginv.masks.source import confidence_of
 from bginv.masks.store import Found, find_masks
 from bginv.masks.trust import Predict, Trust, measure_source, verdict
-from bginv.recipes.masks import FindMasksSettings
+from bginv.output_files import (
+    OVERWRITE,
+    check_writable_folder,
+    write_file,
+    write_text,
+)
 from bginv.report.masks import trust_table, write_mask_sheet
-from bginv.saved_settings import read_settings, to_json
 
 IMAGE_SIZE, NUM_PICTURED = 128, 8
 SHEET, SETTINGS_FILE = "masks.png", "masks.json"

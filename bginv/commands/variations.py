@@ -10,21 +10,20 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.artefacts import check_writable_folder, content_number, write_file, write_text
+from bginv.commands.settings import MakeVariationsSettings
 from bginv.data.catalog import full_name
 from bginv.data.files import FileSource
 from bginv.data.in9 import MASKS, SPLIT, VARIATIONS
 from bginv.data.sources import Dataset, Source
-from bginv.data.variation_files import Region, RegionsOf, VariationFiles
-from bginv.data.variations import box_of
+from bginv.data.variations import Region, RegionsOf, VariationFiles, box_of
 from bginv.engine.experiment import load
+from bginv.engine.saved_settings import differences, read_settings, to_json
 from bginv.interop.model_files import load_mask_unet
-from bginv.masks.box_files import Boxes, placed
-from bginv.masks.grab_cut import Box, grab_cut
+from bginv.masks.boxes import Boxes, placed
+from bginv.masks.cam import Box, grab_cut
 from bginv.ops.binarize import binarize
-from bginv.recipes import MakeVariationsSettings
+from bginv.output_files import check_writable_folder, content_number, write_file, write_text
 from bginv.report.pictures import write_sheet
-from bginv.saved_settings import differences, read_settings, to_json
 
 IMAGE_SIZE, TRAIN = 224, "train"
 NUM_PICTURED = 8

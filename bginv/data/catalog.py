@@ -5,15 +5,22 @@ import difflib
 import os
 from collections.abc import Callable, Mapping
 
-from bginv.data.digits import load_digits
-from bginv.data.entries import Entry, Place
+from bginv.data.class_lists import Entry, Place
+from bginv.data.digits import SYNTHDIGITS, load_digits, load_synthdigits
 from bginv.data.folder import load_folder
 from bginv.data.injected import with_backgrounds, with_noises
 from bginv.data.insulators import COMPONENTS, MATERIALS, load_insulators
-from bginv.data.mat_digits import SYNTHDIGITS, load_synthdigits
-from bginv.data.multilabel import load_multilabel
-from bginv.data.pairs import CIFAR10, CIFAR10_STL10, STL10, pair, with_classes
-from bginv.data.segmentation import VOC_ROOT, load_label_maps, load_voc
+from bginv.data.labelled import load_multilabel
+from bginv.data.segmentation import (
+    CIFAR10,
+    CIFAR10_STL10,
+    STL10,
+    VOC_ROOT,
+    load_label_maps,
+    load_voc,
+    pair,
+    with_classes,
+)
 from bginv.data.shapes import SIDE as SHAPES_SIDE
 from bginv.data.shapes import load_shapes
 from bginv.data.signs import (
@@ -214,7 +221,7 @@ def load_data(
     Args:
         name: a key of `CATALOG`, such as "digits" or "mnist_backgrounds"; the path of a folder, or
             "folder:PATH", for the user's own photographs, see `bginv.data.folder`;
-            "multilabel:PATH" for such with several classes each, see `bginv.data.multilabel`;
+            "multilabel:PATH" for such with several classes each, see `bginv.data.labelled`;
             "segmentation:PATH" for such with label maps, see `bginv.data.segmentation`;
             "tfds:NAME" for any set of TFDS with one label an image.
         data_dir: where its files are: TFDS's data directory, or the folder that holds the

@@ -1,12 +1,14 @@
-"""Sources around others, whose records or batches hold more."""
+"""Sources made of other sources: mixed, stratified, parts held out."""
 
 import abc
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from bginv.data.sources import Source, endless
+from bginv.data.files import FileSource
+from bginv.data.sources import ArraySource, Source, endless
 
 
 class WrappedSource(Source):
@@ -77,3 +79,102 @@ class PairedSource(WrappedSource):
             return own
         more = self.beside(batch_size, seed, start, replicas, num_replicas)
         return endless(tf.data.Dataset.zip(own, more).map(lambda one, other: {**one, **other}))
+
+
+class StratifiedSource(WrappedSource):
+    """A source whose shuffled epochs hold a given share of chosen records.
+
+    An epoch is as long as the source: `share` of it are chosen records, the rest are others; either
+    come as often as each other, to one. In order, each record comes once, as in the source.
+
+    Args:
+        source: the records.
+        chosen: bool [N], those that have a share of their own.
+        share: of an epoch, in [0, 1].
+
+    Raises:
+        ValueError: none or all of the records are chosen.
+    """
+
+    def __init__(self, source: Source, chosen: np.ndarray, share: float):
+        super().__init__(source)
+        if not 0 < chosen.sum() < len(source):
+            raise ValueError(f"{chosen.sum()} of {len(source)} records are chosen, not a part")
+        self.chosen, self.share = chosen, share
+
+    def around(self, source: Source) -> "StratifiedSource":
+        """See `WrappedSource.around`."""
+        return StratifiedSource(source, self.chosen, self.share)
+
+    def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "StratifiedSource":
+        """See `Source.take`."""
+        return StratifiedSource(self.source.take(rows, labels), self.chosen[rows], self.share)
+
+    def _epoch(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
+        num_chosen = round(self.share * len(self))
+        strata = (
+            (np.flatnonzero(self.chosen), num_chosen),
+            (np.flatnonzero(~self.chosen), len(self) - num_chosen),
+        )
+        drawn = [_draw(rows, count, (seed, 1), epoch) for rows, count in strata]
+        return tf.data.Dataset.from_tensor_slices(_shuffle(tf.concat(drawn, 0), (seed, 0), epoch))
+
+
+def _draw(rows: np.ndarray, count: int, seed: tuple[int, int], epoch: tf.Tensor) -> tf.Tensor:
+    """So many of these rows, int64; how often they come differs by one at most."""
+    order = _shuffle(tf.constant(rows, tf.int64), seed, epoch)
+    return tf.tile(order, [-(-count // len(rows))])[:count]
+
+
+def _shuffle(rows: tf.Tensor, seed: tuple[int, int], epoch: tf.Tensor) -> tf.Tensor:
+    own = tf.random.experimental.stateless_fold_in(tf.constant(seed, tf.int64), epoch)
+    return tf.random.experimental.stateless_shuffle(rows, seed=own)
+
+
+FEWEST = 2
+
+
+def hold_out(source: Source, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on and rows to validate with, by a hash of each image's content.
+
+    The same image is on the same side in every run, whatever else is in the folder; copies of one
+    image are never on both sides. Every class keeps images on both sides, as far as it has two.
+
+    Args:
+        source: training images.
+        share: of those held out, in [0, 1).
+
+    Returns:
+        int [N - M] and int [M], both in the order of the source.
+    """
+    if share == 0:
+        return np.arange(len(source)), np.array([], int)
+    places = np.array([_place(content) for content in contents(source)])
+    held = places < share
+    for label in range(int(source.labels.max()) + 1):
+        rows = np.flatnonzero(source.labels == label)
+        if len(rows) >= FEWEST and held[rows].all() != held[rows].any():
+            continue
+        if len(rows) >= FEWEST and not held[rows].any():
+            held |= places == places[rows].min()
+        elif len(rows) >= FEWEST:
+            held &= places != places[rows].max()
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def contents(source: Source) -> list[bytes]:
+    """Something that stands for each image's content, the same wherever it lies.
+
+    Raises:
+        ValueError: a source that holds neither files nor arrays.
+    """
+    if isinstance(source, FileSource):
+        return [int(number).to_bytes(8, "little") for number in source.images.fingerprints.numpy()]
+    if isinstance(source, ArraySource):
+        return [np.ascontiguousarray(image).tobytes() for image in source.images]
+    raise ValueError(f"images of a {type(source).__name__} have no content to tell them by")
+
+
+def _place(content: bytes) -> float:
+    """A number in [0, 1) that a content has."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=6).digest(), "big") / 2**48

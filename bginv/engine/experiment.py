@@ -15,33 +15,33 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from bginv.artefacts import check_writable, content_number, refuse_existing
 from bginv.data.catalog import load_data
 from bginv.data.photographs import Photographs
 from bginv.data.sources import Dataset, Source
-from bginv.engine.results import Results, evaluate_and_log, log_accuracies, write_page
-from bginv.interop.model_files import (
-    check_model_name,
-    save_model,
-)
-from bginv.models.backbones import build_architecture
-from bginv.recipes import (
+from bginv.engine.common_settings import (
     CommonSettings,
     DataSettings,
     NewClassifierSettings,
     PhaseSettings,
 )
-from bginv.report.pictures import write_learning_curves
-from bginv.report.tensorboard import check_tensorboard
-from bginv.run_folder import RESULTS, RunFolder
-from bginv.training.distribution import (
+from bginv.engine.distribution import (
     check_replicas,
     check_same_command,
     is_chief,
     send_from_chief,
 )
-from bginv.training.loop import train
-from bginv.training.method import Method
+from bginv.engine.loop import train
+from bginv.engine.method import Method
+from bginv.engine.results import Results, evaluate_and_log, log_accuracies, write_page
+from bginv.engine.run_folder import RESULTS, RunFolder
+from bginv.interop.model_files import (
+    check_model_name,
+    save_model,
+)
+from bginv.nn.backbones import build_architecture
+from bginv.output_files import check_writable, content_number, refuse_existing
+from bginv.report.metrics import check_tensorboard
+from bginv.report.pictures import write_learning_curves
 
 Models = Mapping[str | pathlib.Path | None, keras.Model]
 
@@ -137,7 +137,7 @@ class Experiment(abc.ABC):
         """Train the stages, or go on with them; save the models, and report.
 
         Raises:
-            see `bginv.training.loop.train`.
+            see `bginv.engine.loop.train`.
         """
         check_same_command(self.strategy, self.folder.number())
         with self.folder.opened():

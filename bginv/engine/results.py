@@ -11,19 +11,24 @@ import tensorflow as tf
 from absl import logging
 
 import bginv
-from bginv.artefacts import write_text
 from bginv.data.catalog import noise_tests
 from bginv.data.sources import Dataset, take_in_memory
-from bginv.evaluation.accuracy import ACCURACY, Accuracies, count_correct, evaluate_accuracy
-from bginv.evaluation.predictions import Predictions, predict
-from bginv.recipes import ClassifierTrainingSettings, PhaseSettings
+from bginv.engine.common_settings import ClassifierTrainingSettings, PhaseSettings
+from bginv.engine.loop import last_epoch
+from bginv.engine.run_folder import METRICS, RESULTS, RunFolder
+from bginv.evaluation.accuracy import (
+    ACCURACY,
+    Accuracies,
+    Predictions,
+    count_correct,
+    evaluate_accuracy,
+    predict,
+)
+from bginv.output_files import write_text
+from bginv.report.metrics import EVENTS, log_pictures, put_evaluation, training_seconds
+from bginv.report.pictures import write_strip
 from bginv.report.run_page import write_report
-from bginv.report.strips import write_strip
 from bginv.report.tables import accuracy_table, json_results, published_rows
-from bginv.report.tensorboard import log_pictures
-from bginv.run_folder import METRICS, RESULTS, RunFolder
-from bginv.training.loop import last_epoch
-from bginv.training.progress import EVENTS, put_evaluation, training_seconds
 
 try:
     import resource

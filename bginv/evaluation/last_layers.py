@@ -9,7 +9,7 @@ import tensorflow as tf
 from bginv.data.sources import LARGEST_PASS_BATCH, Source
 from bginv.data.wrapped import WrappedSource
 from bginv.evaluation.calibration import collect_all_logits
-from bginv.nn.digest import weights_digest
+from bginv.nn.features import weights_digest
 from bginv.nn.fine_tuning import split_head
 
 MOST_BYTES = 2**28

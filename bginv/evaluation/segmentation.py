@@ -1,4 +1,4 @@
-"""Masks of a mask generator, and how they agree with true masks: counts first, ratios second."""
+"""Masks and label maps against true ones: confusion matrices, IoU."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -9,7 +9,91 @@ import tensorflow as tf
 
 from bginv.data.sources import Source
 from bginv.ops.binarize import BINARIZATIONS, binarize
-from bginv.ops.cams import enlarge_maps
+from bginv.ops.cams import enlarge_maps, segmentation_maps
+
+
+@dataclasses.dataclass(frozen=True)
+class Confusion:
+    """Pixels by true class (rows) and predicted class (columns).
+
+    Attributes:
+        counts: int64 [K, K].
+    """
+
+    counts: np.ndarray
+
+    @property
+    def iou(self) -> np.ndarray:
+        """Intersection over union of each class, float64 [K]; NaN for one that is nowhere."""
+        right = np.diag(self.counts)
+        union = self.counts.sum(0) + self.counts.sum(1) - right
+        return np.divide(right, union, out=np.full(len(right), np.nan), where=union > 0)
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean over the classes that are somewhere; NaN without any pixel."""
+        iou = self.iou
+        return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
+
+    @property
+    def accuracy(self) -> float:
+        """Share of pixels whose class is predicted; NaN without any pixel."""
+        total = self.counts.sum()
+        return float(np.trace(self.counts) / total) if total else float("nan")
+
+    def __add__(self, other: "Confusion") -> "Confusion":
+        return Confusion(self.counts + other.counts)
+
+
+def count_confusion(true: np.ndarray, predicted: np.ndarray, num_classes: int) -> Confusion:
+    """Count the pixels of each pair of classes.
+
+    Args:
+        true: int [...]; pixels with other numbers than those of classes do not count.
+        predicted: the same shape, class numbers.
+        num_classes: K.
+
+    Raises:
+        ValueError: shapes that differ, or a prediction that is no class.
+    """
+    true, predicted = np.asarray(true), np.asarray(predicted)
+    if true.shape != predicted.shape:
+        raise ValueError(
+            f"true and predicted maps need one shape; received {true.shape} and {predicted.shape}"
+        )
+    known = (true >= 0) & (true < num_classes)
+    true, predicted = true[known].astype(np.int64), predicted[known].astype(np.int64)
+    if predicted.size and not 0 <= predicted.min() <= predicted.max() < num_classes:
+        raise ValueError(
+            f"predictions must be 0 to {num_classes - 1}; received {predicted.min()} to "
+            f"{predicted.max()}"
+        )
+    pairs = np.bincount(num_classes * true + predicted, minlength=num_classes**2)
+    return Confusion(pairs.reshape(num_classes, num_classes))
+
+
+def segmentation_evaluator(segmenter: keras.Model) -> Callable[[Source], Confusion]:
+    """What evaluates a segmentation network, with its weights at that time, on labelled images.
+
+    Args:
+        segmenter: images to logits [B, H, W, K].
+    """
+
+    @tf.function(reduce_retracing=True)
+    def predict(images: tf.Tensor) -> tf.Tensor:
+        return tf.argmax(segmenter(images, training=False), -1, tf.int32)
+
+    num_classes = segmenter.output_shape[-1]
+
+    def evaluate(source: Source) -> Confusion:
+        total = Confusion(np.zeros((num_classes, num_classes), np.int64))
+        for batch in source.batches(source.pass_batch):
+            predicted = predict(batch["image"]).numpy()
+            total += count_confusion(batch["label_map"].numpy(), predicted, num_classes)
+        return total
+
+    return evaluate
+
 
 BOX_SIDES = np.arange(0.05, 1.001, 0.05)
 
@@ -177,3 +261,102 @@ def _count_boxes(boxes: np.ndarray, true: tf.Tensor) -> np.ndarray:
     predicted = np.broadcast_to(((bottom - top) * (right - left))[:, None], both.shape)
     all_true = np.broadcast_to(sums[:, -1, -1], both.shape)
     return np.stack([both, predicted, all_true, np.full(both.shape, masks[0].size)], -1)
+
+
+IGNORED = 255
+TINY = 1e-10
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassCounts:
+    """Pixels of each class, background first, over any number of images; int64 [K + 1].
+
+    Attributes:
+        intersection: predicted and true.
+        predicted: predicted, where the truth is not ignored.
+        true: true.
+    """
+
+    intersection: np.ndarray
+    predicted: np.ndarray
+    true: np.ndarray
+
+    @property
+    def union(self) -> np.ndarray:
+        """Predicted or true, int64 [K + 1]."""
+        return self.predicted + self.true - self.intersection
+
+    @property
+    def iou(self) -> np.ndarray:
+        """Intersection over union of each class, float64 [K + 1]; 0 for one that is nowhere."""
+        return self.intersection / (self.union + TINY)
+
+    @property
+    def precision(self) -> np.ndarray:
+        """Share of what is predicted that is true, float64 [K + 1]."""
+        return self.intersection / (self.predicted + TINY)
+
+    @property
+    def recall(self) -> np.ndarray:
+        """Share of what is true that is predicted, float64 [K + 1]."""
+        return self.intersection / (self.true + TINY)
+
+    def __add__(self, other: "ClassCounts") -> "ClassCounts":
+        return ClassCounts(
+            *(
+                getattr(self, field.name) + getattr(other, field.name)
+                for field in dataclasses.fields(self)
+            )
+        )
+
+
+def count_classes(
+    true: np.ndarray, predicted: np.ndarray, num_classes: int, ignored: int = IGNORED
+) -> ClassCounts:
+    """Count the pixels of each class.
+
+    Args:
+        true: int [...], 0 for background, k + 1 for class k; pixels of the value `ignored` do not
+            count.
+        predicted: the same shape.
+        num_classes: K, without background.
+        ignored: the value of pixels that have no truth.
+
+    Raises:
+        ValueError: shapes that differ.
+    """
+    true, predicted = np.asarray(true), np.asarray(predicted)
+    if true.shape != predicted.shape:
+        raise ValueError(
+            f"true and predicted maps need one shape; received {true.shape} and {predicted.shape}"
+        )
+    known = true != ignored
+    true, predicted = true[known].astype(np.int64), predicted[known].astype(np.int64)
+
+    def count(values: np.ndarray) -> np.ndarray:
+        return np.bincount(values, minlength=num_classes + 1)[: num_classes + 1]
+
+    return ClassCounts(count(true[predicted == true]), count(predicted), count(true))
+
+
+def evaluate_label_maps(localizer: keras.Model, source: Source, threshold: float) -> ClassCounts:
+    """Counts over a source, as EADER evaluates: the classes of an image are known.
+
+    Args:
+        localizer: images to a dict with `maps`, see `bginv.methods.erasing.model`.
+        source: images with label maps and with labels [N, K].
+        threshold: maps below it are background.
+    """
+
+    @tf.function(reduce_retracing=True)
+    def predict(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        maps = localizer(batch["image"], training=False)["maps"][..., :num_classes]
+        maps = maps_at(maps, batch["image"].shape[1:3])
+        return segmentation_maps(maps, batch["label"], threshold)
+
+    num_classes = source.labels.shape[1]
+    total = None
+    for batch in source.batches(source.pass_batch):
+        counts = count_classes(batch["label_map"].numpy(), predict(batch).numpy(), num_classes)
+        total = counts if total is None else total + counts
+    return total

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 from absl import logging
 
-from bginv.artefacts import check_writable_folder, refuse_existing
 from bginv.data.sources import Dataset
 from bginv.errors import first_line
 from bginv.interop.formats import FORMATS, Predict, named, run_keras
+from bginv.output_files import check_writable_folder, refuse_existing
 
 DEFAULT_FORMATS = tuple(name for name in FORMATS if name != "h5")
 BATCH, TIMED_CALLS, WARM_UP_CALLS = 64, 30, 3

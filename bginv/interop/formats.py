@@ -15,8 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bginv.interop.keras2_h5 import save_h5
-from bginv.interop.paper_h5 import load_h5
+from bginv.interop.paper_h5 import load_h5, save_h5
 
 LABELS = "labels.txt"
 LOOPS = {"While", "StatelessWhile"}

@@ -9,18 +9,18 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from bginv.artefacts import write_file
 from bginv.data.sources import Dataset
 from bginv.errors import first_line
-from bginv.interop.keras2_h5 import save_h5
 from bginv.interop.paper_h5 import (
     is_paper_classifier,
     load_classifier_h5,
     load_h5,
     load_mask_unet_h5,
+    save_h5,
 )
-from bginv.models import deeplab  # noqa: F401 - it registers layers
-from bginv.models.outputs import last_activation, logits_alone
+from bginv.nn import deeplab  # noqa: F401 - it registers layers
+from bginv.nn.features import last_activation, logits_alone
+from bginv.output_files import write_file
 
 ENDINGS = (".keras", ".h5")
 PROBABILITIES = ("softmax", "sigmoid")

@@ -15,13 +15,13 @@ from typing import Any
 
 import keras
 
-from bginv.config import resolve
+from bginv.engine.common_settings import PhaseSettings
+from bginv.engine.settings import resolve
+from bginv.methods.background_invariance.adversarial_training import AdversarialTraining
+from bginv.methods.background_invariance.classifier_training import ClassifierTraining
+from bginv.methods.background_invariance.mask_training import MaskTraining
+from bginv.methods.background_invariance.settings import PHASES
 from bginv.ops.losses import Loss, cross_entropy
-from bginv.recipes import PHASES
-from bginv.recipes.training import PhaseSettings
-from bginv.training.adversarial import AdversarialTraining
-from bginv.training.classifier import ClassifierTraining
-from bginv.training.masks import MaskTraining
 
 OF_STEPS = {"flip", "recipe", "seed"}
 NOT_OF_STEPS = {field.name for field in dataclasses.fields(PhaseSettings)} - OF_STEPS | {

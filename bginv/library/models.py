@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from bginv.data.sources import Dataset
 from bginv.errors import first_line
-from bginv.models.outputs import last_activation
+from bginv.nn.features import last_activation
 from bginv.ops.losses import Loss, cross_entropy
 
 LOOKED_AT = 512

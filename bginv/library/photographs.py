@@ -8,17 +8,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bginv.config import resolve
 from bginv.data.sources import Dataset
+from bginv.engine.run_folder import RunFolder
+from bginv.engine.settings import resolve
 from bginv.library.results import Robustified
 from bginv.masks.choice import AUTO, choose
 from bginv.methods.background_invariance.experiment import Start
+from bginv.methods.background_invariance.settings import PHOTOGRAPHS
 from bginv.methods.photographs.experiment import PhotographExperiment
-from bginv.methods.photographs.outcome import AFTER, BEFORE
+from bginv.methods.photographs.judging import AFTER, BEFORE
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.nn.fine_tuning import is_deep, is_trained
-from bginv.recipes import PHOTOGRAPHS
-from bginv.run_folder import RunFolder
 
 SMALLEST_SIDE = 128
 OWN_ARGUMENTS = {"architecture", "weights", "dataset", "data_dir", "output", "recipe", "run_dir"}

@@ -16,10 +16,10 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.artefacts import content_number
 from bginv.data.catalog import proof_name
 from bginv.data.photographs import Photographs
 from bginv.data.sources import ArraySource, Dataset
+from bginv.engine.run_folder import RunFolder
 from bginv.library.data import Data, as_dataset, is_split, pixels_of
 from bginv.library.models import (
     can_be_saved,
@@ -34,12 +34,8 @@ from bginv.library.models import (
 from bginv.library.photographs import fits, refuse_finished, robustify_photographs
 from bginv.library.results import Robustified
 from bginv.methods.background_invariance.experiment import LEARNED, BackgroundInvariance, Start
-from bginv.methods.background_invariance.stages import GIVEN, HEURISTIC
-from bginv.models.backbones import VGG19_SIDE
-from bginv.models.background_generator import fitting_tiles
-from bginv.ops.augment import Augmentation
-from bginv.ops.losses import cross_entropy
-from bginv.recipes import (
+from bginv.methods.background_invariance.mask_training import with_generated_masks
+from bginv.methods.background_invariance.settings import (
     PHASES,
     PHOTOGRAPHS,
     AdversarialSettings,
@@ -48,8 +44,12 @@ from bginv.recipes import (
     phase_setting_names,
     resolve_phases,
 )
-from bginv.run_folder import RunFolder
-from bginv.training.masks import with_generated_masks
+from bginv.methods.background_invariance.stages import GIVEN, HEURISTIC
+from bginv.nn.backbones import VGG19_SIDE
+from bginv.nn.background_generator import fitting_tiles
+from bginv.ops.augment import Augmentation
+from bginv.ops.losses import cross_entropy
+from bginv.output_files import content_number
 
 BACKGROUNDS = ("adv", "noise", "black")
 UNCHANGED = Augmentation(rotation=0.0, shift=0.0, shear=0.0, flip=False, brightness=0.0)

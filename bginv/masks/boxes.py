@@ -1,15 +1,224 @@
-"""Masks from boxes, a box or several a picture, tightened by grabCut."""
+"""A box a picture, from the files of annotation tools, tightened by grabCut."""
 
+import collections
+import csv
+import hashlib
+import json
 import math
-from collections.abc import Sequence
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 
 from bginv.data.images import shown
-from bginv.masks.box_files import Boxes, placed
-from bginv.masks.grab_cut import Box, grab_cut
+from bginv.masks.cam import Box, grab_cut
 from bginv.masks.source import Mask, MaskSource, Picture, confidence_of
+
+COLUMNS = ("name", "left", "top", "right", "bottom")
+KINDS = "a folder of Pascal VOC .xml files, a COCO .json file or a .csv file"
+ANY_ENDING = ".*"
+
+
+class Labelled(NamedTuple):
+    """A box as a file has it.
+
+    Attributes:
+        name: of the picture, with folders in front or without; VOC's end in `ANY_ENDING`.
+        box: left, top, right and bottom edge in pixels.
+        size: width and height of the picture that they are pixels of, or None for its own.
+        place: where it stands, for a message.
+    """
+
+    name: pathlib.PurePath
+    box: tuple[float, float, float, float]
+    size: tuple[float, float] | None
+    place: str
+
+
+class Boxes:
+    """Boxes by the names of their pictures.
+
+    Args:
+        path: a folder of Pascal VOC .xml files, a COCO .json file or a .csv file.
+
+    Attributes:
+        path: as it was given.
+
+    Raises:
+        FileNotFoundError: no such file or folder.
+        ValueError: what cannot be read, or holds no box.
+    """
+
+    def __init__(self, path: str):
+        self.path, root = path, pathlib.Path(path).expanduser()
+        if not root.exists():
+            raise FileNotFoundError(f"there is no {path} with boxes; {KINDS} is needed")
+        readers = {
+            ".json": _read_coco,
+            ".xml": _read_voc_file,
+            ".csv": _read_csv,
+        }
+        read = _read_voc if root.is_dir() else readers.get(root.suffix.lower())
+        if read is None:
+            raise ValueError(f"{path} holds no boxes that can be read; {KINDS} is needed")
+        self._by_stem = collections.defaultdict(list)
+        try:
+            for labelled in read(root):
+                self._by_stem[labelled.name.stem].append(labelled)
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} holds what is not UTF-8; {KINDS} is needed") from None
+        if not self._by_stem:
+            raise ValueError(f"{path} holds no box; {KINDS} is needed")
+
+    def of(self, name: str) -> list[Labelled]:
+        """The boxes of a picture: those whose names end as its name does.
+
+        Args:
+            name: with as many folders in front as are known.
+        """
+        wanted = pathlib.PurePath(name)
+        return [own for own in self._by_stem.get(wanted.stem, ()) if _is_of(own.name, wanted)]
+
+    def digest(self) -> str:
+        """What tells these boxes from others."""
+        found = hashlib.sha256()
+        for stem, own in sorted(self._by_stem.items()):
+            found.update(repr((stem, [(each.name.parts, *each[1:3]) for each in own])).encode())
+        return found.hexdigest()
+
+
+def placed(labelled: Labelled, size: tuple[int, int]) -> Box:
+    """A box in whole pixels of a picture, clipped to it: top, left, bottom and right edge.
+
+    Args:
+        labelled: the box.
+        size: the picture's height and width.
+
+    Raises:
+        ValueError: an empty box, or one that lies outside the picture.
+    """
+    left, top, right, bottom = labelled.box
+    across, down = 1.0, 1.0
+    if labelled.size:
+        across, down = size[1] / labelled.size[0], size[0] / labelled.size[1]
+    text = ", ".join(f"{edge:g}" for edge in labelled.box)
+    if not (left < right and top < bottom):
+        raise ValueError(f"{labelled.place}: the box {text} (left, top, right, bottom) is empty")
+    edges = np.array([top * down, left * across, bottom * down, right * across])
+    limits = np.array([*size, *size])
+    if (edges[:2] >= limits[:2]).any() or (edges[2:] <= 0).any():
+        width, height = labelled.size or size[::-1]
+        raise ValueError(
+            f"{labelled.place}: the box {text} (left, top, right, bottom) lies outside its picture "
+            f"of {width:g}x{height:g} pixels"
+        )
+    first = np.minimum(np.maximum(np.round(edges[:2]), 0), limits[:2] - 1)
+    last = np.clip(np.round(edges[2:]), first + 1, limits[2:])
+    return tuple(np.concatenate([first, last]).astype(int).tolist())
+
+
+def _is_of(labelled: pathlib.PurePath, wanted: pathlib.PurePath) -> bool:
+    """Whether two names are of one picture, as far as both say."""
+    if labelled.suffix not in (ANY_ENDING, wanted.suffix):
+        return False
+    pairs = zip(labelled.parts[-2::-1], wanted.parts[-2::-1], strict=False)
+    return all(one == other for one, other in pairs)
+
+
+def _read_csv(path: pathlib.Path) -> Iterator[Labelled]:
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        for number, line in enumerate(csv.reader(stream), 1):
+            if not line or (number == 1 and tuple(line) == COLUMNS):
+                continue
+            place = f"{shown(path)}, line {number}"
+            try:
+                name, *edges = line
+                box = _finite(edges)
+            except ValueError:
+                raise ValueError(
+                    f"{place}: {','.join(COLUMNS)} in pixels are needed; received {','.join(line)}"
+                ) from None
+            yield Labelled(pathlib.PurePath(name), box, None, place)
+
+
+def _read_coco(path: pathlib.Path) -> Iterator[Labelled]:
+    try:
+        held = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{shown(path)} is not JSON ({error}); {KINDS} is needed") from None
+    try:
+        images = {image["id"]: image for image in held["images"]}
+        annotations = list(held["annotations"])
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"{shown(path)} is not COCO's JSON: it needs images with id and file_name, and "
+            "annotations with image_id and bbox"
+        ) from None
+    for number, own in enumerate(annotations):
+        place = f"{shown(path)}, annotation {number}"
+        try:
+            image, edges = images[own["image_id"]], _finite(own["bbox"])
+            name = pathlib.PurePath(image["file_name"])
+            sides = [float(image.get(side) or 0) for side in ("width", "height")]
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(
+                f"{place}: an image_id of images and a bbox of left, top, width and height are "
+                "needed"
+            ) from None
+        left, top, width, height = edges
+        box = (left, top, left + width, top + height)
+        yield Labelled(name, box, tuple(sides) if all(sides) else None, place)
+
+
+def _read_voc(folder: pathlib.Path) -> Iterator[Labelled]:
+    for path in sorted(folder.rglob("*.xml")):
+        yield from _read_voc_file(path, folder)
+
+
+def _read_voc_file(path: pathlib.Path, folder: pathlib.Path | None = None) -> Iterator[Labelled]:
+    """Boxes count from 1, and their last pixels belong to them."""
+    # another encoding than UTF-8 could hide them
+    contents = path.read_text(encoding="utf-8-sig")
+    # entities are how XML files fill memory or read others; annotations need none
+    if "<!DOCTYPE" in contents or "<!ENTITY" in contents:
+        raise ValueError(f"{shown(path)} has a document type or entities, which boxes do not need")
+    try:
+        root = ElementTree.fromstring(contents)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"{shown(path)} is not XML ({error}); repair or remove it") from None
+    parts = path.relative_to(folder or path.parent).with_suffix(ANY_ENDING).parts
+    name = pathlib.PurePath(*(part for part in parts if part != "Annotations"))
+    try:
+        size = None
+        if root.find("size") is not None:
+            size = tuple(float(root.findtext(f"size/{side}")) for side in ("width", "height"))
+        for own in root.iter("bndbox"):
+            left, top, right, bottom = _finite(
+                [own.findtext(edge) for edge in ("xmin", "ymin", "xmax", "ymax")]
+            )
+            box = (left - 1, top - 1, right, bottom)
+            yield Labelled(name, box, size if size and all(size) else None, shown(path))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{shown(path)}: a bndbox needs xmin, ymin, xmax and ymax in pixels, and a size width "
+            "and height"
+        ) from None
+
+
+def _finite(edges: Sequence) -> tuple[float, float, float, float]:
+    """Four numbers.
+
+    Raises:
+        ValueError: another count, or what is no number.
+    """
+    left, top, right, bottom = map(float, edges)
+    if not all(map(math.isfinite, (left, top, right, bottom))):
+        raise ValueError("not finite")
+    return left, top, right, bottom
+
 
 WORKING_SIDE = 320
 """Longest side of the pictures that grabCut sees; it takes 0.15 s for 256 pixels."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from bginv.data.images import ENDINGS, shown
 from bginv.masks.source import Mask, MaskSource, Picture
+from bginv.ops.binarize import not_black
 
 LAYOUT = "the layout is PATH/CLASS/NAME.png for each image CLASS/NAME.jpg"
 NAMED = 3
@@ -97,3 +98,19 @@ class GivenMasks(MaskSource):
 def _key(name: str | pathlib.PurePath) -> str:
     """CLASS/NAME without its ending."""
     return pathlib.PurePath(name).with_suffix("").as_posix()
+
+
+class HeuristicMasks(MaskSource):
+    """Foreground is where any channel is above 0."""
+
+    name = "heuristic"
+
+    @property
+    def fingerprint(self) -> str:
+        """See `MaskSource.fingerprint`."""
+        return "heuristic"
+
+    def masks(self, pictures: Sequence[Picture]) -> list[Mask]:
+        """See `MaskSource.masks`."""
+        found = (not_black(picture.pixels[None].astype(np.float32)) for picture in pictures)
+        return [Mask(soft[0, :, :, 0].numpy()) for soft in found]

@@ -10,19 +10,18 @@ from keras import layers
 
 from bginv.data.sources import Source
 from bginv.masks.cam import OBJECT, along_edges, resized
-from bginv.masks.normalized_cut import normalized_cut_loss
 from bginv.masks.source import Mask, MaskSource, Picture, confidence_of
 from bginv.masks.stored_features import (
     LEVELS,
     SAMPLE,
     frozen_copy,
     image_size,
+    normalized_cut_loss,
     reducing,
     stored_features,
 )
-from bginv.models.initializers import glorot_uniform
-from bginv.nn.digest import weights_digest
-from bginv.nn.feature_maps import FeatureMaps
+from bginv.nn.features import FeatureMaps, weights_digest
+from bginv.nn.layers import glorot_uniform
 from bginv.ops.losses import cross_entropy
 
 ALLOWED = 0.05

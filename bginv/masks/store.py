@@ -15,11 +15,11 @@ import numpy as np
 import tqdm
 from absl import logging
 
-from bginv.artefacts import check_writable_folder, write_file
 from bginv.data.images import shown
 from bginv.data.sources import Source
 from bginv.masks.pictures import Pictures, pictures_of
 from bginv.masks.source import Mask, MaskSource, Picture
+from bginv.output_files import check_writable_folder, write_file
 
 SECONDS_BETWEEN_LINES = 10.0
 HOPELESS = 10

@@ -7,20 +7,25 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.config import option_name
 from bginv.data.catalog import takes_any_size
 from bginv.data.sources import Dataset, Source, take_in_memory
 from bginv.engine.experiment import load, print_accuracies
-from bginv.evaluation.label_maps import evaluate_label_maps
-from bginv.evaluation.segmentation import evaluate_masks, mask_predictor, soft_masks_of
+from bginv.engine.method import Method
+from bginv.engine.run_folder import RunFolder
+from bginv.engine.settings import option_name
+from bginv.evaluation.segmentation import (
+    evaluate_label_maps,
+    evaluate_masks,
+    mask_predictor,
+    soft_masks_of,
+)
 from bginv.interop.torch_weights import load_state, read_state
-from bginv.models.backbones import IMAGENET, NO_WEIGHTS
-from bginv.models.feature_extractors import build_features
-from bginv.models.outputs import logits_alone
-from bginv.recipes.localization import WeakLocalizationSettings
+from bginv.methods.localization_settings import WeakLocalizationSettings
+from bginv.nn.backbones import IMAGENET, NO_WEIGHTS
+from bginv.nn.features import build_features, logits_alone
+from bginv.ops.geometry import random_resized_crops
 from bginv.report.pictures import overlay, write_sheet
 from bginv.report.tables import agreement_table, label_maps_table
-from bginv.run_folder import RunFolder
 
 LARGER = 224 / 197
 """Images to crop from over those that the network sees, as in the port of ACoL."""
@@ -156,3 +161,15 @@ def report_localizer(
         found = evaluate_masks(mask_predictor(model), test, area=0.2, threshold=threshold)
         logging.info("\n%s", agreement_table(found, f"masks of {name}, in %"))
     write_maps(model, next(iter(dataset.tests.values())), folder, "last")
+
+
+class CroppedTraining(Method):
+    """A method whose images are random resized crops, of the size that its first model takes."""
+
+    def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Method.augment_batch`."""
+        size, settings = self.models[0].input_shape[1:3], self.settings
+        crops = random_resized_crops(
+            batch["image"], seed, size, settings.smallest_crop, settings.flip
+        )
+        return {**batch, "image": crops}

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bginv.artefacts import write_text
+from bginv.output_files import write_text
 from bginv.report.charts import compared_losses
 from bginv.report.run_page import (
     NOT_SETTINGS,
@@ -16,8 +16,7 @@ from bginv.report.run_page import (
     render,
     summary,
 )
-from bginv.report.table import Table
-from bginv.report.tables import accuracy_table
+from bginv.report.tables import Table, accuracy_table
 
 WITHOUT_INFLUENCE = {"run_dir", "output", "overwrite", "resume", "data_dir", "tensorboard"}
 

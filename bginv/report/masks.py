@@ -10,7 +10,7 @@ import tensorflow as tf
 from bginv.data.sources import Source
 from bginv.masks.trust import Trust
 from bginv.report.pictures import write_sheet
-from bginv.report.table import PERCENT, Table
+from bginv.report.tables import PERCENT, Table
 
 SIDE, GREY = 160, 0.5
 FIGURES = {

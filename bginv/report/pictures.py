@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
-from bginv.artefacts import write_file
 from bginv.evaluation.calibration import Reliability
-from bginv.training.progress import training_records
+from bginv.output_files import write_file
+from bginv.report.metrics import training_records
 
 INCHES_PER_IMAGE = 1.1
 NOT_LOSSES = {"phase", "step", "epoch", "images_per_second", "seconds"}
@@ -162,3 +162,30 @@ def write_image(path: pathlib.Path, image: np.ndarray) -> None:
 
 def _write_figure(path: pathlib.Path, figure: Figure) -> None:
     write_file(path, lambda temporary: figure.savefig(temporary, dpi=110))
+
+
+def write_strip(path: pathlib.Path, images: np.ndarray) -> None:
+    """Write images side by side.
+
+    Args:
+        path: PNG to write.
+        images: float [N, H, W, 1 or 3] in [0, 1] (clipped to it).
+    """
+    write_image(path, np.concatenate(list(images), axis=1))
+
+
+def read_strip(path: pathlib.Path, width: int) -> list[bytes]:
+    """Its images, each as a PNG file.
+
+    Args:
+        path: what `write_strip` wrote.
+        width: W of an image, in pixels.
+
+    Raises:
+        ValueError: another file.
+    """
+    strip = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if strip is None or strip.shape[1] % width:
+        raise ValueError(f"{path} is no strip of images {width} pixels wide")
+    parts = np.split(strip, strip.shape[1] // width, axis=1)
+    return [cv2.imencode(".png", part)[1].tobytes() for part in parts]

@@ -10,13 +10,12 @@ from typing import Any
 
 import jinja2
 
-from bginv.artefacts import write_text
 from bginv.evaluation.accuracy import ERROR, Accuracies
+from bginv.output_files import write_text
 from bginv.report.charts import learning_curves, noise_curves
-from bginv.report.strips import read_strip
-from bginv.report.table import Table
-from bginv.report.tables import accuracy_table
-from bginv.training.progress import training_records
+from bginv.report.metrics import training_records
+from bginv.report.pictures import read_strip
+from bginv.report.tables import Table, accuracy_table
 
 REPORT = "report.html"
 PHASE_TITLES = {

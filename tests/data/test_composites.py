@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.data.composites import CompositeSource, WithEmptied, composite_tests
-from bginv.data.emptied import emptied, empty
+from bginv.data.composites import CompositeSource, WithEmptied, composite_tests, emptied, empty
 from bginv.data.sources import ArraySource
 
 

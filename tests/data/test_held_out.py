@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bginv.data.held_out import hold_out
 from bginv.data.sources import ArraySource
+from bginv.data.wrapped import hold_out
 
 
 @pytest.fixture

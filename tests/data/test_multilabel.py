@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from bginv.data.catalog import load_data
-from bginv.data.multilabel import load_multilabel
+from bginv.data.labelled import load_multilabel
 
 LINES = "a.png 1 0 1\nb.png 0 0 0\nc.png 0 1 1\n"
 

@@ -5,7 +5,7 @@ import pytest
 
 from bginv.data.photographs import Photographs, WithBackgrounds
 from bginv.data.sources import ArraySource
-from bginv.data.stratified import StratifiedSource
+from bginv.data.wrapped import StratifiedSource
 
 NUM = 20
 CHOSEN = np.arange(NUM) % 7 == 0

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from bginv.data.catalog import load_data
-from bginv.data.pairs import CIFAR10, STL10
+from bginv.data.segmentation import CIFAR10, STL10
 from bginv.data.tfds import is_prepared, load_tfds
 
 SPLITS = {"train": 50, "test": 100, "unlabelled": 150}

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from bginv.data.sources import ArraySource
-from bginv.evaluation.auroc import auroc_per_class, evaluate_auroc, mean_auroc
+from bginv.evaluation.attention import auroc_per_class, evaluate_auroc, mean_auroc
 
 
 def column(*values) -> np.ndarray:

@@ -13,7 +13,7 @@ from bginv.evaluation.calibration import (
     reliability,
     with_temperature,
 )
-from bginv.models.classifier import build_classifier
+from bginv.nn.paper_networks import build_classifier
 
 
 def logits_of(*confidences: float) -> np.ndarray:

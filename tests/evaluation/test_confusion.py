@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bginv.data.labelled import MasksAsLabelMaps
-from bginv.evaluation.confusion import Confusion, count_confusion, segmentation_evaluator
-from bginv.models.deeplab import build_deeplab, build_segmenter
+from bginv.evaluation.segmentation import Confusion, count_confusion, segmentation_evaluator
+from bginv.nn.deeplab import build_deeplab, build_segmenter
 
 
 def test_parity(golden_arrays):

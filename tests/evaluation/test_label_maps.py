@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from bginv.data.sources import ArraySource
-from bginv.evaluation.label_maps import count_classes, evaluate_label_maps
+from bginv.evaluation.segmentation import count_classes, evaluate_label_maps
 from bginv.ops.cams import enlarge_maps, segmentation_maps
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from bginv.data.sources import ArraySource
-from bginv.evaluation.predictions import predict
+from bginv.evaluation.accuracy import predict
 
 LOGITS = np.array([[4, 0, 0], [0, 2, 0], [0, 0, 8], [1, 0, 0]], np.float32)
 

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from bginv.data.catalog import load_data
+from bginv.engine.loop import train
 from bginv.interop import formats
 from bginv.interop.export import (
     DEFAULT_FORMATS,
@@ -19,10 +20,8 @@ from bginv.interop.export import (
 )
 from bginv.interop.formats import FORMATS, read_class_names
 from bginv.methods.erasing.model import build_localizer, build_network
-from bginv.models.classifier import build_classifier
-from bginv.models.mask_unet import build_mask_unet
-from bginv.training.loop import train
-from tests.models.test_contract import attention
+from bginv.nn.paper_networks import build_classifier, build_mask_unet
+from tests.nn.test_model_contract import attention
 
 EXACT = ("keras", "saved_model", "onnx", "litert", "h5")
 

@@ -5,11 +5,9 @@ import keras
 import numpy as np
 import pytest
 
-from bginv.interop.keras2_h5 import save_h5
-from bginv.interop.paper_h5 import load_h5
-from bginv.models.backbones import build_backbone_classifier
-from bginv.models.classifier import build_classifier
-from bginv.models.mask_unet import build_mask_unet
+from bginv.interop.paper_h5 import load_h5, save_h5
+from bginv.nn.backbones import build_backbone_classifier
+from bginv.nn.paper_networks import build_classifier, build_mask_unet
 
 
 def config(path) -> dict:

@@ -15,10 +15,9 @@ from bginv.interop.model_files import (
     save_model,
 )
 from bginv.methods.acol.model import build_acol, build_classifiers
-from bginv.models.background_generator import build_background_generator
-from bginv.models.classifier import build_classifier
-from bginv.models.feature_extractors import build_features
-from bginv.models.mask_unet import build_mask_unet
+from bginv.nn.background_generator import build_background_generator
+from bginv.nn.features import build_features
+from bginv.nn.paper_networks import build_classifier, build_mask_unet
 
 SHAPE = (16, 16, 1)
 

@@ -11,13 +11,13 @@ from bginv.interop.paper_h5 import (
     load_mask_unet_h5,
 )
 from bginv.methods.acol.model import build_acol, build_classifiers
-from bginv.models.backbones import build_backbone_classifier
-from bginv.models.background_generator import (
+from bginv.nn.backbones import build_backbone_classifier
+from bginv.nn.background_generator import (
     backgrounds_from_noise,
     build_background_generator,
     fitting_tiles,
 )
-from bginv.models.classifier import build_classifier
+from bginv.nn.paper_networks import build_classifier
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,9 @@ import pytest
 from bginv.interop.torch_weights import load_state, named_weights, read_state
 from bginv.methods.acol.model import build_acol, build_classifiers
 from bginv.methods.erasing.model import build_network
-from bginv.models.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN
-from bginv.models.feature_extractors import build_features
-from bginv.models.resnet import RESNETS, build_resnet
-from bginv.models.vgg import VGGS, build_vgg16
+from bginv.nn.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN
+from bginv.nn.features import build_features
+from bginv.nn.torchvision_networks import RESNETS, VGGS, build_resnet, build_vgg16
 from tests.golden_weights import blocky, draw, fill_named, state_of
 
 SHAPE = (32, 32, 3)

@@ -3,8 +3,7 @@ import pytest
 import tensorflow as tf
 
 import bginv
-from bginv.models.classifier import build_classifier
-from bginv.models.mask_unet import build_mask_unet
+from bginv.nn.paper_networks import build_classifier, build_mask_unet
 
 
 def test_steps_are_plain_functions_of_tensors(squares):

@@ -10,8 +10,7 @@ import bginv
 from bginv.data.photographs import Photographs
 from bginv.data.shapes import load_shapes
 from bginv.library.robustify import UNCHANGED, robustify
-from bginv.models.classifier import build_classifier
-from bginv.models.mask_unet import build_mask_unet
+from bginv.nn.paper_networks import build_classifier, build_mask_unet
 from tests.library.test_models import Subclassed
 
 layers = keras.layers
@@ -186,7 +185,7 @@ def test_images_of_numbers_stay_where_they_are_unless_told_otherwise(squares, mo
         seen.append(ranges)
         return images, masks
 
-    monkeypatch.setattr("bginv.training.method.augment", look)
+    monkeypatch.setattr("bginv.engine.method.augment", look)
     pair = (squares.train.images, np.linspace(0, 1, 24))
     model = keras.Sequential([layers.Flatten(), layers.Dense(1)])
     given = {"loss": "mse", "masks": "heuristic", "train_first": True, "augment": augment, **SHORT}

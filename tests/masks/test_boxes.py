@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from bginv.data.variations import box_of
-from bginv.masks.box_files import Boxes, Labelled, placed
-from bginv.masks.boxes import BoxMasks, mask_in_boxes
-from bginv.masks.grab_cut import cut, grab_cut
+from bginv.masks.boxes import Boxes, BoxMasks, Labelled, mask_in_boxes, placed
+from bginv.masks.cam import cut, grab_cut
 from bginv.masks.source import Picture
 
 VOC = """<annotation><size><width>100</width><height>80</height></size>

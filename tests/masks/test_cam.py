@@ -6,9 +6,9 @@ import pytest
 from keras import layers
 
 from bginv.masks.cam import CamMasks, along_edges
-from bginv.masks.normalized_cut import affinity, normalized_cut
 from bginv.masks.source import Picture
-from bginv.nn.feature_maps import FeatureMaps
+from bginv.masks.stored_features import affinity, normalized_cut
+from bginv.nn.features import FeatureMaps
 
 SIDE = 64
 SQUARE = np.s_[16:40, 24:52]

@@ -10,8 +10,7 @@ import pytest
 from bginv.data.folder import load_folder
 from bginv.masks.choice import choose
 from bginv.masks.command import CommandMasks
-from bginv.masks.given import GivenMasks
-from bginv.masks.heuristic import HeuristicMasks
+from bginv.masks.given import GivenMasks, HeuristicMasks
 from tests.masks.onnx_files import tiny_unet
 
 

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bginv.masks.given import GivenMasks
-from bginv.masks.heuristic import HeuristicMasks
+from bginv.masks.given import GivenMasks, HeuristicMasks
 from bginv.masks.source import Picture
 
 

@@ -12,8 +12,8 @@ from bginv.masks.learned import (
     learn_masks,
     mean_correlation,
 )
-from bginv.masks.normalized_cut import normalized_cut_loss
 from bginv.masks.source import Picture
+from bginv.masks.stored_features import normalized_cut_loss
 from tests.masks.test_cam import SIDE, _classifier
 
 SETTINGS = LearnSettings(steps=60, batchsize=16, learning_rate=1e-2, filters=8)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from bginv.data.sources import ArraySource
-from bginv.masks.fit import Fit, fit_of
-from bginv.masks.trust import measure, measure_source, verdict
+from bginv.masks.trust import Fit, fit_of, measure, measure_source, verdict
 
 COUNT, SIDE = 32, 64
 COLOURS = np.array([(220, 60, 40), (40, 60, 220)])

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from bginv.methods.acol.model import build_acol, build_classifiers, classify_in_turn
-from bginv.models.resnet import RESNETS, build_resnet
+from bginv.nn.torchvision_networks import RESNETS, build_resnet
 from bginv.ops.losses import cross_entropy, rest_cross_entropy
 from tests.golden_weights import blocky, fill_named
 

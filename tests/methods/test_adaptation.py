@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.config import resolve
 from bginv.data.labelled import MasksAsLabelMaps, WithTarget
+from bginv.engine.loop import train
+from bginv.engine.settings import resolve
 from bginv.interop.torch_weights import named_weights, to_torch
 from bginv.methods.adaptation.settings import AdaptationSettings
 from bginv.methods.adaptation.training import LEVELS, AdaptationTraining, times_listed
-from bginv.models.deeplab import build_deeplab
-from bginv.training.loop import train
+from bginv.nn.deeplab import build_deeplab
 from tests.golden_weights import block_labels, blocky, fill_named
-from tests.models.test_deeplab import in_unit_range
+from tests.nn.test_deeplab import in_unit_range
 
 TERMS = {
     "cross_entropy_auxiliary": "loss_seg1",

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.config import resolve
+from bginv.engine.settings import resolve
 from bginv.methods.attention.model import build_ag_cnn, build_attention_branch, features_of
 from bginv.methods.attention.settings import AttentionSettings
 from bginv.methods.attention.training import AgCnnTraining, AttentionTraining
-from bginv.models.backbones import build_backbone_classifier
-from bginv.models.classifier import build_classifier
-from bginv.training.classifier import learning_rate_of
-from tests.training.players import moved, snapshot
+from bginv.methods.background_invariance.classifier_training import learning_rate_of
+from bginv.nn.backbones import build_backbone_classifier
+from bginv.nn.paper_networks import build_classifier
+from tests.methods.players import moved, snapshot
 
 SEED = tf.constant([1, 2])
 LN2, LN3, LN4 = map(math.log, (2, 3, 4))

@@ -16,10 +16,10 @@ from bginv.methods.attention.model import (
     features_of,
     join,
 )
-from bginv.models.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN
-from bginv.models.classifier import build_classifier
-from bginv.models.outputs import logits_alone
-from bginv.ops.crops import crop_and_resize
+from bginv.nn.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN
+from bginv.nn.features import logits_alone
+from bginv.nn.paper_networks import build_classifier
+from bginv.ops.geometry import crop_and_resize
 from bginv.ops.losses import binary_cross_entropy
 from tests.golden_weights import fill, fill_densenet121
 

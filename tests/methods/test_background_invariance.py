@@ -4,19 +4,19 @@ import keras
 import numpy as np
 import pytest
 
-from bginv.config import resolve
 from bginv.engine.results import on_evaluated_epochs
+from bginv.engine.run_folder import RunFolder
+from bginv.engine.settings import resolve
 from bginv.methods.acol.settings import AcolSettings
 from bginv.methods.background_invariance import stages
+from bginv.methods.background_invariance.adversarial_training import AdversarialTraining
+from bginv.methods.background_invariance.classifier_training import ClassifierTraining
+from bginv.methods.background_invariance.settings import PHASES
 from bginv.methods.background_invariance.stages import (
     AdversarialStage,
     ClassifierStage,
     fit_new_head,
 )
-from bginv.recipes import PHASES
-from bginv.run_folder import RunFolder
-from bginv.training.adversarial import AdversarialTraining
-from bginv.training.classifier import ClassifierTraining
 
 
 @pytest.mark.parametrize(("every", "expected"), [(0, [5]), (1, [1, 2, 3, 4, 5]), (2, [2, 4, 5])])

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.config import resolve
+from bginv.engine.settings import resolve
 from bginv.methods.erasing.model import attention_maps, build_network
 from bginv.methods.erasing.settings import ErasingSettings
 from bginv.methods.erasing.training import ErasingTraining, pairs_of
-from bginv.models.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN
+from bginv.nn.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN
 from bginv.ops.cams import enlarge_maps, soft_masks
 from bginv.ops.compositing import erase
 from tests.golden_weights import blocky, fill_named

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from bginv.config import resolve
+from bginv.engine.settings import resolve
 from bginv.interop.model_files import save_model
-from bginv.methods.background_invariance.mistakes import drawing_of
-from bginv.recipes import PHASES
+from bginv.methods.background_invariance.settings import PHASES
+from bginv.methods.background_invariance.stages import drawing_of
 
 
 @pytest.fixture

@@ -6,20 +6,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.config import resolve
-from bginv.data.composites import WithEmptied
-from bginv.data.emptied import emptied
+from bginv.data.composites import WithEmptied, emptied
 from bginv.data.sources import ArraySource
-from bginv.methods.photographs.choice import photographs_fit
+from bginv.engine.loop import seen_batch
+from bginv.engine.run_folder import RunFolder
+from bginv.engine.settings import resolve
 from bginv.methods.photographs.judging import Judge, Judged, decide
 from bginv.methods.photographs.phases import Chosen, Phase, _choose_share, repeat_phase, run_phase
-from bginv.methods.photographs.settings import PhotographSettings
-from bginv.methods.photographs.training import FineTuning
-from bginv.methods.photographs.views import view
+from bginv.methods.photographs.settings import PhotographSettings, photographs_fit
+from bginv.methods.photographs.training import FineTuning, view
 from bginv.nn.fine_tuning import fine_tuned_part
-from bginv.run_folder import RunFolder
-from bginv.training.loop import seen_batch
-from bginv.training.progress import training_records
+from bginv.report.metrics import training_records
 
 SEED = tf.constant([3, 4])
 
@@ -256,6 +253,6 @@ def test_folders_of_photographs_get_their_recipe(tmp_path):
 
 def test_without_the_extra_one_line_says_how_to_get_it(tmp_path, monkeypatch):
     given = photographs(tmp_path / "large", 128)
-    monkeypatch.setattr("bginv.methods.photographs.choice.is_installed", lambda: False)
+    monkeypatch.setattr("bginv.methods.photographs.settings.is_installed", lambda: False)
     fits, why = photographs_fit(given)
     assert not fits and "pip install 'bginv[photos]'" in why and "\n" not in why

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.config import resolve
+from bginv.engine.settings import resolve
 from bginv.subcommands import COMMANDS, Command
 
 TOY = """
@@ -16,13 +16,13 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from bginv.config import setting
+from bginv.engine.settings import setting
 from bginv.engine.experiment import Experiment, Stage, inputs, load, print_accuracies
-from bginv.models.classifier import build_classifier
+from bginv.nn.paper_networks import build_classifier
 from bginv.ops.augment import Augmentation
 from bginv.ops.losses import cross_entropy
-from bginv.recipes import PhaseSettings
-from bginv.training.method import Method
+from bginv.engine.common_settings import PhaseSettings
+from bginv.engine.method import Method
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bginv.nn.linear_head import compiled, stored_features, train_head
+from bginv.nn.fine_tuning import compiled, stored_features, train_head
 
 
 def test_features_are_computed_once(tmp_path):

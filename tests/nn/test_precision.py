@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.models.classifier import build_classifier
-from bginv.models.mask_unet import build_mask_unet
+from bginv.engine.loop import train
+from bginv.engine.method import LossScale
 from bginv.nn import precision as precision_module
+from bginv.nn.paper_networks import build_classifier, build_mask_unet
 from bginv.nn.precision import chosen_precision, computing_in
-from bginv.training.loop import train
-from bginv.training.loss_scale import LossScale
-from tests.training.test_contract import METHODS, SHAPE, batch_for
+from tests.methods.test_method_contract import METHODS, SHAPE, batch_for
 
 
 def test_hidden_layers_compute_in_16_bits_and_the_output_in_32():
@@ -145,7 +144,7 @@ def test_a_gradient_that_is_not_finite_moves_no_player_and_halves_the_scale():
 
 
 def test_the_scale_doubles_after_enough_good_steps(monkeypatch):
-    monkeypatch.setattr("bginv.training.loss_scale.STEPS_BETWEEN_GROWTHS", 3)
+    monkeypatch.setattr("bginv.engine.method.STEPS_BETWEEN_GROWTHS", 3)
     weight, optimizer = weight_and_optimizer()
     scale = LossScale()
     before = float(scale.scale)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.ops.backgrounds import KINDS, blurred, draw_backgrounds, noise, others, shuffled
+from bginv.ops.compositing import KINDS, blurred, draw_backgrounds, noise, others, shuffled
 
 SEED = tf.constant([1, 2])
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from bginv.ops.crops import crop_and_resize
+from bginv.ops.geometry import crop_and_resize
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from bginv.ops.mixing import mix_backgrounds, without_objects
+from bginv.ops.compositing import mix_backgrounds, without_objects
 
 SEED = tf.constant([1, 2])
 

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from bginv.ops.random_crops import random_boxes, random_resized_crops
+from bginv.ops.geometry import random_boxes, random_resized_crops
 
 SEED = tf.constant([3, 4])
 

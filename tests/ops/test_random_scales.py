@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.ops.random_scales import IGNORED, random_views
+from bginv.ops.geometry import IGNORED, random_views
 
 COUNT, SIDE = 64, 32
 

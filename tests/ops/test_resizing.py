@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.ops.resizing import resize_aligned
+from bginv.ops.geometry import resize_aligned
 
 
 def test_corners_stay_where_they_are():

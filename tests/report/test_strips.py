@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bginv.report.strips import read_strip, write_strip
+from bginv.report.pictures import read_strip, write_strip
 
 
 @pytest.mark.parametrize("channels", [1, 3])

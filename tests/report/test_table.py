@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from bginv.report.table import PERCENT, Table, aligned
+from bginv.report.tables import PERCENT, Table, aligned
 
 TABLE = Table(
     "model",

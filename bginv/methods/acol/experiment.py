@@ -24,7 +24,7 @@ from bginv.methods.localization import (
     with_dataset,
     write_maps,
 )
-from bginv.models.outputs import logits_alone
+from bginv.nn.features import logits_alone
 
 IMAGE_SIDE = 197
 

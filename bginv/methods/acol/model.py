@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from bginv.models.initializers import lecun_uniform
+from bginv.nn.layers import lecun_uniform
 from bginv.ops.cams import for_each_class, normalize_maps
 
 HEADS = ("linear", "conv")

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from bginv.config import positional, setting
-from bginv.recipes.localization import NETWORKS, WEIGHTS, WeakLocalizationSettings
+from bginv.engine.settings import positional, setting
+from bginv.methods.localization_settings import NETWORKS, WEIGHTS, WeakLocalizationSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

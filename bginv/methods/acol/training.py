@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from bginv.engine.optimizers import SGD, BestWeights
 from bginv.methods.acol.model import classify_in_turn
 from bginv.methods.acol.settings import AcolSettings
-from bginv.methods.cropping import CroppedTraining
+from bginv.methods.localization import CroppedTraining
 from bginv.ops.losses import cross_entropy, rest_cross_entropy
-from bginv.training.best_weights import BestWeights
-from bginv.training.torch_optimizers import SGD
 
 LOSSES = {"p": cross_entropy, "n": rest_cross_entropy}
 MOMENTUM, WEIGHT_DECAY = 0.9, 0.001

@@ -9,21 +9,26 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.artefacts import check_writable, check_writable_folder, content_number, refuse_existing
-from bginv.config import option_name
 from bginv.data.domains import Domain, DomainPlace, load_domain
 from bginv.data.labelled import WithTarget
 from bginv.engine.experiment import Experiment, Stage, command_line
+from bginv.engine.loop import total_steps
 from bginv.engine.results import on_evaluated_epochs
-from bginv.evaluation.confusion import segmentation_evaluator
+from bginv.engine.settings import option_name
+from bginv.evaluation.segmentation import segmentation_evaluator
 from bginv.interop.model_files import load_segmenter
 from bginv.interop.torch_weights import load_state, named_weights, read_state, to_torch
 from bginv.methods.adaptation.settings import AdaptationSettings, EvaluateDomainSettings
 from bginv.methods.adaptation.training import AdaptationTraining
-from bginv.models.deeplab import BRANCHES, build_deeplab, build_segmenter, with_last_head
+from bginv.nn.deeplab import BRANCHES, build_deeplab, build_segmenter, with_last_head
+from bginv.output_files import (
+    check_writable,
+    check_writable_folder,
+    content_number,
+    refuse_existing,
+)
 from bginv.report.pictures import colour_label_maps, write_sheet
 from bginv.report.tables import class_iou_table
-from bginv.training.loop import total_steps
 
 NUM_PICTURED = 6
 SOURCE, LIGHT = "gta5", "light"

@@ -2,14 +2,17 @@
 
 import dataclasses
 
-from bginv.config import positional, setting
-from bginv.recipes.evaluations import ASPPS
-from bginv.recipes.training import DataSettings, PhaseSettings
+from bginv.engine.common_settings import DataSettings, PhaseSettings
+from bginv.engine.settings import positional, setting
 
 DEEPLABS = ("DeepLab", "DeeplabVGG", "light")
 ADAPTATIONS = ("multi", "single", "feature", "statistics", "none")
 CLASSES = "of domain:PATH: camvid, cityscapes or a file with a class a line (default: classes.txt)"
 IGNORE_LABEL = "class that does not count"
+
+
+ASPPS = ("reference", "paper")
+"""Of DeepLab: two dilations, as in the code of AdaptSegNet, or four."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,18 +3,18 @@
 import keras
 import tensorflow as tf
 
-from bginv.methods.adaptation.discriminator import SMALLEST_SIDE, build_discriminator
+from bginv.engine.method import Method
+from bginv.engine.optimizers import SGD, Adam, AveragedWeights, BestWeights, RepeatedSGD
+from bginv.methods.adaptation.discriminator import (
+    SMALLEST_SIDE,
+    STEPS_BETWEEN_LOOKS,
+    Balance,
+    build_discriminator,
+)
 from bginv.methods.adaptation.settings import AdaptationSettings
-from bginv.models.deeplab import is_head
+from bginv.nn.deeplab import is_head
+from bginv.ops.geometry import mirrored, random_views, resize_aligned
 from bginv.ops.losses import SOURCE, TARGET, domain_loss, segmentation_cross_entropy
-from bginv.ops.random_crops import mirrored
-from bginv.ops.random_scales import random_views
-from bginv.ops.resizing import resize_aligned
-from bginv.training.averaged_weights import AveragedWeights
-from bginv.training.balance import STEPS_BETWEEN_LOOKS, Balance
-from bginv.training.best_weights import BestWeights
-from bginv.training.method import Method
-from bginv.training.torch_optimizers import SGD, Adam, RepeatedSGD
 
 LEVELS = {
     "none": (),

@@ -17,9 +17,11 @@ from bginv.engine.experiment import (
     make_classifier,
     print_accuracies,
 )
+from bginv.engine.loop import total_steps
+from bginv.engine.method import Method
 from bginv.engine.results import evaluate_and_log, evaluation_of_epochs
-from bginv.evaluation.attention import crop_statistics
-from bginv.evaluation.auroc import evaluate_auroc
+from bginv.engine.run_folder import RunFolder
+from bginv.evaluation.attention import crop_statistics, evaluate_auroc
 from bginv.interop.model_files import check_ending_for, load_classifier
 from bginv.methods.attention.model import (
     build_ag_cnn,
@@ -29,13 +31,10 @@ from bginv.methods.attention.model import (
 )
 from bginv.methods.attention.settings import AttentionSettings
 from bginv.methods.attention.training import AgCnnTraining, AttentionTraining
-from bginv.models.outputs import logits_alone
+from bginv.methods.background_invariance.classifier_training import ClassifierTraining
+from bginv.nn.features import logits_alone
 from bginv.report.pictures import draw_boxes, write_sheet
 from bginv.report.tables import auroc_table
-from bginv.run_folder import RunFolder
-from bginv.training.classifier import ClassifierTraining
-from bginv.training.loop import total_steps
-from bginv.training.method import Method
 
 NUM_PICTURED = 12
 BRANCHES = {"global": "global_logits", "local": "local_logits", "fusion": "logits"}

@@ -8,10 +8,10 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from bginv.models.backbones import build_backbone, preprocess
-from bginv.models.initializers import glorot_uniform
+from bginv.nn.backbones import build_backbone, preprocess
+from bginv.nn.layers import glorot_uniform
 from bginv.ops.cams import above_otsu, boxes_of, channel_sum, largest_component, strongest_channel
-from bginv.ops.crops import crop_and_resize
+from bginv.ops.geometry import crop_and_resize
 
 LOCAL_FILTERS = (128, 256, 512)
 HEAD_UNITS = (2048, 256)

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from bginv.config import setting
-from bginv.recipes.training import NewClassifierSettings
+from bginv.engine.common_settings import NewClassifierSettings
+from bginv.engine.settings import setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
+from bginv.engine.method import Method, augmentation_of
 from bginv.methods.attention.settings import AttentionSettings
+from bginv.methods.background_invariance.classifier_training import decaying, learning_rate_of
 from bginv.ops.losses import binary_cross_entropy, cross_entropy
-from bginv.training.classifier import decaying, learning_rate_of
-from bginv.training.method import Method, augmentation_of
 
 LOSS_WEIGHTS = {"global": 0.8, "local": 0.1, "fusion": 0.1}
 """Of the published code of AG-CNN."""

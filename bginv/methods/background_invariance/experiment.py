@@ -9,7 +9,6 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from bginv.artefacts import refuse_existing
 from bginv.data.catalog import proof_name
 from bginv.data.photographs import Photographs
 from bginv.data.sources import Dataset
@@ -24,12 +23,24 @@ from bginv.engine.experiment import (
     print_accuracies,
     print_table,
 )
+from bginv.engine.loop import total_steps
 from bginv.engine.results import Results
+from bginv.engine.run_folder import RunFolder, default_run_dir
 from bginv.interop.model_files import (
     check_ending_for,
     load_classifier,
     load_mask_unet,
     save_model,
+)
+from bginv.methods.background_invariance.adversarial_training import AdversarialTraining
+from bginv.methods.background_invariance.classifier_training import ClassifierTraining
+from bginv.methods.background_invariance.mask_training import MaskTraining
+from bginv.methods.background_invariance.settings import (
+    AdversarialSettings,
+    ClassifierSettings,
+    MaskSettings,
+    RunSettings,
+    ThreePhasesSettings,
 )
 from bginv.methods.background_invariance.stages import (
     GIVEN,
@@ -38,22 +49,11 @@ from bginv.methods.background_invariance.stages import (
     ClassifierStage,
     MaskStage,
 )
-from bginv.models.mask_unet import build_mask_unet
+from bginv.nn.paper_networks import build_mask_unet
 from bginv.ops.augment import Augmentation
 from bginv.ops.losses import Loss, cross_entropy
-from bginv.recipes import (
-    AdversarialSettings,
-    ClassifierSettings,
-    MaskSettings,
-    RunSettings,
-    ThreePhasesSettings,
-)
-from bginv.run_folder import RunFolder, default_run_dir
-from bginv.training.adversarial import AdversarialTraining
-from bginv.training.classifier import ClassifierTraining
-from bginv.training.loop import total_steps
-from bginv.training.masks import MaskTraining
-from bginv.training.progress import training_seconds
+from bginv.output_files import refuse_existing
+from bginv.report.metrics import training_seconds
 
 LEARNED = "learned"
 LONGEST_PREFIX = 200

@@ -8,14 +8,13 @@ import tensorflow as tf
 
 from bginv.data.photographs import WithBackgrounds
 from bginv.data.sources import ArraySource, Source
-from bginv.models.background_generator import generate_backgrounds
+from bginv.engine.run_folder import RunFolder
+from bginv.methods.background_invariance.adversarial_training import AdversarialTraining
+from bginv.methods.background_invariance.mask_training import soft_and_binary_masks
+from bginv.methods.background_invariance.settings import MaskSettings
+from bginv.nn.background_generator import generate_backgrounds
 from bginv.ops.compositing import composite
-from bginv.recipes import MaskSettings
-from bginv.report.pictures import write_image, write_sheet
-from bginv.report.strips import write_strip
-from bginv.run_folder import RunFolder
-from bginv.training.adversarial import AdversarialTraining
-from bginv.training.masks import soft_and_binary_masks
+from bginv.report.pictures import write_image, write_sheet, write_strip
 
 NUM_SHEET_IMAGES, NUM_STRIP_IMAGES = 12, 8
 

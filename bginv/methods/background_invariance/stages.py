@@ -2,7 +2,7 @@
 
 import functools
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -11,24 +11,37 @@ from absl import logging
 
 from bginv.data.photographs import Photographs, WithBackgrounds
 from bginv.data.sources import Dataset, Source, take_in_memory
+from bginv.data.wrapped import StratifiedSource
 from bginv.engine.experiment import Stage
+from bginv.engine.loop import last_epoch
 from bginv.engine.results import evaluation_of_epochs
-from bginv.methods.background_invariance.mistakes import drawing_of
+from bginv.engine.run_folder import RunFolder
+from bginv.evaluation.accuracy import predict
+from bginv.interop.model_files import load_classifier
+from bginv.methods.background_invariance.adversarial_training import AdversarialTraining
+from bginv.methods.background_invariance.classifier_training import ClassifierTraining
+from bginv.methods.background_invariance.mask_training import MaskTraining, with_generated_masks
 from bginv.methods.background_invariance.pictures import (
     write_background_pictures,
     write_composite_strip,
     write_debug_pictures,
     write_mask_pictures,
 )
-from bginv.nn.digest import weights_digest
-from bginv.nn.fine_tuning import is_deep, is_trained, split_head
-from bginv.nn.linear_head import compiled, stored_features, train_head
-from bginv.recipes import AdversarialSettings, ClassifierSettings, MaskSettings
-from bginv.run_folder import RunFolder
-from bginv.training.adversarial import AdversarialTraining
-from bginv.training.classifier import ClassifierTraining
-from bginv.training.loop import last_epoch
-from bginv.training.masks import MaskTraining, with_generated_masks
+from bginv.methods.background_invariance.settings import (
+    AdversarialSettings,
+    ClassifierSettings,
+    MaskSettings,
+    ThreePhasesSettings,
+)
+from bginv.nn.features import weights_digest
+from bginv.nn.fine_tuning import (
+    compiled,
+    is_deep,
+    is_trained,
+    split_head,
+    stored_features,
+    train_head,
+)
 
 HEURISTIC, GIVEN = "heuristic", "given"
 LEAST_FOREGROUND, MOST_FOREGROUND = 0.01, 0.9
@@ -223,3 +236,43 @@ def _warn_of_masks(source: Source) -> None:
             "phase 2 has --area, --total-variation, --steps and --mistakes-of",
             100 * share,
         )
+
+
+Draw = Callable[[Source], Source]
+
+
+def drawing_of(settings: ThreePhasesSettings, dataset: Dataset) -> Draw:
+    """What makes a training split draw the mistakes of `settings.mistakes_of` more often.
+
+    Without that classifier, the split is left as it is.
+
+    Args:
+        settings: of the phase.
+        dataset: what the classifier is for.
+
+    Raises:
+        ValueError: a classifier of something else, or labels that are numbers to tell.
+    """
+    name = settings.mistakes_of
+    if name is None:
+        return lambda source: source
+    if dataset.regression:
+        raise ValueError(f"--mistakes-of is for classes; the labels of {dataset.name} are numbers")
+    classifier = load_classifier(name, dataset)
+
+    def draw(source: Source) -> Source:
+        (found,) = predict(classifier, [source])
+        wrong = found.predicted != found.labels
+        if wrong.all() or not wrong.any():
+            raise ValueError(
+                f"--mistakes-of {name} gets {wrong.sum()} of the {len(source)} training images "
+                "wrong, and its mistakes are to be a part of them: train it for "
+                f"{'more' if wrong.all() else 'fewer'} steps"
+            )
+        logging.info(
+            "%s gets %d of %d training images wrong: %.0f %% of those drawn are among them",
+            *(name, wrong.sum(), len(source), 100 * settings.mistakes_share),
+        )
+        return StratifiedSource(source, wrong, settings.mistakes_share)
+
+    return draw

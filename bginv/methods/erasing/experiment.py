@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from bginv.engine.experiment import Experiment, Stage, inputs
 from bginv.engine.results import on_evaluated_epochs
+from bginv.engine.run_folder import experiment_dir
 from bginv.interop.model_files import check_ending_for, load_mask_model
 from bginv.interop.torch_weights import load_state, read_state
 from bginv.methods.erasing.model import build_localizer, build_network, has_linear_head
@@ -22,8 +23,7 @@ from bginv.methods.localization import (
     with_dataset,
     write_maps,
 )
-from bginv.models.backbones import IMAGENET, NO_WEIGHTS
-from bginv.run_folder import experiment_dir
+from bginv.nn.backbones import IMAGENET, NO_WEIGHTS
 
 IMAGE_SIDE, VOC = 448, "voc2012"
 EPOCHS_BETWEEN_PICTURES = 3

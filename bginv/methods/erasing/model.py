@@ -4,9 +4,9 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from bginv.models.feature_extractors import INCEPTION, build_features
-from bginv.models.initializers import lecun_uniform
-from bginv.models.vgg import VGGS
+from bginv.nn.features import INCEPTION, build_features
+from bginv.nn.layers import lecun_uniform
+from bginv.nn.torchvision_networks import VGGS
 from bginv.ops.cams import class_activation_maps, for_each_class, grad_cams
 
 DROPOUT = 0.5

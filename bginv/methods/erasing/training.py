@@ -5,16 +5,16 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from bginv.methods.cropping import CroppedTraining
+from bginv.engine.method import Step
+from bginv.engine.optimizers import SGD, Adam, RMSprop
 from bginv.methods.erasing.model import attention_maps
 from bginv.methods.erasing.settings import ErasingSettings
-from bginv.models.backbones import IMAGENET_MEAN
+from bginv.methods.localization import CroppedTraining
+from bginv.nn.backbones import IMAGENET_MEAN
 from bginv.ops.cams import enlarge_maps, soft_masks
 from bginv.ops.compositing import erase
 from bginv.ops.losses import attention_mining, binary_cross_entropy
 from bginv.ops.replicas import mean_over_replicas
-from bginv.training.method import Step
-from bginv.training.torch_optimizers import SGD, Adam, RMSprop
 
 OPTIMIZERS: dict[str, Callable[[float], keras.Optimizer]] = {
     "sgd": lambda rate: SGD(rate, 0.9, 1e-4),

@@ -8,10 +8,9 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from bginv.data.composites import WithEmptied, composite_tests
-from bginv.data.emptied import emptied
-from bginv.data.held_out import hold_out
+from bginv.data.composites import WithEmptied, composite_tests, emptied
 from bginv.data.sources import Dataset, Source
+from bginv.data.wrapped import hold_out
 from bginv.engine.experiment import (
     Experiment,
     inputs,
@@ -21,14 +20,22 @@ from bginv.engine.experiment import (
     print_table,
 )
 from bginv.engine.results import Results
+from bginv.engine.run_folder import RunFolder, default_run_dir
 from bginv.evaluation.last_layers import LastLayers
 from bginv.interop.model_files import save_model
 from bginv.masks.choice import GIVEN, Choice, choose
 from bginv.masks.store import Found, count_missing
-from bginv.methods.photographs.estimate import estimated_seconds, told
-from bginv.methods.photographs.judging import Decision, Judge, Judged, decide
-from bginv.methods.photographs.masking import Masking
-from bginv.methods.photographs.outcome import AFTER, BEFORE, Outcome
+from bginv.methods.background_invariance.settings import PHOTOGRAPHS
+from bginv.methods.photographs.judging import (
+    AFTER,
+    BEFORE,
+    Decision,
+    Judge,
+    Judged,
+    Outcome,
+    decide,
+)
+from bginv.methods.photographs.masking import Masking, estimated_seconds, told
 from bginv.methods.photographs.phases import (
     COPIES_OF_PHASE_1,
     Chosen,
@@ -37,10 +44,8 @@ from bginv.methods.photographs.phases import (
     run_phase,
 )
 from bginv.methods.photographs.settings import IMAGE_SIZE, PhotographSettings
-from bginv.models.backbones import AUTO, LITE0
+from bginv.nn.backbones import AUTO, LITE0
 from bginv.nn.fine_tuning import split_head
-from bginv.recipes import PHOTOGRAPHS
-from bginv.run_folder import RunFolder, default_run_dir
 
 Done = tuple[Phase, Chosen]
 """A phase, and what of it was kept."""

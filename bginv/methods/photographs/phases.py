@@ -11,16 +11,14 @@ from absl import logging
 
 from bginv.data.sources import Source
 from bginv.engine.experiment import Stage
+from bginv.engine.loop import seen_batch, total_steps
+from bginv.engine.run_folder import RunFolder
 from bginv.methods.photographs.judging import Judge, Judged
 from bginv.methods.photographs.settings import PhotographSettings
-from bginv.methods.photographs.training import FineTuning
-from bginv.methods.photographs.views import view
-from bginv.nn.digest import weights_digest
-from bginv.nn.fine_tuning import fine_tuned_part, split_head
-from bginv.nn.linear_head import compiled, stored_features, train_head
-from bginv.report.strips import write_strip
-from bginv.run_folder import RunFolder
-from bginv.training.loop import seen_batch, total_steps
+from bginv.methods.photographs.training import FineTuning, view
+from bginv.nn.features import weights_digest
+from bginv.nn.fine_tuning import compiled, fine_tuned_part, split_head, stored_features, train_head
+from bginv.report.pictures import write_strip
 
 HEAD_BATCH = 16
 COPIES_OF_PHASE_1 = 1

@@ -1,1 +1,0 @@
-"""One method a file, and the loop they share."""

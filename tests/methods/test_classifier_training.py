@@ -1,0 +1,90 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bginv.data.sources import Dataset
+from bginv.engine.loop import train
+from bginv.engine.optimizers import AveragedWeights
+from bginv.engine.settings import resolve
+from bginv.methods.background_invariance.classifier_training import (
+    ClassifierTraining,
+    smoothed_cross_entropy,
+)
+from bginv.methods.background_invariance.settings import ClassifierSettings
+from bginv.nn.paper_networks import build_classifier
+
+SHAPE = (16, 16, 1)
+TECHNIQUES = [{"background_mixing": 0.5}, {"label_smoothing": 0.1}]
+
+
+def made(dataset: Dataset, **given) -> ClassifierTraining:
+    """Phase 1 of a small classifier."""
+    given = {"dataset": "squares", "batchsize": 8, "steps": 10, "seed": 1, **given}
+    own = resolve(ClassifierSettings, given, "tuned")
+    return ClassifierTraining(build_classifier(SHAPE, dataset.num_classes, own.seed), own)
+
+
+def trained(dataset: Dataset, **given) -> keras.Model:
+    """Its classifier after the training."""
+    method = made(dataset, **given)
+    train(method, dataset.train, method.settings)
+    return method.classifier
+
+
+def test_training_learns_two_classes_and_repeats_bit_for_bit(squares):
+    def run() -> tuple[float, list]:
+        settings = resolve(ClassifierSettings, {"dataset": "squares", "steps": 30}, "tuned")
+        classifier = build_classifier((16, 16, 1), 2, seed=1)
+        train(ClassifierTraining(classifier, settings), squares.train, settings)
+        records = squares.train.gather(tf.range(24, dtype=tf.int64))
+        hits = tf.argmax(classifier(records["image"]), 1, tf.int32) == records["label"]
+        return float(tf.reduce_mean(tf.cast(hits, tf.float32))), classifier.get_weights()
+
+    (accuracy, weights), (_, again) = run(), run()
+    assert accuracy > 0.9
+    assert all((a == b).all() for a, b in zip(weights, again, strict=True))
+
+
+def test_recipes_differ_in_flips():
+    classifier = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Flatten()])
+    for recipe, flip in (("paper", True), ("tuned", False)):
+        settings = resolve(ClassifierSettings, {"dataset": "squares"}, recipe)
+        assert ClassifierTraining(classifier, settings).augmentation.flip is flip
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES, ids=str)
+def test_every_technique_learns_two_classes(squares, technique):
+    classifier = trained(squares, steps=60, **technique)
+    records = squares.train.gather(tf.range(24, dtype=tf.int64))
+    hits = tf.argmax(classifier(records["image"]), 1, tf.int32) == records["label"]
+    assert float(tf.reduce_mean(tf.cast(hits, tf.float32))) > 0.9
+
+
+def test_smoothed_labels_by_hand():
+    logits = tf.random.stateless_normal([4, 3], [1, 2])
+    targets = np.eye(3)[[0, 1, 2, 0]] * 0.7 + 0.1
+    expected = -(targets * tf.nn.log_softmax(logits).numpy()).sum(1).mean()
+    found = smoothed_cross_entropy(0.3)(tf.constant([0, 1, 2, 0]), logits)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_backgrounds_are_mixed_after_the_augmentation(squares):
+    batch = next(iter(squares.train.batches(8)))
+    plain, mixed = made(squares), made(squares, background_mixing=1.0)
+    seed = tf.constant([1, 2])
+    one, other = (method.augment_batch(batch, seed) for method in (plain, mixed))
+    np.testing.assert_array_equal(one["mask"], other["mask"])
+    inside = one["mask"].numpy()[..., 0] == 1
+    np.testing.assert_allclose(one["image"][inside], other["image"][inside], atol=1e-6)
+    assert np.abs(one["image"] - other["image"]).max() > 0.01
+
+
+def test_weights_that_are_no_floats_have_no_average():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Normalization()])
+    model.layers[-1].adapt(np.arange(12.0).reshape(3, 4))
+    assert any("int" in weight.dtype for weight in model.weights)
+    average = AveragedWeights(model, 0.5)
+    average.update()
+    average.take_over()
+    assert np.isfinite(model(np.ones((1, 4)))).all()
