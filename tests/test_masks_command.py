@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bginv.data.folder import load_folder
+from bginv.masks.choice import SOURCES, made_by
 
 COLOURS = {"cat": (220, 60, 40), "dog": (40, 60, 220)}
 
@@ -107,3 +108,31 @@ def test_a_classifier_is_asked_for_the_parts(command, photographs):
 def test_bad_arguments_are_one_line(command, photographs, options, why):
     code, _, err = command(None, "masks", *options)
     assert code == 2 and why in err and "Traceback" not in err
+
+
+BRIGHT = """
+import numpy as np
+
+from bginv.masks.source import Mask, MaskSource
+
+
+class BrightMasks(MaskSource):
+    name, fingerprint = "bright", "brightest channel"
+
+    def masks(self, pictures):
+        return [Mask(np.float32(picture.pixels.max(-1) > 200)) for picture in pictures]
+"""
+
+
+def test_a_source_is_a_few_lines_and_one_in_the_table(command, photographs, tmp_path, monkeypatch):
+    line = made_by("bright_masks:BrightMasks")
+    assert BRIGHT.strip().count("\n") + 2 <= 20
+    (tmp_path / "bright_masks.py").write_text(BRIGHT)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(SOURCES, "bright", line)
+    code, out, err = command(None, "masks", "folder:data", "--source", "bright", "--output", "own")
+    assert code == 0, err
+    assert "train, 12 pictures" in out
+    image = cv2.imread("data/train/cat/train0.png").max(-1)
+    mask = cv2.imread("own/train/masks/cat/train0.png", 0)
+    np.testing.assert_array_equal(mask > 127, image > 200)

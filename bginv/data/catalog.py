@@ -5,8 +5,8 @@ import difflib
 import os
 from collections.abc import Callable, Mapping
 
-from bginv.data.class_lists import Entry, Place
 from bginv.data.digits import SYNTHDIGITS, load_digits, load_synthdigits
+from bginv.data.entries import Entry, Place
 from bginv.data.folder import load_folder
 from bginv.data.injected import with_backgrounds, with_noises
 from bginv.data.insulators import COMPONENTS, MATERIALS, load_insulators

@@ -20,7 +20,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.data.class_lists import VOC_COLOURS, Place
+from bginv.data.class_lists import VOC_COLOURS
+from bginv.data.entries import Place
 from bginv.data.files import FileSource
 from bginv.data.images import ImageFiles, image_names, scan_pairs, shown
 from bginv.data.labelled import palette_of

@@ -3,6 +3,7 @@
 import functools
 import importlib
 import importlib.util
+import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -80,31 +81,25 @@ def _source(name: str, dataset: Dataset, settings: Mapping[str, Any]) -> MaskSou
 Make = Callable[[str | None, Dataset, Mapping[str, Any]], MaskSource | None]
 
 
-def _made_by(module: str, name: str, takes: str | None = None, optional: bool = False) -> Make:
-    """A class of a module, which is imported when it is needed.
+def made_by(where: str, takes: str | None = None, optional: bool = False) -> Make:
+    """A `MaskSource` for `SOURCES`; its module is imported when it is needed.
 
     Args:
-        module: in this room.
-        name: of the class.
+        where: the module and the class, "bginv.masks.saliency:SaliencyMasks".
         takes: what follows the colon, for a message; None if nothing does.
         optional: whether it may be left out.
     """
 
     def make(argument: str | None, dataset: Dataset, settings: Mapping[str, Any]) -> MaskSource:
-        del dataset
+        del dataset, settings
         if takes is None and argument is not None:
             raise ValueError(f"these masks take nothing after a colon; received {argument!r}")
         if takes and argument is None and not optional:
             raise ValueError(f"name {takes} after a colon; these masks need it")
-        made = getattr(importlib.import_module(f"bginv.masks.{module}"), name)
-        return made(*([argument] if argument else []), **settings)
+        made = pkgutil.resolve_name(where)
+        return made(*([argument] if argument else []))
 
     return make
-
-
-def _plain(make: Make) -> Make:
-    """A source that takes no settings."""
-    return lambda argument, dataset, settings: make(argument, dataset, {})
 
 
 def _given(
@@ -143,10 +138,10 @@ def _of_classifier(argument: str | None, dataset: Dataset, settings: Mapping[str
 
 SOURCES: dict[str, Make] = {
     GIVEN: _given,
-    HEURISTIC: _plain(_made_by("heuristic", "HeuristicMasks")),
-    SALIENCY: _plain(_made_by("saliency", "SaliencyMasks", "a network", optional=True)),
-    "boxes": _plain(_made_by("boxes", "BoxMasks", "a file or a folder of boxes")),
-    "model": _plain(_made_by("model", "ModelMasks", "a .keras or .onnx file")),
-    "command": _plain(_made_by("command", "CommandMasks", "a program")),
+    HEURISTIC: made_by("bginv.masks.given:HeuristicMasks"),
+    SALIENCY: made_by("bginv.masks.saliency:SaliencyMasks", "a network", optional=True),
+    "boxes": made_by("bginv.masks.boxes:BoxMasks", "a file or a folder of boxes"),
+    "model": made_by("bginv.masks.model:ModelMasks", "a .keras or .onnx file"),
+    "command": made_by("bginv.masks.command:CommandMasks", "a program"),
     **{name: functools.partial(_of_classifier, name=name) for name in OF_CLASSIFIER},
 }
