@@ -154,7 +154,7 @@ class Study:
         settings = self._settings("classifier", **given)
         classifier = make_classifier(settings, self.data)
         source = self.training if settings.background_mixing else self.training.without_masks()
-        self._train(ClassifierTraining(classifier, settings, settings.steps), source, settings)
+        self._train(ClassifierTraining(classifier, settings), source, settings)
         return classifier
 
     def phase_3(self, learned: bool, mistakes: bool = False, **technique) -> keras.Model:

@@ -281,8 +281,17 @@ def test_clean_images_get_the_backgrounds_of_others(batch):
     seen = {}
     for share in (0.0, 1.0):
         method = make("tuned", background_mixing=share, **given)
-        seen[share] = method.augment_batch(bright, SEED)["image"]
-    plain, mixed = seen[0.0], seen[1.0]
+        network, seen[share] = method.classifier, []
+
+        def record(images, training, network=network, into=seen[share]):
+            into.append(images)
+            return network(images, training=training)
+
+        method.classifier = record
+        moved_batch = method.augment_batch(bright, SEED)
+        backgrounds = method._backgrounds(moved_batch, SEED)
+        method.losses(moved_batch["image"], batch["label"], moved_batch["mask"], backgrounds)
+    (plain,), (mixed,) = seen[0.0], seen[1.0]
     # soft borders of an object show a little of what was behind it
     behind = method.augment_batch(bright, SEED)["mask"] == 0
     different = tf.reduce_any(behind & (plain != mixed), [1, 2, 3]).numpy()
