@@ -8,6 +8,7 @@ import os
 import pkgutil
 import signal
 import sys
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,7 +25,6 @@ from bginv.methods.background_invariance.settings import (
     add_run_flags,
     resolve_phases,
 )
-from bginv.methods.photographs.settings import PhotographSettings, photographs_fit, refuse_unknown
 from bginv.subcommands import COMMANDS, PHOTOGRAPH_RUN
 
 BAD_ARGUMENT, FAILURE = 2, 1
@@ -142,12 +142,17 @@ def _add(parser: argparse.ArgumentParser, name: str) -> None:
     command = COMMANDS[name]
     if name == "run":
         add_run_flags(parser, command.recipe)
-        add_new_flags(parser, PhotographSettings, command.recipe)
+        add_new_flags(parser, _of_photographs().PhotographSettings, command.recipe)
     else:
         add_flags(parser, command.settings, command.recipe)
     names = " ".join(positional_names(command.settings))
     parser.usage = f"{parser.prog} [options] {names}"
     parser.set_defaults(command=name)
+
+
+def _of_photographs() -> types.ModuleType:
+    """The settings of runs on photographs, which no other command needs."""
+    return importlib.import_module("bginv.methods.photographs.settings")
 
 
 def _prepare(given: dict) -> Callable[[], None]:
@@ -165,13 +170,9 @@ def _prepare(given: dict) -> Callable[[], None]:
 
         tf.get_logger().setLevel("WARNING")
         strategy = make_strategy(_distribute(settings))
-    command = COMMANDS[name]
-    experiment = PHOTOGRAPH_RUN if PHOTOGRAPHS in settings else command.experiment
-    if experiment:
-        return pkgutil.resolve_name(experiment)(*settings.values(), strategy).run
-    module = importlib.import_module(f"bginv.commands.{command.module}")
-    prepare = getattr(module, f"prepare_{name.replace('-', '_')}")
-    return prepare(*settings.values(), strategy)
+    made_by = PHOTOGRAPH_RUN if PHOTOGRAPHS in settings else COMMANDS[name].made_by
+    made = pkgutil.resolve_name(made_by)(*settings.values(), strategy)
+    return getattr(made, "run", made)
 
 
 def _resolve(name: str, given: dict) -> dict[str, Any]:
@@ -180,7 +181,7 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
     of_phase = {settings: phase for phase, settings in PHASES.items()}
     kinds = {of_phase.get(command.settings, name): command.settings}
     if name == "run" and _is_of_photographs(given):
-        kinds = {PHOTOGRAPHS: PhotographSettings}
+        kinds = {PHOTOGRAPHS: _of_photographs().PhotographSettings}
     elif name == "run":
         kinds |= PHASES
     if given.get("resume"):
@@ -195,8 +196,8 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
             )
         return settings
     if PHOTOGRAPHS in kinds:
-        refuse_unknown(given)
-        return {PHOTOGRAPHS: resolve(PhotographSettings, given, PHOTOGRAPHS)}
+        _of_photographs().refuse_unknown(given)
+        return {PHOTOGRAPHS: resolve(kinds[PHOTOGRAPHS], given, PHOTOGRAPHS)}
     settings = {name: resolve(command.settings, given, command.recipe)}
     return {**settings, **resolve_phases(given, command.recipe)} if name == "run" else settings
 
@@ -207,7 +208,7 @@ def _is_of_photographs(given: dict) -> bool:
         return PHOTOGRAPHS in kept_settings(_run_dir("run", given), None)
     if given.get("recipe"):
         return given["recipe"] == PHOTOGRAPHS
-    fits, why = photographs_fit(given)
+    fits, why = _of_photographs().photographs_fit(given)
     if why:
         logging.warning("%s", why)
     return fits

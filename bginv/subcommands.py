@@ -1,30 +1,10 @@
-"""Every subcommand of `bginv`, and the script of the same name."""
+"""Every subcommand of `bginv`, and the script of the same name.
+
+Settings and experiments are named, "module:Name", so that a command imports its own alone.
+"""
 
 import dataclasses
-
-from bginv.commands.settings import (
-    CalibrateSettings,
-    CompareSettings,
-    CompletionSettings,
-    ConvertSettings,
-    DatasetsSettings,
-    EvaluateBackgroundsSettings,
-    EvaluateSegmentationSettings,
-    EvaluateSettings,
-    ExportSettings,
-    FindMasksSettings,
-    MakeVariationsSettings,
-)
-from bginv.methods.acol.settings import AcolSettings
-from bginv.methods.adaptation.settings import AdaptationSettings, EvaluateDomainSettings
-from bginv.methods.attention.settings import AttentionSettings
-from bginv.methods.background_invariance.settings import (
-    AdversarialSettings,
-    ClassifierSettings,
-    MaskSettings,
-    RunSettings,
-)
-from bginv.methods.erasing.settings import ErasingSettings
+import pkgutil
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,18 +12,22 @@ class Command:
     """A subcommand, and the script of the same name.
 
     Attributes:
-        settings: its flags.
+        where: the dataclass of its flags.
         help: one line.
         recipe: the default of `--recipe`.
-        experiment: where its `Experiment` is made, the module and the name.
-        module: of `bginv.commands`, that prepares what trains nothing.
+        made_by: what takes settings and devices, checks them, and gives an `Experiment`, or
+            anything else to `run`, or a function.
     """
 
-    settings: type
+    where: str
     help: str
+    made_by: str = ""
     recipe: str = "paper"
-    module: str = ""
-    experiment: str | None = None
+
+    @property
+    def settings(self) -> type:
+        """The dataclass of its flags."""
+        return pkgutil.resolve_name(self.where)
 
 
 BACKGROUND_INVARIANCE = "bginv.methods.background_invariance.experiment"
@@ -51,88 +35,103 @@ PHOTOGRAPH_RUN = "bginv.methods.photographs.experiment:PhotographRun"
 """What `run` does with photographs."""
 COMMANDS = {
     "run": Command(
-        RunSettings,
+        "bginv.methods.background_invariance.settings:RunSettings",
         "the three phases, the evaluation and the table",
-        "tuned",
-        experiment=f"{BACKGROUND_INVARIANCE}:ThreePhasesRun",
+        recipe="tuned",
+        made_by=f"{BACKGROUND_INVARIANCE}:ThreePhasesRun",
     ),
     "train1": Command(
-        ClassifierSettings,
+        "bginv.methods.background_invariance.settings:ClassifierSettings",
         "phase 1: train a classifier",
-        experiment=f"{BACKGROUND_INVARIANCE}:ClassifierExperiment",
+        made_by=f"{BACKGROUND_INVARIANCE}:ClassifierExperiment",
     ),
     "train2": Command(
-        MaskSettings,
+        "bginv.methods.background_invariance.settings:MaskSettings",
         "phase 2: train a mask generator",
-        experiment=f"{BACKGROUND_INVARIANCE}:MaskExperiment",
+        made_by=f"{BACKGROUND_INVARIANCE}:MaskExperiment",
     ),
     "train3": Command(
-        AdversarialSettings,
+        "bginv.methods.background_invariance.settings:AdversarialSettings",
         "phase 3: train the classifier against backgrounds",
-        experiment=f"{BACKGROUND_INVARIANCE}:AdversarialExperiment",
+        made_by=f"{BACKGROUND_INVARIANCE}:AdversarialExperiment",
     ),
     "train-att": Command(
-        AttentionSettings,
+        "bginv.methods.attention.settings:AttentionSettings",
         "attention-guided baseline: train it",
-        experiment="bginv.methods.attention.experiment:AttentionExperiment",
+        made_by="bginv.methods.attention.experiment:AttentionExperiment",
     ),
     "train-acol": Command(
-        AcolSettings,
+        "bginv.methods.acol.settings:AcolSettings",
         "adversarial complementary learning: train it",
-        experiment="bginv.methods.acol.experiment:AcolExperiment",
+        made_by="bginv.methods.acol.experiment:AcolExperiment",
     ),
     "train-erasing": Command(
-        ErasingSettings,
+        "bginv.methods.erasing.settings:ErasingSettings",
         "adversarial erasing (EADER): train it",
-        experiment="bginv.methods.erasing.experiment:erasing_run",
+        made_by="bginv.methods.erasing.experiment:erasing_run",
     ),
     "train-adapt": Command(
-        AdaptationSettings,
+        "bginv.methods.adaptation.settings:AdaptationSettings",
         "output-space adaptation of a segmentation network",
-        experiment="bginv.methods.adaptation.experiment:AdaptationExperiment",
+        made_by="bginv.methods.adaptation.experiment:AdaptationExperiment",
     ),
     "evaluate": Command(
-        EvaluateSettings, "accuracy of a classifier on every test", module="evaluations"
+        "bginv.commands.settings:EvaluateSettings",
+        "accuracy of a classifier on every test",
+        made_by="bginv.commands.evaluations:prepare_evaluate",
     ),
     "calibrate": Command(
-        CalibrateSettings, "temperature scaling of a classifier's logits", module="calibration"
+        "bginv.commands.settings:CalibrateSettings",
+        "temperature scaling of a classifier's logits",
+        made_by="bginv.commands.evaluations:prepare_calibrate",
     ),
     "evaluate-seg": Command(
-        EvaluateSegmentationSettings,
+        "bginv.commands.settings:EvaluateSegmentationSettings",
         "masks of a mask generator: pictures, and agreement with true masks",
-        module="evaluations",
+        made_by="bginv.commands.evaluations:prepare_evaluate_seg",
     ),
     "evaluate-backgrounds": Command(
-        EvaluateBackgroundsSettings,
+        "bginv.commands.settings:EvaluateBackgroundsSettings",
         "the Backgrounds Challenge: accuracy on every variation, and vulnerable foregrounds",
-        module="backgrounds",
+        made_by="bginv.commands.backgrounds:prepare_evaluate_backgrounds",
     ),
     "evaluate-domain": Command(
-        EvaluateDomainSettings,
+        "bginv.methods.adaptation.settings:EvaluateDomainSettings",
         "IoU of a segmentation network on a domain",
-        experiment="bginv.methods.adaptation.experiment:DomainEvaluation",
+        made_by="bginv.methods.adaptation.experiment:DomainEvaluation",
     ),
     "masks": Command(
-        FindMasksSettings,
+        "bginv.commands.settings:FindMasksSettings",
         "masks of your own photographs as files, and whether they can be trusted",
-        module="masks",
+        made_by="bginv.commands.masks:prepare_masks",
     ),
     "make-variations": Command(
-        MakeVariationsSettings,
+        "bginv.commands.settings:MakeVariationsSettings",
         "the Backgrounds Challenge's variations of your own images",
-        module="variations",
+        made_by="bginv.commands.variations:prepare_make_variations",
     ),
     "convert-weights": Command(
-        ConvertSettings, "a checkpoint of PyTorch to a Keras model", module="conversions"
+        "bginv.commands.settings:ConvertSettings",
+        "a checkpoint of PyTorch to a Keras model",
+        made_by="bginv.commands.exports:prepare_convert_weights",
     ),
     "export": Command(
-        ExportSettings,
+        "bginv.commands.settings:ExportSettings",
         "a model for other runtimes: SavedModel, ONNX, LiteRT; each compared with the model",
-        module="exports",
+        made_by="bginv.commands.exports:prepare_export",
     ),
-    "compare": Command(CompareSettings, "runs side by side, as one page", module="comparisons"),
-    "completion": Command(CompletionSettings, "print what lets a shell complete command lines"),
+    "compare": Command(
+        "bginv.commands.settings:CompareSettings",
+        "runs side by side, as one page",
+        made_by="bginv.commands.evaluations:prepare_compare",
+    ),
+    "completion": Command(
+        "bginv.commands.settings:CompletionSettings",
+        "print what lets a shell complete command lines",
+    ),
     "datasets": Command(
-        DatasetsSettings, "every data set, or what one of them holds", module="evaluations"
+        "bginv.commands.settings:DatasetsSettings",
+        "every data set, or what one of them holds",
+        made_by="bginv.commands.evaluations:prepare_datasets",
     ),
 }

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib
 import pathlib
+import zipfile
 from collections.abc import Callable
 
 import keras
@@ -18,14 +19,17 @@ from bginv.interop.paper_h5 import (
     load_mask_unet_h5,
     save_h5,
 )
-from bginv.nn import deeplab  # noqa: F401 - it registers layers
 from bginv.nn.features import last_activation, logits_alone
 from bginv.output_files import write_file
 
 ENDINGS = (".keras", ".h5")
 PROBABILITIES = ("softmax", "sigmoid")
-LAYERS = tuple(f"bginv.methods.{name}.model" for name in ("acol", "attention", "erasing"))
-"""Modules of methods that register layers, without which models that hold them do not load."""
+REGISTERED = b'"registered_name": "bginv>'
+LAYERS = (
+    "bginv.nn.deeplab",
+    *(f"bginv.methods.{name}.model" for name in ("acol", "attention", "erasing")),
+)
+"""Modules that register layers, without which models that hold them do not load."""
 PICKLES = (".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth", ".tar")
 
 
@@ -251,9 +255,11 @@ def _load(path: str, load_h5) -> keras.Model:
         raise FileNotFoundError(f"there is no model file {path}")
     if file.suffix == ".h5":
         return load_h5(file)
-    for module in LAYERS:
-        importlib.import_module(module)
     try:
+        with zipfile.ZipFile(file) as archive:
+            holds_own_layers = REGISTERED in archive.read("config.json")
+        for module in LAYERS if holds_own_layers else ():
+            importlib.import_module(module)
         return keras.models.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # Keras has no error of its own for a file that it cannot load
         reason = first_line(error)

@@ -80,7 +80,7 @@ def toy(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     import toy_method
 
-    own = Command(toy_method.ToySettings, "a toy", experiment="toy_method:ToyExperiment")
+    own = Command("toy_method:ToySettings", "a toy", "toy_method:ToyExperiment")
     monkeypatch.setitem(COMMANDS, "train-toy", own)
     return toy_method
 
