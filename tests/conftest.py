@@ -14,7 +14,9 @@ from bginv import cli
 from bginv.data.sources import ArraySource, Dataset
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests/golden"
 SHARED = pathlib.Path(os.environ.get("BGINV_SHARED", ROOT.parent / "shared"))
+"""Real data that is not part of the repository."""
 
 
 def _needed(path: pathlib.Path) -> pathlib.Path:
@@ -27,7 +29,7 @@ def _needed(path: pathlib.Path) -> pathlib.Path:
 
 
 def _golden_arrays(name: str) -> dict[str, np.ndarray]:
-    with np.load(_needed(SHARED / "golden" / f"{name}.npz"), allow_pickle=False) as arrays:
+    with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as arrays:
         return dict(arrays)
 
 
@@ -40,7 +42,7 @@ def _same_start_weights():
 @pytest.fixture(scope="session")
 def golden_dir() -> pathlib.Path:
     """Reference files of the paper's code."""
-    return _needed(SHARED / "golden" / "background_invariance")
+    return GOLDEN / "background_invariance"
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +67,7 @@ def golden_arrays() -> Callable[[str], dict[str, np.ndarray]]:
 @pytest.fixture(scope="session")
 def golden_json() -> Callable[[str], dict]:
     """Reference settings and manifests by the name of their file."""
-    return lambda name: json.loads(_needed(SHARED / "golden" / f"{name}.json").read_text())
+    return lambda name: json.loads((GOLDEN / f"{name}.json").read_text())
 
 
 @pytest.fixture(scope="session")

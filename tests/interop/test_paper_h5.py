@@ -1,3 +1,6 @@
+import shutil
+
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -30,6 +33,28 @@ from bginv.nn.paper_networks import build_classifier
 )
 def test_outputs_equal_the_papers(golden, golden_dir, file, load, key):
     np.testing.assert_allclose(load(golden_dir / file)(golden["x"]), golden[key], atol=1e-4)
+
+
+def test_the_state_of_an_optimizer_is_left_alone(golden, golden_dir, tmp_path):
+    path = tmp_path / "m1.h5"
+    shutil.copyfile(golden_dir / "m1.h5", path)
+    with h5py.File(path, "r+") as file:
+        shapes = {
+            name: layer[name].shape
+            for layer in file["model_weights"].values()
+            for name in layer.attrs["weight_names"]
+        }
+        # as Keras 2 writes it: the steps, then two moments of each weight
+        state = {"iteration:0": np.int64(900)}
+        for name, shape in shapes.items():
+            state |= {f"Adam/{moment}/{name}": np.ones(shape, np.float32) for moment in "mv"}
+        assert len(state) == 1 + 2 * 10
+        optimizer = file.create_group("optimizer_weights")
+        for name, value in state.items():
+            optimizer[name] = value
+        optimizer.attrs["weight_names"] = list(state)
+    logits = load_classifier_h5(path)(golden["x"])
+    np.testing.assert_allclose(logits, golden["classifier/logits"], atol=1e-4)
 
 
 def test_backgrounds_equal_the_papers(golden, golden_dir):

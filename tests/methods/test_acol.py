@@ -14,8 +14,7 @@ LOSSES = {"p": cross_entropy, "n": rest_cross_entropy}
 
 
 @pytest.fixture(scope="module")
-def backbone(golden_json):
-    del golden_json  # skips where the references are missing
+def backbone():
     model = build_resnet(RESNETS["resnet50"], (197, 197, 3))
     fill_named(model, last_norm="bn3")
     return model
