@@ -1,6 +1,7 @@
 # make demo   set up, then run the three phases on the embedded digits
 # make photos set up, then take the photographs in FOLDER (or those of Oxford-IIIT Pet) to a report
-# make test   set up, then check the style and run the tests, JOBS files at a time
+# make test   set up, then check the style and run the tests that are quick, JOBS files at a time
+# make test-all   the same with all tests, and their coverage
 # make torch  set up, then add PyTorch, for tests that read its checkpoints
 # make soak   set up, then kill each phase KILLS times at random moments and compare the weights
 PYTHON ?= python3
@@ -10,7 +11,7 @@ KILLS ?= 5
 JOBS ?= 2
 BIN = $(VENV)/bin
 
-.PHONY: demo photos test torch soak lint lock clean
+.PHONY: demo photos test test-all torch soak lint lock clean
 
 demo: $(VENV)/ready
 	$(BIN)/bginv run digits --run-dir $(RUN_DIR) --overwrite \
@@ -19,8 +20,13 @@ demo: $(VENV)/ready
 photos: $(VENV)/ready
 	$(BIN)/bginv run $(if $(FOLDER),folder:$(FOLDER),tfds:oxford_iiit_pet) --recipe photographs
 
+PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+
 test: $(VENV)/ready lint
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(PYTEST) -m "not slow"
+
+test-all: $(VENV)/ready lint
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 torch: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet torch==2.13.0

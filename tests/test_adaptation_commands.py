@@ -50,6 +50,7 @@ def test_train_and_evaluate(command, caplog):
     assert code == 2 and "label-maps-last.png" in err
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_to_the_same_weights(command, monkeypatch):
     whole = (*ADAPT, "--adaptation", "single", "--steps", "6", "--evaluate-every", "0")
     code, _, err = command("train-adapt", *whole, "--output", "a.keras")
@@ -127,6 +128,7 @@ def test_a_vgg_and_a_single_level_checkpoint(command, golden_arrays):
     assert code == 2 and "1 missing: layer6.conv2d_list.0.bias" in err
 
 
+@pytest.mark.slow
 def test_training_begins_with_a_checkpoint_of_other_classes(command):
     state = state_of(build_deeplab("light", 3, seed=5))
     write("start.npz", state, "Scale.")

@@ -24,6 +24,7 @@ def release(tmp_path, golden_arrays, golden_json):
     return facts["results"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "name"), [("in9.keras", "in9"), ("imagenet.keras", "imagenet"), ("saved", "in9")]
 )
@@ -42,6 +43,7 @@ def test_parity(command, release, model, name):
     assert "| ResNet-50 (IN-9L)" in out and "22.3" in out
 
 
+@pytest.mark.slow
 def test_a_state_is_of_one_model(command, release, caplog):
     arguments = ("evaluate-backgrounds", "data", "in9.keras", "--state", "state.npz")
     assert command(*arguments)[0] == 0
@@ -57,6 +59,7 @@ def test_a_state_is_of_one_model(command, release, caplog):
     assert code == 1 and "state.npz cannot be read" in err
 
 
+@pytest.mark.slow
 def test_a_variation_may_lack_classes(command, release, tmp_path):
     for name in ("only_fg", "fg_mask"):
         shutil.rmtree(tmp_path / f"data/{name}/val/00_dog")

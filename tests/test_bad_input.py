@@ -56,6 +56,7 @@ def test_broken_photographs_are_skipped_and_counted_when_asked_for(command, phot
     assert "2 of 16 image files cannot be read and are left out" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_three_phases_on_photographs(command, photographs):
     code, out, err = command(None, "run", "folder:animals", *SMALL, "--run-dir", "run")
     assert code == 0, err
@@ -115,6 +116,7 @@ def test_a_label_out_of_range(squares, label):
         Dataset("squares", squares.train, {"test": wrong}, squares.class_names, (16, 16, 1))
 
 
+@pytest.mark.slow
 def test_divergence_names_step_phase_and_the_last_good_checkpoint(command):
     code, out, err = command(
         "train1", "digits", "--limit", "16", "--steps", "40", "--learning-rate", "1e30",
@@ -129,6 +131,7 @@ def test_divergence_names_step_phase_and_the_last_good_checkpoint(command):
     assert told and int(told[2]) == int(told[3]) + 1
 
 
+@pytest.mark.slow
 def test_other_background_photographs_than_a_run_began_with_are_refused(command, photographs):
     save_model(build_classifier((32, 32, 1), 10, 1), pathlib.Path("m1.keras"))
     arguments = (

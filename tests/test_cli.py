@@ -483,6 +483,7 @@ def test_every_program_starts_and_explains_itself(script):
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_a_script_runs_as_a_program(tmp_path):
     ended = subprocess.run(
         [sys.executable, str(ROOT / "train1.py"), "digits", "--limit", "8", "--epochs", "1"],

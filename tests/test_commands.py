@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bginv.data.catalog import load_data
+from bginv.engine.experiment import Stage
 from bginv.interop.model_files import save_model
 from bginv.methods.background_invariance.stages import AdversarialStage
 from bginv.nn.paper_networks import build_classifier, build_mask_unet
@@ -56,6 +57,7 @@ def test_without_output_nothing_is_written(command, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("binarize", "loss"),
     [("otsu", "abs"), ("0.5", "squared"), ("quantile", "abs"), ("none", "squared")],
@@ -77,6 +79,7 @@ def test_phase_2_with_every_binarization_and_pictures(command, models, binarize,
     assert (set(np.unique(post)) <= {0, 255}) is (binarize != "none")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("masks", "binarize", "back"),
     [
@@ -106,6 +109,7 @@ def left_in(run: str) -> set[str]:
     return {path.name for path in pathlib.Path(run, "pictures").glob("*.png")}
 
 
+@pytest.mark.slow
 def test_the_tuned_recipe_saves_a_generator_for_each_tile_count(command, models):
     code, _, err = command(
         "train3", "digits", models[0], "heuristic", "otsu", "adv", "--recipe", "tuned",
@@ -139,12 +143,14 @@ def test_masks_as_pictures(command, models):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("every", "evaluations"), [("0", 1), ("1", 3), ("2", 2)])
 def test_accuracies_between_epochs(command, caplog, every, evaluations):
     command("train1", "digits", "--limit", "8", "--epochs", "3", "--evaluate-every", every)
     assert caplog.text.count("Accuracy - train: ") == evaluations
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_weights(command, models):
     for name in ("a.keras", "b.keras"):
         code, _, _ = command(
@@ -165,6 +171,7 @@ def few_shapes(monkeypatch) -> tuple[str, ...]:
     return "shapes", "--image-size", "32"
 
 
+@pytest.mark.slow
 def test_the_attention_baseline(command, caplog):
     flags = (*SMALL, "--output", "m.keras", "--run-dir", "run")
     code, out, err = command("train-att", "digits", *flags)
@@ -181,6 +188,7 @@ def test_the_attention_baseline(command, caplog):
     assert last_line(out) == f"{name},{evaluated.strip()}"
 
 
+@pytest.mark.slow
 def test_the_attention_baseline_behind_a_classifier(command, models, caplog):
     code, _, err = command(
         "train-att", "digits", *SMALL, "--global-model", models[0], "--output", "m.keras"
@@ -196,15 +204,12 @@ def test_the_attention_baseline_behind_a_classifier(command, models, caplog):
 def test_the_attention_baseline_goes_on_where_it_stopped(command, monkeypatch, caplog):
     flags = ("digits", *SMALL, "--output", "m.keras")
     with monkeypatch.context() as broken:
-        from bginv.engine import experiment
 
-        def first_stage_alone(method, *arguments):
-            if method.name == "attention":
+        def first_stage_alone(stage):
+            if stage.method.name == "attention":
                 raise OSError("no attention today")
-            train_phase(method, *arguments)
 
-        train_phase = experiment.train_phase
-        broken.setattr(experiment, "train_phase", first_stage_alone)
+        broken.setattr(Stage, "begin", first_stage_alone)
         code, _, err = command("train-att", *flags)
         assert code == 1 and "no attention today" in err
     assert pathlib.Path("m.keras.unfinished").is_dir() and not pathlib.Path("m.keras").exists()
@@ -218,6 +223,7 @@ def test_the_attention_baseline_goes_on_where_it_stopped(command, monkeypatch, c
     assert code == 2 and "m.keras exists already" in err
 
 
+@pytest.mark.slow
 def test_a_finished_attention_baseline_is_not_trained_again(command, caplog):
     flags = ("digits", *SMALL, "--run-dir", "run")
     first = command("train-att", *flags)
@@ -228,6 +234,7 @@ def test_a_finished_attention_baseline_is_not_trained_again(command, caplog):
     assert "attention: all 3 steps are done" in caplog.text
 
 
+@pytest.mark.slow
 def test_ag_cnn(command, few_shapes, caplog, monkeypatch):
     # DenseNet-121, of 120 layers, would take minutes
     monkeypatch.setattr("bginv.methods.attention.model.AG_CNN_BACKBONE", "MobileNet")
@@ -288,6 +295,7 @@ def test_what_a_data_set_holds(command, few_shapes):
     assert code == 2 and "shapes-train.png exists already" in err
 
 
+@pytest.mark.slow
 def test_mistakes_of_a_classifier_in_every_phase(command, models, caplog):
     flags = (*SMALL, "--mistakes-of", models[0])
     for phase in (
@@ -300,6 +308,7 @@ def test_mistakes_of_a_classifier_in_every_phase(command, models, caplog):
     assert shares == ["50", "100", "50"]
 
 
+@pytest.mark.slow
 def test_mistakes_of_a_classifier_in_a_run(command, models, caplog):
     flags = ("--limit", "20", "--steps", "1", "--masks", "heuristic", "--back", "noise")
     flags = (*flags, "--run-dir", "run", "--mistakes-of", models[0])
@@ -337,6 +346,7 @@ def test_phase_3_on_a_classifier_of_any_image_size(command, tmp_path):
     assert re.fullmatch(f"train3.py-digits-.*,{NUMBER},{NUMBER}", last_line(out))
 
 
+@pytest.mark.slow
 def test_a_run_with_the_masks_of_the_data_set(command, few_shapes):
     code, out, err = command(
         None, "run", *few_shapes, "--masks", "given", "--steps", "1", "--batchsize", "8"
@@ -347,6 +357,7 @@ def test_a_run_with_the_masks_of_the_data_set(command, few_shapes):
     assert not pathlib.Path("runs/shapes/pictures/masks.png").exists()
 
 
+@pytest.mark.slow
 def test_the_phases_on_a_network_of_keras(command, few_shapes):
     flags = (*few_shapes, "--steps", "1", "--limit", "8")
     network = ("--architecture", "mobilenet", "--weights", "none")
@@ -366,6 +377,7 @@ def test_the_phases_on_a_network_of_keras(command, few_shapes):
     assert not np.array_equal(robust.get_weights()[0], trained.get_weights()[0])
 
 
+@pytest.mark.slow
 def test_the_phases_with_techniques(command, few_shapes):
     few = (
         "--steps", "2", "--batchsize", "8", "--image-size", "16", "--recipe", "tuned",

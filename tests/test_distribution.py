@@ -59,6 +59,7 @@ def line_of_accuracies(told: str) -> list[float]:
     return list(map(float, line.split(",")[-2:]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_two_devices_and_two_workers_match_one(folder, photographs_dir, name):
     command = COMMANDS[name]
@@ -81,6 +82,7 @@ def test_two_devices_and_two_workers_match_one(folder, photographs_dir, name):
     assert "wrote" in chief and "wrote" not in other
 
 
+@pytest.mark.slow
 def test_a_lost_worker_ends_the_other_with_one_line_and_the_job_goes_on(folder):
     chief, other = start_workers(folder, "train1", *LONG, *FOREVER)
     wait_for_checkpoint(folder, chief)
@@ -97,6 +99,7 @@ def test_a_lost_worker_ends_the_other_with_one_line_and_the_job_goes_on(folder):
     assert all("goes on after step" in told for told in map(finish, again))
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_worker_ends_all_after_the_same_step(folder):
     workers = start_workers(folder, "train1", *LONG, *FOREVER)
     wait_for_checkpoint(folder, workers[0])
@@ -110,6 +113,7 @@ def test_a_signal_to_one_worker_ends_all_after_the_same_step(folder):
     ).exists()
 
 
+@pytest.mark.slow
 def test_a_chief_with_a_wrong_argument_does_not_leave_the_others_waiting(folder):
     (folder / "m.keras").write_text("mine")
     workers = start_workers(folder, "train1", *LONG)

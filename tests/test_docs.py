@@ -18,6 +18,7 @@ def blocks(name: str) -> list[str]:
     return BLOCK.findall((ROOT / name).read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_the_readme_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     program = "\n".join(blocks("README.md"))
@@ -44,6 +45,7 @@ def test_imports_that_documents_name_are_there(name):
                 exec(line, {})
 
 
+@pytest.mark.slow
 def test_the_tutorial_runs(tmp_path):
     ended = subprocess.run(
         [sys.executable, str(ROOT / "docs" / "tutorial.py")],

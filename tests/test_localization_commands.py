@@ -42,6 +42,7 @@ def same_weights(first: str, second: str) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(*arrays, strict=True))
 
 
+@pytest.mark.slow
 def test_acol(command, caplog):
     code, out, err = command("train-acol", *ACOL, "--output", "a.keras", "--run-dir", "run")
     assert code == 0, err
@@ -59,6 +60,7 @@ def test_acol(command, caplog):
     assert last_line(command("evaluate", *SHAPES[:3], "a.keras")[1]) in last_line(out)
 
 
+@pytest.mark.slow
 def test_a_model_in_the_middle_of_a_run_is_not_the_one_that_is_kept(command, monkeypatch):
     """The first epoch is called the best, so the second leaves no trace."""
     scores = iter([0.9, 0.1])
@@ -77,6 +79,7 @@ def test_a_model_in_the_middle_of_a_run_is_not_the_one_that_is_kept(command, mon
     assert same_weights("one.keras", "two.keras")
 
 
+@pytest.mark.slow
 def test_acol_goes_on_where_it_stopped(command, monkeypatch):
     assert command("train-acol", *ACOL, "--output", "whole.keras")[0] == 0
     from bginv.methods.acol import experiment as acol
@@ -107,6 +110,7 @@ def write_folder(root: pathlib.Path) -> None:
                 cv2.imwrite(str(path), np.full((70, 70, 3), 30 + 150 * number + i, np.uint8))
 
 
+@pytest.mark.slow
 def test_acol_as_its_port_is_called(command):
     write_folder(pathlib.Path("input"))
     code, out, err = command(
@@ -119,6 +123,7 @@ def test_acol_as_its_port_is_called(command):
     assert keras.models.load_model("a.keras").input_shape == (None, 197, 197, 3)
 
 
+@pytest.mark.slow
 def test_a_run_by_the_ports_options_goes_on_with_resume(command, monkeypatch):
     write_folder(pathlib.Path("input"))
     flags = (
@@ -139,6 +144,7 @@ def test_a_run_by_the_ports_options_goes_on_with_resume(command, monkeypatch):
     assert code == 0, err
 
 
+@pytest.mark.slow
 def test_eader(command, caplog):
     flags = (*ERASING, "--experiment_name", "first", "--output", "e.keras")
     code, out, err = command("train-erasing", *flags)
@@ -156,6 +162,7 @@ def test_eader(command, caplog):
     assert "| 0.3 " in tables and len(list(pathlib.Path("seg").iterdir())) == 12
 
 
+@pytest.mark.slow
 def test_an_experiment_goes_on_by_its_name(command, monkeypatch):
     flags = (*ERASING, "--experiment_name", "second")
     with monkeypatch.context() as broken:
@@ -170,6 +177,7 @@ def test_an_experiment_goes_on_by_its_name(command, monkeypatch):
     assert pathlib.Path("results/second/report.html").is_file()
 
 
+@pytest.mark.slow
 def test_eader_goes_on_in_the_turn_in_which_it_stopped(command, monkeypatch):
     flags = (*ERASING, "--checkpoint-steps", "1")
     assert command("train-erasing", *flags, "--output", "whole.keras")[0] == 0
@@ -209,6 +217,7 @@ def streets(tmp_path) -> str:
     return f"segmentation:{tmp_path / 'streets'}"
 
 
+@pytest.mark.slow
 def test_eader_on_images_of_several_classes(command, streets, caplog):
     flags = (streets, *ERASING[1:], "--attention_type", "cam", "--output", "e.keras")
     code, _, err = command("train-erasing", *flags, "--evaluate-every", "0")
@@ -225,6 +234,7 @@ def test_eader_on_images_of_several_classes(command, streets, caplog):
     assert code == 2 and "--xla on needs one label an image" in err
 
 
+@pytest.mark.slow
 def test_weights_of_a_checkpoint_start_a_training(command):
     features = build_features("resnet18", (64, 64, 3))
     state = {**state_of(features), "fc.weight": np.zeros((9, 128)), "fc.bias": np.zeros(9)}

@@ -37,6 +37,7 @@ def photographs(tmp_path, monkeypatch) -> pathlib.Path:
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_masks_become_the_given_ones(command, photographs):
     call = (None, "masks", "folder:data", "--source", "boxes:boxes.csv", "--output", "data")
     code, out, err = command(*call, "--second", "boxes:boxes.csv")
@@ -65,6 +66,7 @@ def test_masks_become_the_given_ones(command, photographs):
     assert not (photographs / "clean" / "masks").exists()
 
 
+@pytest.mark.slow
 def test_failures_are_named_and_counted(command, photographs):
     lines = pathlib.Path("boxes.csv").read_text().splitlines()
     lines[1] = "cat/train0.png,300,300,310,310"
@@ -78,6 +80,7 @@ def test_failures_are_named_and_counted(command, photographs):
     assert cv2.imread("made/train/masks/cat/train0.png", 0).min() == 255
 
 
+@pytest.mark.slow
 def test_a_classifier_is_asked_for_the_parts(command, photographs):
     inputs = keras.Input((None, None, 3))
     red, blue = inputs[..., 0:1] - inputs[..., 2:3], inputs[..., 2:3] - inputs[..., 0:1]

@@ -26,6 +26,7 @@ def finished(tmp_path_factory):
     return folder, out.getvalue()
 
 
+@pytest.mark.slow
 def test_phase_3_gets_the_masks_of_the_trained_generator(command, monkeypatch):
     begin = AdversarialStage.begin
 
@@ -90,6 +91,7 @@ def test_the_table_has_both_rows_and_every_background(finished):
     assert set(results["training_seconds"]) == {"classifier", "masks", "adversarial"}
 
 
+@pytest.mark.slow
 def test_the_models_are_those_of_the_table(finished, command):
     folder, _ = finished
     accuracy = json.loads((folder / "results.json").read_text())["accuracy"]
@@ -117,6 +119,7 @@ def test_a_second_run_does_not_write_over_the_first(command):
     assert "runs/digits exists already" in err
 
 
+@pytest.mark.slow
 def test_a_data_set_smaller_than_everything_else(command):
     code, out, err = command(
         None, "run", "digits", "--limit", "2", "--steps", "1", "--batchsize", "8", "--masks",
@@ -126,6 +129,7 @@ def test_a_data_set_smaller_than_everything_else(command):
     assert out.splitlines()[-1].startswith("| Proposal")
 
 
+@pytest.mark.slow
 def test_heuristic_masks_and_photographs(command, photographs_dir):
     code, _, err = command(
         None, "run", "digits", *SMALL, "--masks", "heuristic", "--back", "real",
@@ -146,6 +150,7 @@ def break_off(monkeypatch, phase: str) -> None:
     monkeypatch.setattr(kind, "begin", begin)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resume", [(), ("--resume",)])
 def test_phases_that_are_done_are_not_done_again(command, monkeypatch, caplog, resume):
     caplog.set_level("INFO")
@@ -172,6 +177,7 @@ def test_phases_that_are_done_are_not_done_again(command, monkeypatch, caplog, r
     assert not pathlib.Path("runs/digits/checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_a_run_with_other_settings_is_refused(command, monkeypatch):
     with monkeypatch.context() as broken:
         break_off(broken, "mask")

@@ -43,6 +43,7 @@ def remove_output(folder: pathlib.Path) -> None:
         (folder / name).unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", PHASES)
 def test_a_killed_phase_ends_with_the_same_weights(models, tmp_path_factory, script):
     """Kill it at random moments, the first of them after its first checkpoint."""
@@ -73,6 +74,7 @@ def test_a_killed_phase_ends_with_the_same_weights(models, tmp_path_factory, scr
     assert {path.name for path in killed.iterdir()} == {path.name for path in calm.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_the_step_and_the_same_command_goes_on(models, number, code):
     steps = ("--steps", "600", "--steps-per-call", "1000", "--checkpoint-steps", "100")

@@ -29,6 +29,7 @@ def images(variation: str) -> np.ndarray:
     return np.round(batch["image"].numpy() * 255).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_variations_of_shapes_are_right_by_pixel(command):
     code, _, err = command(None, *SHAPES)
     assert code == 0, err
@@ -57,6 +58,7 @@ def test_variations_of_shapes_are_right_by_pixel(command):
         assert cv2.imread(f"made/{split}.png").std() > 20
 
 
+@pytest.mark.slow
 def test_it_goes_on_and_makes_the_same(command, monkeypatch):
     assert command(None, *SHAPES)[0] == 0
     files = {path: path.read_bytes() for path in pathlib.Path("made").rglob("*.*")}
@@ -136,6 +138,7 @@ def test_boxes_alone_are_enough(command):
     assert code == 2 and "line 1: name,left,top,right,bottom in pixels are needed" in err
 
 
+@pytest.mark.slow
 def test_masks_of_a_generator_and_what_they_leave_out(command, caplog, golden_arrays):
     save_model(build_mask_unet((64, 64, 3), 1), pathlib.Path("u1.keras"))
     code, _, err = command(None, *SHAPES, "--masks", "model", "--model", "u1.keras")

@@ -214,6 +214,7 @@ def test_cmyk_is_read(tmp_path):
     np.testing.assert_allclose(pixels.mean((0, 1)), [255, 0, 0], atol=6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_any_name_is_read(data, name):
     (data / "train" / "a" / name).write_bytes(encoded(".png"))

@@ -115,6 +115,7 @@ def test_synthia_has_its_numbers_in_the_first_of_three_channels_of_16_bits(tmp_p
     assert (maps[6, 0], maps[6, 15], maps[0, 0]) == (0, 13, 255)
 
 
+@pytest.mark.slow
 def test_cityscapes_holds_out_its_own_validation(tmp_path):
     for split, count, number in (("train", 3, 11), ("val", 2, 23)):
         for place in range(count):

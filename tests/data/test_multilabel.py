@@ -65,6 +65,7 @@ def test_another_layout_is_refused(root):
         load_multilabel(str(root), 8, False)
 
 
+@pytest.mark.slow
 def test_ag_cnn_alone_trains_on_several_classes(root, command, caplog, monkeypatch):
     # DenseNet-121 takes a minute to trace
     monkeypatch.setattr("bginv.methods.attention.model.AG_CNN_BACKBONE", "MobileNet")

@@ -156,6 +156,7 @@ def counted(method: Counting) -> tuple[int, list[int]]:
     return int(method.steps), method.seen.numpy().tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crash_at", [3, 5, 8, 10])
 def test_a_training_goes_on_in_the_middle_of_an_epoch(squares, tmp_path, crash_at):
     whole, epochs = Counting(event_every=4), []

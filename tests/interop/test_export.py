@@ -44,6 +44,7 @@ def digits():
     return classifier, data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_of_a_classifier_agrees_with_it(digits, tmp_path, name):
     needed(name)
@@ -78,6 +79,7 @@ def test_files_stand_alone(digits, tmp_path):
     export_model(classifier, files, *compared, overwrite=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["onnx", "litert", "litert_int8"])
 @pytest.mark.parametrize("kind", ["masks", "attention"])
 def test_masks_and_the_attention_baseline(tmp_path, name, kind):
@@ -89,6 +91,7 @@ def test_masks_and_the_attention_baseline(tmp_path, name, kind):
     assert found.difference < (1e-5 if name != "litert_int8" else 0.1)
 
 
+@pytest.mark.slow
 def test_a_localizer_keeps_the_names_of_its_outputs(tmp_path):
     needed("litert")
     model = build_localizer(build_network("resnet18", (32, 32, 3), 3, seed=0), "cam")

@@ -37,6 +37,7 @@ def test_models_come_back_as_they_were_saved(tmp_path, squares, build, load, end
     np.testing.assert_allclose(loaded(images), model(images), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_saved_models_need_nothing_of_ours(tmp_path):
     for name, model in {
         "classifier": build_classifier(SHAPE, 2),
@@ -142,6 +143,7 @@ def test_probabilities_are_refused_where_logits_are_needed(tmp_path, squares):
         load_classifier(str(tmp_path / "m.keras"), squares, needs_logits=True)
 
 
+@pytest.mark.slow
 def test_a_model_that_names_the_former_place_of_a_layer_loads(tmp_path):
     features = build_features("resnet18", (32, 32, 3), seed=1)
     classifiers = build_classifiers(features.output_shape[1:], 2, "p", seed=1)

@@ -17,6 +17,7 @@ from tests.golden_weights import blocky, draw, fill_named, state_of
 SHAPE = (32, 32, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("manifest", "build"),
     [
@@ -127,6 +128,7 @@ def test_names_of_the_port_of_acol():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["resnet34", "resnet101", "wide_resnet50", "resnet101deeplab"])
 def test_every_name_is_used_once(kind):
     model = build_resnet(RESNETS[kind], (64, 64, 3))
@@ -134,6 +136,7 @@ def test_every_name_is_used_once(kind):
     assert len(names) == len(set(names)) == len(model.weights)
 
 
+@pytest.mark.slow
 def test_dilated_stages_keep_their_size():
     assert build_resnet(RESNETS["resnet101"], (64, 64, 3)).output_shape[1:3] == (2, 2)
     assert build_resnet(RESNETS["resnet101deeplab"], (64, 64, 3)).output_shape[1:3] == (8, 8)

@@ -53,6 +53,7 @@ def test_models_of_every_kind_are_trained_in_place(squares, build):
     assert soft.shape == (2, 16, 16, 1) and set(np.unique(binary)) <= {0, 1}
 
 
+@pytest.mark.slow
 def test_the_same_as_the_command(tmp_path, command):
     words = ("--classifier-steps", "3", "--adversarial-steps", "4", "--masks", "heuristic")
     code, _, err = command(None, "run", "digits", "--run-dir", "run", "--limit", "99", *words)
@@ -72,6 +73,7 @@ def test_the_same_as_the_command(tmp_path, command):
     )
 
 
+@pytest.mark.slow
 def test_masks_and_backgrounds_of_every_kind(squares, photographs_dir):
     def run(**given):
         return robustify(sequential(), squares, train_first=False, **{**SHORT, **given})
@@ -229,6 +231,7 @@ def test_evaluate_and_export(squares, tmp_path):
         bginv.export(model, tmp_path, formats=["pickle"])
 
 
+@pytest.mark.slow
 def test_mobilenet_without_weights(squares):
     model = keras.applications.MobileNetV3Small(
         input_shape=(32, 32, 1), weights=None, classes=2, classifier_activation=None

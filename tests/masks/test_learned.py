@@ -59,6 +59,7 @@ def test_pictures_of_other_sizes(learned):
     assert _found(learned, tall).shape == (2, 90, SIDE)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_masks_and_another_others():
     images, labels, _ = _squares(8)
     source = ArraySource(images, labels)

@@ -20,6 +20,7 @@ def backbone():
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tag", ["p", "pp_d60", "pp_d90", "pn_d60", "pn_d90"])
 def test_parity(backbone, golden_arrays, golden_json, tag):
     reference, run = golden_arrays("acol_resnet50"), golden_json("acol_resnet50")["runs"][tag]

@@ -25,6 +25,7 @@ TERMS = {
 SEED = tf.constant([1, 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", range(3), ids=["vanilla", "repeated", "ls"])
 def test_parity_of_three_iterations(golden_json, run):
     facts = golden_json("adaptseg_train")
@@ -109,6 +110,7 @@ def weights_of(method: AdaptationTraining) -> list[list[np.ndarray]]:
     return [[array.copy() for array in model.get_weights()] for model in method.models]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adaptation", LEVELS)
 def test_a_step_moves_the_network_and_its_discriminators(adaptation):
     method = light(adaptation)
@@ -188,6 +190,7 @@ def test_parts_of_a_step_give_the_mean_of_their_gradients():
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_seed_have_the_same_bits(squares):
     pairs = WithTarget(MasksAsLabelMaps(squares.train), squares.train)
     found = []

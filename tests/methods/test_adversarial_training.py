@@ -254,6 +254,7 @@ def test_the_learning_rate_falls_to_zero_at_the_last_step(batch):
     assert rates[10] == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_with_techniques_ends_with_the_same_weights(squares, tmp_path):
     own = settings(
         "tuned", batchsize=8, steps=9, label_smoothing=0.1, background_mixing=1.0,

@@ -95,6 +95,7 @@ def test_losses_of_ag_cnn(labels, local, fusion):
     assert losses == pytest.approx({**expected, "loss": whole})
 
 
+@pytest.mark.slow
 def test_a_step_of_ag_cnn_moves_all_branches():
     """Slow: it makes two DenseNets."""
     model = build_ag_cnn((32, 32, 3), 2, weights="none", seed=1)

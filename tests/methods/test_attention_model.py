@@ -108,6 +108,7 @@ def test_the_saved_model_takes_an_image_and_gives_logits(images, tmp_path):
     np.testing.assert_array_equal(loaded(images), model(images))
 
 
+@pytest.mark.slow
 def test_without_our_layer_the_error_names_it(tmp_path):
     save_model(logits_alone(attention()), tmp_path / "m.keras")
     program = "import sys, keras; keras.models.load_model(sys.argv[1])"

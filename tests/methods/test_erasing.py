@@ -172,6 +172,7 @@ def moved(before, after) -> list[bool]:
     return [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["single", "several"])
 def test_each_turn_moves_its_own_player_alone(labels):
     method, batch = small(labels=labels)
@@ -186,6 +187,7 @@ def test_each_turn_moves_its_own_player_alone(labels):
     assert all(moved(adversary, weights_of(method.adversary)))
 
 
+@pytest.mark.slow
 def test_statistics_of_both_move_in_either_turn():
     method, batch = small()
     for step in (method.train_step, method.adversary_step):
@@ -200,6 +202,7 @@ def test_statistics_of_both_move_in_either_turn():
         assert all(moved(before, [norm.numpy() for norm in norms]))
 
 
+@pytest.mark.slow
 def test_the_localizer_pays_for_what_its_adversary_finds():
     method, batch = small(alpha=10.0)
     losses = method.losses(batch["image"], batch["label"])
@@ -250,6 +253,7 @@ def test_every_label_makes_a_pair():
     assert list(zip(rows.numpy(), classes.numpy(), strict=True)) == [(0, 2), (1, 0)]
 
 
+@pytest.mark.slow
 def test_terms_are_weighted_as_asked():
     images = np.random.default_rng(0).random((4, 64, 64, 3), np.float32)
     labels = tf.constant([0, 1, 0, 1])

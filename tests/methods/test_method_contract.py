@@ -110,6 +110,7 @@ def fixed_noise(monkeypatch):
     monkeypatch.setattr(f"{generator}.random_order", lambda count, seed: tf.range(count))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", METHODS)
 @pytest.mark.usefixtures("fixed_noise")
 def test_a_step_compiles_with_xla_and_does_the_same(squares, phase):
@@ -124,6 +125,7 @@ def test_a_step_compiles_with_xla_and_does_the_same(squares, phase):
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_what_phase_3_draws_compiles_with_xla(squares):
     step = tf.function(METHODS["adversarial"]().train_step, jit_compile=True)
     assert np.isfinite(float(step(batch_for("adversarial", squares), tf.constant([0, 0]))["loss"]))
@@ -135,6 +137,7 @@ def test_images_move_as_far_as_asked(phase):
     assert method.augmentation == Augmentation(rotation=3.0, shift=0.01, flip=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", METHODS)
 def test_a_step_reports_scalars(squares, phase):
     method = METHODS[phase]()
@@ -145,6 +148,7 @@ def test_a_step_reports_scalars(squares, phase):
     assert method.name == phase
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 @pytest.mark.parametrize("phase", METHODS)
 def test_a_checkpoint_holds_everything_that_a_step_changes(squares, tmp_path, phase, precision):

@@ -77,20 +77,21 @@ def test_from_a_folder_to_a_report(folder, command, tmp_path, caplog):
     assert code == 0 and again == out and "is finished" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_with_the_same_weights(folder, command, tmp_path, monkeypatch):
     from bginv.methods.photographs import experiment
 
     arguments = ("run", str(folder), *SMALL, "--epochs", "1", "--seed", "2")
     assert command(None, *arguments, "--run-dir", "whole")[0] == 0
-    original = experiment.PhotographRun._phase3
+    original = experiment.PhotographExperiment._phase3
 
     def stop(self, *rest):
         original(self, *rest)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiment.PhotographRun, "_phase3", stop)
+    monkeypatch.setattr(experiment.PhotographExperiment, "_phase3", stop)
     assert command(None, *arguments, "--run-dir", "stopped")[0] == 130
-    monkeypatch.setattr(experiment.PhotographRun, "_phase3", original)
+    monkeypatch.setattr(experiment.PhotographExperiment, "_phase3", original)
     assert command(None, *arguments, "--run-dir", "stopped")[0] == 0
     whole, stopped = (
         keras.models.load_model(tmp_path / name / "robust_classifier.keras").get_weights()
@@ -100,6 +101,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(folder, command, tmp_
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spoil, says",
     [
@@ -123,6 +125,7 @@ def test_garbage_masks_are_named_and_change_nothing(folder, command, tmp_path, s
     assert results_of(tmp_path / "run")["decision"]["kept"] is False
 
 
+@pytest.mark.slow
 def test_choices_are_made_on_a_folder_called_validation(folder, command, tmp_path):
     shutil.copytree(folder / "clean", folder / "validation")
     code, _, err = command(None, "run", str(folder), *SMALL, "--freeze", "--run-dir", "run")
@@ -134,6 +137,7 @@ def test_choices_are_made_on_a_folder_called_validation(folder, command, tmp_pat
         assert results["validation"]["phase 1"][name] == tests[name]
 
 
+@pytest.mark.slow
 def test_robustify_takes_the_recipe_for_a_deep_trained_network(folder, tmp_path):
     backbone = keras.applications.MobileNet(
         (SIDE, SIDE, 3), alpha=0.25, weights=None, include_top=False

@@ -196,6 +196,7 @@ def test_without_a_network_imagenet_tells_what_to_do(no_network):
     assert "give a file that holds them, or none" in str(error.value)
 
 
+@pytest.mark.slow
 def test_imagenet_gives_the_network_of_keras(monkeypatch, tmp_path, images):
     """EfficientNet has a layer more with these weights."""
     build, arguments = (
@@ -224,6 +225,7 @@ def test_auto_is_vgg19_from_128_rows_on(monkeypatch, rows, expected):
     assert asked == [small if expected == "small" else large]
 
 
+@pytest.mark.slow
 def test_saved_models_load_without_us_in_safe_mode(tmp_path, images):
     grey = images[..., :1]
     inputs = keras.Input((32, 32, 1))

@@ -45,6 +45,7 @@ def test_about_a_share_of_the_images_changes():
     assert changed == pytest.approx(0.3, abs=0.04)
 
 
+@pytest.mark.slow
 def test_generators_ascend_what_the_model_descends():
     keras.utils.set_random_seed(0)
     images = objects(64)
@@ -63,6 +64,7 @@ def test_generators_ascend_what_the_model_descends():
     assert losses[-1] > 1.5 * losses[0]
 
 
+@pytest.mark.slow
 def test_fit_trains_a_model_with_it_and_it_comes_back(tmp_path):
     unet = build_mask_unet((16, 16, 1), 0)
     for backgrounds in ("adv", np.random.default_rng(0).random((3, 16, 16, 1))):

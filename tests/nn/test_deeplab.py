@@ -21,6 +21,7 @@ def close(value, expected, tolerance: float = 1e-4):
     assert np.abs(value - expected).max() <= tolerance * np.abs(expected).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("aspp", "prefix"), [("reference", ""), ("paper", "all4_")])
 def test_parity_of_the_residual_network(golden_arrays, golden_json, aspp, prefix):
     facts, reference = (
@@ -49,6 +50,7 @@ def test_parity_of_the_vgg(golden_arrays, golden_json):
     assert "auxiliary" not in model.output
 
 
+@pytest.mark.slow
 def test_scale_and_shift_stay_fixed_after_loading_too(tmp_path):
     model = build_deeplab("DeepLab", 3)
     model.save(tmp_path / "a.keras")

@@ -19,6 +19,7 @@ def drawn(model: keras.Model) -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [

@@ -82,6 +82,7 @@ def case(request):
     return build, inputs, output_shape
 
 
+@pytest.mark.slow
 def test_shape_and_dtype(case):
     build, inputs, output_shape = case
     outputs = build(0)(inputs)
@@ -89,6 +90,7 @@ def test_shape_and_dtype(case):
     assert outputs.dtype == tf.float32
 
 
+@pytest.mark.slow
 def test_gradients_reach_every_weight(case):
     build, inputs, _ = case
     model = build(0)
@@ -110,6 +112,7 @@ def test_gradients_reach_every_weight_of_the_attention_branch():
     assert all(float(tf.reduce_max(tf.abs(gradient))) > 0 for gradient in gradients)
 
 
+@pytest.mark.slow
 def test_saved_model_loads_in_safe_mode_and_gives_the_same(case, tmp_path):
     build, inputs, _ = case
     model = build(0)
@@ -118,6 +121,7 @@ def test_saved_model_loads_in_safe_mode_and_gives_the_same(case, tmp_path):
     np.testing.assert_array_equal(loaded(inputs), model(inputs))
 
 
+@pytest.mark.slow
 def test_weights_are_a_function_of_the_seed(case):
     build, _, _ = case
     first, again, other = (build(seed).get_weights() for seed in (1, 1, 2))

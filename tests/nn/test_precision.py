@@ -79,6 +79,7 @@ def test_models_inside_models_and_foreign_policies():
         assert outer.layers[-1].compute_dtype == "float32"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 @pytest.mark.parametrize("phase", METHODS)
 def test_every_method_trains_in_16_bits(squares, phase, precision):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 import tensorflow as tf
 
 from bginv.ops.replicas import mean_over_replicas, own_rows
@@ -62,6 +63,7 @@ np.testing.assert_allclose(pairs, values.mean(), rtol=1e-5)
 """
 
 
+@pytest.mark.slow
 def test_means_weigh_what_replicas_have_however_it_spreads():
     ended = subprocess.run(
         [sys.executable, "-c", SHARES], capture_output=True, text=True, check=False

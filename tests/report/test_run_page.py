@@ -124,6 +124,7 @@ def test_a_browser_shows_both_pages_everywhere(folders, tmp_path, command):
         driver.quit()
 
 
+@pytest.mark.slow
 def test_a_script_with_a_folder_leaves_a_page_too(command, tmp_path):
     words = ("digits", "--recipe", "tuned", "--steps", "2", "--limit", "32", "--run-dir", "run")
     code, out, err = command("train1", *words, "--tensorboard")

@@ -26,6 +26,7 @@ from bginv.interop.model_files import save_model
 from bginv.masks.choice import GIVEN, Choice, choose
 from bginv.masks.store import Found, count_missing
 from bginv.methods.background_invariance.settings import PHOTOGRAPHS
+from bginv.methods.photographs.estimate import estimated_seconds, told
 from bginv.methods.photographs.judging import (
     AFTER,
     BEFORE,
@@ -35,7 +36,7 @@ from bginv.methods.photographs.judging import (
     Outcome,
     decide,
 )
-from bginv.methods.photographs.masking import Masking, estimated_seconds, told
+from bginv.methods.photographs.masking import Masking
 from bginv.methods.photographs.phases import (
     COPIES_OF_PHASE_1,
     Chosen,
