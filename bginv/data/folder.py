@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import os
 import pathlib
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,6 +27,8 @@ FIRST_TESTS = ("test", "clean")
 LAYOUT = "the layout is PATH/train/CLASS/*.jpg and PATH/test/CLASS/*.jpg"
 LOOKED_AT, BRIGHT = 20, 200
 """Masks that tell whether their foreground is white, and the least value of white."""
+JUNK = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+"""What systems leave in folders, beside what is hidden."""
 COUNTED = f"files that end in {', '.join(ENDINGS)} count"
 
 
@@ -113,7 +116,7 @@ def _split_names(root: pathlib.Path) -> list[str]:
         raise FileNotFoundError(f"{shown(root)} does not exist; {LAYOUT}")
     if not root.is_dir():
         raise ValueError(f"{shown(root)} is not a folder; {LAYOUT}")
-    names = _folders(root)
+    names = set(_folders(root).values())
     if TRAIN not in names:
         found = ", ".join(sorted(map(shown, names))) or "no folder"
         raise ValueError(f"{shown(root)} holds no folder {TRAIN}, but {found}; {LAYOUT}")
@@ -127,7 +130,7 @@ def _split_names(root: pathlib.Path) -> list[str]:
 
 
 def _class_names(train: pathlib.Path) -> tuple[str, ...]:
-    names = tuple(sorted(_folders(train) - {MASKS}))
+    names = tuple(sorted(_folders(train).keys() - {MASKS}))
     if not names and any(map(_is_image, _entries(train))):
         raise ValueError(
             f"images lie directly in {shown(train)}; put those of each class into a folder "
@@ -146,8 +149,9 @@ def _find_split(
     folder: pathlib.Path, class_names: tuple[str, ...], ignored: collections.Counter
 ) -> Split:
     """A split's files; what is not one of them is counted."""
-    found = _folders(folder) - {MASKS}
-    unknown = sorted(found - set(class_names))
+    found = _folders(folder)
+    found.pop(MASKS, None)
+    unknown = sorted(found.keys() - set(class_names))
     if unknown:
         raise ValueError(
             f"{shown(folder / unknown[0])} is a class that {TRAIN} does not have; it has "
@@ -155,13 +159,13 @@ def _find_split(
         )
     if not found:
         raise ValueError(f"{shown(folder)} holds no class folder; fill or remove it")
-    loose = sum(_is_image(entry) for entry in _entries(folder) if entry not in found)
+    loose = sum(_is_image(entry) for entry in _entries(folder) if entry not in found.values())
     ignored.update({"images outside the class folders": loose} if loose else {})
     records = [
-        (f"{name}/{file}", label)
+        (f"{found[name]}/{file}", label)
         for label, name in enumerate(class_names)
         if name in found
-        for file in _find_images(folder / name, ignored)
+        for file in _find_images(folder / found[name], ignored)
     ]
     records.sort(key=lambda record: mixing_key(record[0]))
     images, labels = map(list, zip(*records, strict=True))
@@ -250,11 +254,24 @@ def _entries(folder: pathlib.Path) -> list[str]:
             names = sorted(entry.name for entry in entries)
     except OSError as error:
         raise ValueError(f"{shown(folder)} cannot be read: {error.strerror.lower()}") from error
-    return [name for name in names if not name.startswith(".")]
+    return [name for name in names if not name.startswith(".") and name not in JUNK]
 
 
-def _folders(folder: pathlib.Path) -> set[str]:
-    return {name for name in _entries(folder) if (folder / name).is_dir()}
+def _folders(folder: pathlib.Path) -> dict[str, str]:
+    """Folders in a folder: their names in Unicode's composed form, and as they stand there."""
+    found: dict[str, str] = {}
+    for name in _entries(folder):
+        if os.path.islink(folder / name) and not (folder / name).exists():
+            raise ValueError(f"{shown(folder / name)} is a link that leads nowhere; remove it")
+        if not (folder / name).is_dir():
+            continue
+        other = found.setdefault(unicodedata.normalize("NFC", name), name)
+        if other != name:
+            raise ValueError(
+                f"{shown(folder / name)} is there twice, in two forms of Unicode: put the files "
+                "of both into one folder"
+            )
+    return found
 
 
 def _is_image(name: str) -> bool:

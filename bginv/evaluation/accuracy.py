@@ -13,8 +13,9 @@ from bginv.evaluation.attention import mean_auroc
 from bginv.evaluation.calibration import collect_all_logits, probabilities
 from bginv.evaluation.segmentation import Confusion, count_confusion
 
-NOT_IN_MEAN = ("clean", "background_only")
-"""Without objects, a classifier that looks at objects can only guess."""
+SAME_PLACES = ("clean", "test", "original", "validation", "valid", "val", "dev", "holdout", "rest")
+NOT_IN_MEAN = (*SAME_PLACES, "background_only")
+"""Tests on backgrounds of the training images; and without objects one can only guess."""
 
 ACCURACY, AUROC, ERROR = "accuracy", "mean AUROC", "mean absolute error"
 

@@ -84,7 +84,7 @@ def load_background_generator_h5(
     (noise_length,) = _input_shape(path, rank=1)
     num_kernels = len(_weights(path)) // 2
     side, _, channels = image_shape
-    for tiles in fitting_tiles(side):
+    for tiles in fitting_tiles((side, side, 1)):
         start = seed_side(side // tiles)
         doublings = (side // tiles // start).bit_length() - 1
         if start * start * channels == noise_length and doublings + 2 == num_kernels:

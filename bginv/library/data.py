@@ -16,20 +16,24 @@ IN_MEMORY = "arrays"
 TRAIN = "train"
 
 
-def as_dataset(data: Data, image_size: int | None = None) -> Dataset:
+def as_dataset(
+    data: Data, image_size: int | None = None, pixels: tuple[float, float] = (0.0, 1.0)
+) -> Dataset:
     """Whatever holds images and labels, as a data set.
 
-    Images are uint8, or floats in [0, 1], which are rounded to multiples of 1/255:
-    [N, H, W] or [N, H, W, C]. Labels are class numbers [N] or [N, 1], names of classes [N], one-hot
-    rows [N, K], floats of 0 and 1 alone, or other floats [N] or [N, D], which a regressor is to
-    tell.
+    Images [N, H, W] or [N, H, W, C] are uint8, floats in [0, 1], which are rounded to multiples of
+    1/255, or floats up to 255 where `pixels` says so or all are whole numbers. Labels are class
+    numbers [N] or [N, 1], names of classes [N], one-hot rows [N, K], floats of 0 and 1 alone, or
+    other floats [N] or [N, D], which a regressor is to tell.
 
     Args:
         data: a name or folder, see `load_data`; a `Dataset`; `(images, labels)`, of which a quarter
             becomes the test; `((images, labels), (images, labels))`, to train and to test, as
             `keras.datasets` has it; a mapping of "train" and the tests' names to such pairs; or a
-            `tf.data.Dataset` of pairs, in batches or not, which is taken into memory.
+            `tf.data.Dataset` of pairs, in batches or not, which is taken into memory. Two of
+            these are one to train on and a test.
         image_size: of the images of a name or folder that come in any size.
+        pixels: the range that the model takes; images of floats beyond 1 may have it too.
 
     Raises:
         ValueError: something else, or see `load_data`.
@@ -41,13 +45,15 @@ def as_dataset(data: Data, image_size: int | None = None) -> Dataset:
             name = os.fspath(data)
             return load_data(name, image_size=image_size if takes_any_size(name) else None)
         case Mapping():
-            return _of_splits(dict(data))
+            return _of_splits(dict(data), pixels)
         case tf.data.Dataset():
-            return _of_splits({TRAIN: _gathered(data)})
+            return _of_splits({TRAIN: data}, pixels)
+        case (tf.data.Dataset() as train, tf.data.Dataset() as test):
+            return _of_splits({TRAIN: train, "clean": test}, pixels)
         case ((_, _) as train, (_, _) as test):
-            return _of_splits({TRAIN: train, "clean": test})
+            return _of_splits({TRAIN: train, "clean": test}, pixels)
         case (images, labels):
-            return _of_splits({TRAIN: (images, labels)})
+            return _of_splits({TRAIN: (images, labels)}, pixels)
     raise ValueError(
         "data must be a name, a folder, (images, labels), a pair of such pairs, a mapping of split "
         f"names to them, or a tf.data.Dataset; received {type(data).__name__}"
@@ -61,14 +67,14 @@ def is_split(data: Data) -> bool:
             return False
         case Mapping():
             return len(data) > 1
-        case ((_, _), (_, _)):
+        case (tf.data.Dataset(), tf.data.Dataset()) | ((_, _), (_, _)):
             return True
         case (_, _):
             return False
     return True
 
 
-def _of_splits(splits: dict[str, Arrays]) -> Dataset:
+def _of_splits(splits: dict[str, Any], pixels: tuple[float, float]) -> Dataset:
     if TRAIN not in splits:
         raise ValueError(f"data needs a split named {TRAIN!r}; received {', '.join(splits)}")
     splits = {
@@ -77,7 +83,7 @@ def _of_splits(splits: dict[str, Arrays]) -> Dataset:
     }
     labels, class_names = _labels({name: pair[1] for name, pair in splits.items()})
     sources: dict[str, Source] = {
-        name: ArraySource(pixels_of(images, name), labels[name])
+        name: ArraySource(pixels_of(images, name, pixels), labels[name])
         for name, (images, _) in splits.items()
     }
     train = sources.pop(TRAIN)
@@ -91,12 +97,13 @@ def _of_splits(splits: dict[str, Arrays]) -> Dataset:
     return Dataset(IN_MEMORY, train, sources, class_names, train.image_shape)
 
 
-def pixels_of(images: Any, what: str) -> np.ndarray:
+def pixels_of(images: Any, what: str, pixels: tuple[float, float] = (0.0, 1.0)) -> np.ndarray:
     """Images as uint8 [N, H, W, C]; see `as_dataset`.
 
     Args:
         images: anything that NumPy takes.
         what: they are, for messages.
+        pixels: a range that floats may have, where they leave [0, 1].
 
     Raises:
         ValueError: another rank or dtype, values outside [0, 1], or bytes that are 0 and 1 alone.
@@ -106,21 +113,28 @@ def pixels_of(images: Any, what: str) -> np.ndarray:
         array = array[..., None]
     if array.ndim != 4:
         raise ValueError(f"{what} images must be [N, H, W, C]; received {array.shape}")
+    if array.dtype.kind in "iu" and array.max(initial=0) == 1:
+        raise ValueError(
+            f"{what} images are {array.dtype} of 0 and 1, where 255 is white: give booleans or "
+            "floats"
+        )
     if array.dtype == np.uint8:
-        if array.max(initial=0) == 1:
-            raise ValueError(
-                f"{what} images are uint8 of 0 and 1, where 255 is white: give booleans or floats"
-            )
         return array
     if array.dtype == bool:
         return array.astype(np.uint8) * 255
     low, high = float(array.min()), float(array.max())
-    if array.dtype.kind != "f" or not (low >= 0 and high <= 1):
-        raise ValueError(
-            f"{what} images must be uint8, or floats in [0, 1]; received {array.dtype} from "
-            f"{low:g} to {high:g}: scale them"
-        )
-    return np.round(array * 255).astype(np.uint8)
+    if array.dtype.kind == "f" and low >= 0 and high <= 1:
+        return np.round(array * 255).astype(np.uint8)
+    if 0 <= low and high <= 255 and (array.dtype.kind in "iu" or (array == np.round(array)).all()):
+        return array.astype(np.uint8)
+    least, most = pixels
+    if array.dtype.kind == "f" and pixels != (0.0, 1.0) and least <= low and high <= most:
+        return np.round((array - least) * (255 / (most - least))).astype(np.uint8)
+    raise ValueError(
+        f"{what} images must be uint8, floats in [0, 1], or in the range that pixels=({least:g}, "
+        f"{most:g}) tells; received {array.dtype} from {low:g} to {high:g}: scale them, or cast "
+        "those up to 255 to uint8"
+    )
 
 
 def _labels(splits: dict[str, Any]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
@@ -165,13 +179,36 @@ def _is_one_hot(labels: np.ndarray) -> bool:
 def _gathered(data: tf.data.Dataset) -> Arrays:
     """All images and labels of a `tf.data.Dataset` of pairs."""
     spec = data.element_spec
+    if isinstance(spec, tuple) and len(spec) == 3:
+        raise ValueError(
+            "a tf.data.Dataset of (image, label, weight) has weights, which nothing here uses: "
+            "leave them out with .map(lambda image, label, weight: (image, label))"
+        )
     if not (isinstance(spec, tuple) and len(spec) == 2):
         raise ValueError(f"a tf.data.Dataset must give (image, label) pairs; received {spec}")
     if data.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("a tf.data.Dataset must have an end: leave repeat() out")
-    pairs = list(data.as_numpy_iterator())
-    shape, label_rank = spec[0].shape, spec[1].shape.rank
-    # batches of grey images without a channel have rank 3, as single colour images do
-    batched = shape.rank == 4 or (label_rank == 1 and shape[0] is None)
-    join = np.concatenate if batched else np.stack
+    pairs = [(_only(image), np.asarray(label)) for image, label in data.as_numpy_iterator()]
+    if not pairs:
+        raise ValueError("a tf.data.Dataset has no element")
+    join = np.concatenate if all(_is_batch(*pair) for pair in pairs) else np.stack
     return join([image for image, _ in pairs]), join([label for _, label in pairs])
+
+
+def _only(images: Any) -> np.ndarray:
+    """The images of an element, which may be the one value of a dict."""
+    if isinstance(images, Mapping):
+        if len(images) != 1:
+            raise ValueError(
+                f"images must be one tensor; received a dict of {', '.join(images)}: leave one"
+            )
+        (images,) = images.values()
+    return np.asarray(images)
+
+
+def _is_batch(images: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether an element is a batch; grey batches have as many axes as one colour image."""
+    if images.ndim != 3:
+        return images.ndim == 4
+    one_colour_image = images.shape[-1] in (1, 3, 4) and labels.ndim < 2
+    return labels.ndim > 0 and len(labels) == len(images) and not one_colour_image

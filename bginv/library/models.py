@@ -38,6 +38,7 @@ def on_unit_images(
             f"{model.name} takes {model.inputs[0].dtype} images: give pixels=(0, 255), or whatever "
             "their range is"
         )
+    _check_shape(model, image_shape)
     image = x = keras.Input(image_shape, name="image")
     if pixels != (0.0, 1.0):
         x = keras.layers.Rescaling(high - low, low, name="pixels")(x)
@@ -49,6 +50,26 @@ def on_unit_images(
             f"{model.name} cannot take images of {height}x{width}x{channels}: {first_line(error)}"
         ) from error
     return keras.Model(image, outputs, name="classifier")
+
+
+def _check_shape(model: keras.Model, image_shape: tuple[int, int, int]) -> None:
+    """Raise if a model tells that it takes other images.
+
+    Raises:
+        ValueError: it names both shapes, and what to do.
+    """
+    taken = getattr(model, "input_shape", None)
+    if not isinstance(taken, tuple) or len(taken) != 4:
+        return
+    if all(own in (None, given) for own, given in zip(taken[1:], image_shape, strict=True)):
+        return
+    wanted, given = ("x".join(map(str, shape)) for shape in (taken[1:], image_shape))
+    remedy = "resize them, or build the model for these"
+    if taken[3] != image_shape[2]:
+        remedy = f"give images of {taken[3]} channel{'s' * (taken[3] != 1)} as an array"
+    elif taken[1] != taken[2]:
+        remedy = "images of a folder become squares: give an array [N, H, W, C] of this size"
+    raise ValueError(f"{model.name} takes images of {wanted}, and these are {given}: {remedy}")
 
 
 def side_of(model: keras.Model) -> int | None:

@@ -138,7 +138,7 @@ def evaluate(
         dataset = as_dataset(data, side_of(load_any(name)))
         classifier = load_classifier(name, dataset)
     else:
-        name, dataset = model.name, as_dataset(data, side_of(model))
+        name, dataset = model.name, as_dataset(data, side_of(model), pixels)
         classifier = on_unit_images(model, dataset.image_shape, pixels)
         if not dataset.regression and not dataset.multi_label:
             classifier = with_logits(classifier, dataset)

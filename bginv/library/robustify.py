@@ -119,7 +119,7 @@ def robustify(
     Raises:
         ValueError: something that does not go together; it says what.
     """
-    dataset = as_dataset(_proof(data), side_of(model))
+    dataset = as_dataset(_proof(data), side_of(model), pixels)
     if dataset.multi_label:
         raise ValueError(f"{dataset.name} has several classes an image, which robustify cannot do")
     start = _with_loss(model, dataset, loss, pixels, train_first)
@@ -329,7 +329,7 @@ def _phases(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, ThreePhases
     phases = resolve_phases(given, given["recipe"])
     if {"tiles", "adversarial_tiles"} & given.keys():
         return phases
-    fitting = set(fitting_tiles(dataset.image_shape[0]))
+    fitting = set(fitting_tiles(dataset.image_shape))
     adversarial = cast(AdversarialSettings, phases["adversarial"])
     tiles = tuple(own for own in adversarial.tiles if own in fitting)
     return resolve_phases({**given, "tiles": tiles or (1,)}, given["recipe"])

@@ -13,6 +13,8 @@ from bginv.ops.losses import reverse_gradient
 
 KINDS = ("adv", "noise", "black")
 HEURISTIC = "heuristic"
+TOLERANCE = 0.01
+"""Of a range, which resizing and 16 bits may leave a little."""
 
 
 @keras.saving.register_keras_serializable("bginv")
@@ -23,8 +25,8 @@ class BackgroundAugmentation(keras.layers.Layer):
     weights descend (Cruz et al. 2020, eq. 4), by reversed gradients, so that one optimizer trains
     both.
 
-    Input: images [B, H, W, C] in [0, 1]. Output: the same shape; the images themselves where
-    nothing is trained.
+    Input: images [B, H, W, C] in [0, 1], or as `pixels` says. Output: the same shape and range; the
+    images themselves where nothing is trained.
 
     Args:
         backgrounds: "adv"; "noise", uniform in [0, 1]; "black"; or images to draw from, uint8 or
@@ -36,9 +38,11 @@ class BackgroundAugmentation(keras.layers.Layer):
         area: share of foreground, for "quantile".
         tiles: of generated backgrounds: t for t x t tiles, a generator for each number.
         seed: of what is drawn.
+        pixels: the range of the images, such as (0, 255) before a `Rescaling`.
 
     Raises:
-        ValueError: an argument out of range, or tiles that do not fit the images.
+        ValueError: an argument out of range, tiles that do not fit the images, or images outside
+            of `pixels` (`tf.errors.InvalidArgumentError` while `fit` trains).
     """
 
     def __init__(
@@ -50,9 +54,14 @@ class BackgroundAugmentation(keras.layers.Layer):
         area: float = 0.2,
         tiles: Sequence[int] = (2,),
         seed: int | None = None,
+        pixels: tuple[float, float] = (0.0, 1.0),
         **keywords,
     ):
         super().__init__(**keywords)
+        low, high = pixels
+        if not low < high:
+            raise ValueError(f"pixels must be a range such as (0, 255); received {pixels}")
+        self.pixels = (float(low), float(high))
         if not 0 <= rate <= 1:
             raise ValueError(f"rate must be in [0, 1]; received {rate}")
         if binarize not in BINARIZATIONS:
@@ -99,13 +108,15 @@ class BackgroundAugmentation(keras.layers.Layer):
         """See the class; masks: [B, H, W, 1] in [0, 1], in place of the layer's own."""
         if not training:
             return images
-        images = tf.cast(images, tf.float32)
+        low, high = self.pixels
+        images = self._checked((tf.cast(images, tf.float32) - low) / (high - low))
         if masks is None:
             masks = self._masks(images)
         masks = tf.stop_gradient(tf.cast(masks, tf.float32))
         backgrounds = self._draw(tf.shape(images)[0], tuple(images.shape[1:]))
         chosen = keras.random.uniform([tf.shape(images)[0], 1, 1, 1], seed=self._random) < self.rate
-        return tf.where(chosen, composite(images, masks, backgrounds), images)
+        found = tf.where(chosen, composite(images, masks, backgrounds), images)
+        return tf.cast(found * (high - low) + low, self.compute_dtype)
 
     def compute_output_shape(self, input_shape, *arguments):
         """See Keras."""
@@ -129,6 +140,7 @@ class BackgroundAugmentation(keras.layers.Layer):
             "area": self.area,
             "tiles": self.tiles,
             "seed": self.seed,
+            "pixels": self.pixels,
         }
         return {**super().get_config(), **own}
 
@@ -142,6 +154,19 @@ class BackgroundAugmentation(keras.layers.Layer):
         if config["masks"] != HEURISTIC:
             config["masks"] = keras.saving.deserialize_keras_object(config["masks"])
         return cls(**config)
+
+    def _checked(self, images: tf.Tensor) -> tf.Tensor:
+        """Images in [0, 1], unless they leave it, as those of another range do."""
+        told = (
+            f"images of {self.name} leave the range pixels={self.pixels}: give the range that they "
+            "have, such as (0, 255) before a Rescaling layer"
+        )
+        least, most = tf.reduce_min(images), tf.reduce_max(images)
+        fit = tf.logical_and(least >= -TOLERANCE, most <= 1 + TOLERANCE)
+        if tf.executing_eagerly() and not bool(fit):
+            raise ValueError(told)
+        with tf.control_dependencies([tf.debugging.Assert(fit, [told, least, most])]):
+            return tf.identity(images)
 
     def _masks(self, images: tf.Tensor) -> tf.Tensor:
         if self.mask_generator is None:
@@ -161,7 +186,9 @@ class BackgroundAugmentation(keras.layers.Layer):
         seed = tf.cast(self._random.next(), tf.int32)
         each = -(-count // len(self.generators))
         drawn = [
-            generate_backgrounds(generator, each, tiles, tf.random.fold_in(seed, i))
+            generate_backgrounds(
+                generator, each, tiles, tf.random.fold_in(seed, i), size=image_shape[:2]
+            )
             for i, (generator, tiles) in enumerate(zip(self.generators, self.tiles, strict=True))
         ]
         in_turn = tf.reshape(tf.stack(drawn, 1), [-1, *image_shape])[:count]

@@ -4,11 +4,13 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from bginv.nn.layers import glorot_uniform
+from bginv.nn.layers import glorot_uniform, in_float32
 from bginv.ops.compositing import assemble_tiles, random_order
 from bginv.ops.replicas import own_rows
 
 LEAKY_SLOPE = 0.2
+SIDE_MULTIPLE = 16
+"""Of the square behind an image that is none, so that 1, 2 and 4 tiles fill it."""
 
 
 def seed_side(tile_side: int) -> int:
@@ -22,8 +24,15 @@ def seed_side(tile_side: int) -> int:
     return side
 
 
-def fitting_tiles(side: int) -> list[int]:
-    """Tile counts t for which t x t tiles of at least 4 pixels fill the image."""
+def square_side(image_shape: tuple[int, int, int]) -> int:
+    """Side of the squares that are drawn: H, or more where an image has no square shape."""
+    height, width, _ = image_shape
+    return height if height == width else -(-max(height, width) // SIDE_MULTIPLE) * SIDE_MULTIPLE
+
+
+def fitting_tiles(image_shape: tuple[int, int, int]) -> list[int]:
+    """Tile counts t for which t x t tiles of at least 4 pixels fill the square of an image."""
+    side = square_side(image_shape)
     return [t for t in range(1, side // 4 + 1) if side % t == 0]
 
 
@@ -34,9 +43,7 @@ def check_tiles(image_shape: tuple[int, int, int], tiles: int) -> None:
         ValueError: it names the tile counts that do fit.
     """
     height, width, _ = image_shape
-    if height != width:
-        raise ValueError(f"generated backgrounds need square images; received {height}x{width}")
-    fitting = fitting_tiles(height)
+    fitting = fitting_tiles(image_shape)
     if tiles not in fitting:
         raise ValueError(
             f"{tiles}x{tiles} tiles do not fit images of {height}x{width}; "
@@ -44,13 +51,14 @@ def check_tiles(image_shape: tuple[int, int, int], tiles: int) -> None:
         )
 
 
+@in_float32()
 def build_background_generator(
     image_shape: tuple[int, int, int], tiles: int, seed: int | None = None
 ) -> keras.Model:
-    """Generator of one of t x t tiles, of side s = H / t.
+    """Generator of one of t x t tiles, of side s = H / t, or `square_side` / t.
 
     Args:
-        image_shape: (H, W, C) of the whole background, H = W.
+        image_shape: (H, W, C) of the whole background.
         tiles: t.
         seed: of the initial weights; None draws one.
 
@@ -63,7 +71,7 @@ def build_background_generator(
     """
     check_tiles(image_shape, tiles)
     channels = image_shape[2]
-    tile_side = image_shape[0] // tiles
+    tile_side = square_side(image_shape) // tiles
     start, doublings = seed_side(tile_side), _num_doublings(tile_side)
     initializers = glorot_uniform(seed)
 
@@ -83,7 +91,12 @@ def build_background_generator(
 
 
 def generate_backgrounds(
-    generator: keras.Model, count: int, tiles: int, seed: tf.Tensor, uses: int = 1
+    generator: keras.Model,
+    count: int,
+    tiles: int,
+    seed: tf.Tensor,
+    uses: int = 1,
+    size: tuple[int, int] | None = None,
 ) -> tf.Tensor:
     """Draw whole backgrounds: t x t independent tiles each, or tiles shared among them.
 
@@ -93,19 +106,22 @@ def generate_backgrounds(
         tiles: t.
         seed: int32 [2] of the noise.
         uses: how often each tile is laid, in places drawn at random; fewer are generated.
+        size: (H, W), the part of the square that is kept; None keeps all.
 
     Returns:
         float32 [B, H, W, C] in (0, 1).
     """
+    height, width = size or (None, None)
     length, laid = generator.input_shape[1], tiles * tiles
     drawn = -(-count // uses)
     noise = own_rows(lambda n: tf.random.stateless_normal([n, laid * length], seed), drawn)
     noise = tf.reshape(noise, [-1, length])
     if uses == 1:
-        return backgrounds_from_noise(generator, noise, tiles)
+        return backgrounds_from_noise(generator, noise, tiles)[:, :height, :width]
     places = random_order(drawn * laid * uses, tf.random.fold_in(seed, 1))[: count * laid]
     chosen = tf.gather(generator(noise, training=True), places // uses)
-    return assemble_tiles(tf.reshape(chosen, [count, tiles, tiles, *chosen.shape[1:]]))
+    laid_out = assemble_tiles(tf.reshape(chosen, [count, tiles, tiles, *chosen.shape[1:]]))
+    return laid_out[:, :height, :width]
 
 
 def backgrounds_from_noise(generator: keras.Model, noise: tf.Tensor, tiles: int) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """Layers, initial weights and faster forms of layers that several networks share."""
 
+import contextlib
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,6 +8,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras import layers
+
+
+@contextlib.contextmanager
+def in_float32() -> Iterator[None]:
+    """Layers made here compute in float32, whatever Keras' global policy is."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 @keras.saving.register_keras_serializable("bginv")

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import layers
 
-from bginv.nn.layers import glorot_uniform
+from bginv.nn.layers import glorot_uniform, in_float32
 
 SMALLEST_SIDE = 8
 
@@ -53,20 +53,23 @@ def build_classifier(
     return keras.Model(inputs, logits, name="classifier")
 
 
+@in_float32()
 def build_mask_unet(image_shape: tuple[int, int, int], seed: int | None = None) -> keras.Model:
     """U-Net with as many levels as the classifier has.
 
     Args:
-        image_shape: (H, W, C); H and W are multiples of 2 ** int(log2(H / 4)), H at least 8.
+        image_shape: (H, W, C), H at least 8; inside, sides are padded with black to multiples of
+            2 ** int(log2(H / 4)).
         seed: of the initial weights; None draws one.
 
     Returns:
         Model from images float32 [B, H, W, C] in [0, 1] to masks float32 [B, H, W, 1] in (0, 1).
 
     Raises:
-        ValueError: a size that cannot be halved that often.
+        ValueError: a size that is too small.
     """
     levels = _checked_levels(image_shape)
+    missing = [-side % 2**levels for side in image_shape[:2]]
     initializers = glorot_uniform(seed)
 
     def convolution(filters: int) -> layers.Layer:
@@ -75,6 +78,8 @@ def build_mask_unet(image_shape: tuple[int, int, int], seed: int | None = None) 
         )
 
     x = inputs = layers.Input(image_shape, name="image")
+    if any(missing):
+        x = layers.ZeroPadding2D([(0, side) for side in missing])(x)
     skips = []
     for level in range(levels):
         x = convolution(2 ** (level + 5))(x)
@@ -88,16 +93,16 @@ def build_mask_unet(image_shape: tuple[int, int, int], seed: int | None = None) 
     masks = layers.Conv2D(
         1, 1, activation="sigmoid", kernel_initializer=next(initializers), name="mask"
     )(x)
+    if any(missing):
+        masks = layers.Cropping2D([(0, side) for side in missing])(masks)
     return keras.Model(inputs, masks, name="mask_unet")
 
 
 def _checked_levels(image_shape: tuple[int, int, int]) -> int:
     height, width, _ = image_shape
-    levels = num_levels(height) if height >= 8 else 0
-    multiple = 2**levels
-    if levels < 1 or height % multiple or width % multiple:
+    if min(height, width) < SMALLEST_SIDE:
         raise ValueError(
-            f"the mask U-Net needs a height of at least 8 and sides that are multiples of "
-            f"{max(multiple, 2)}; received {height}x{width}: resize or pad the images"
+            f"the mask U-Net needs sides of at least {SMALLEST_SIDE}; received {height}x{width}: "
+            "resize the images"
         )
-    return levels
+    return num_levels(height)

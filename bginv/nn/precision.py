@@ -8,6 +8,8 @@ import keras
 import tensorflow as tf
 
 KNOWN_PACKAGES = ("keras", "bginv")
+PREPROCESSING = "image_preprocessing"
+"""The part of Keras whose layers warp images, for which TensorFlow has no bfloat16."""
 PROCESSOR_FILE = pathlib.Path("/proc/cpuinfo")
 BFLOAT16_CAPABILITY = (8, 0)
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
@@ -49,8 +51,9 @@ def _processor_flags() -> set[str]:
 def computing_in(precision: str, models: Iterable[keras.Model]) -> Iterator[None]:
     """Let layers compute in 16 bits while a function is traced; weights stay float32.
 
-    The layers that give a model's outputs stay in float32, those named after logits too, those of
-    the user's own, which may hold float32 constants, and so does what is saved.
+    The layers that give a model's outputs stay in float32, those named after logits too, those that
+    preprocess images, those of the user's own, which may hold float32 constants, and so does what
+    is saved.
 
     Args:
         precision: "float32", "bfloat16" or "float16".
@@ -79,6 +82,7 @@ def _hidden_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
         elif layer.name.startswith("logits"):
             continue
         elif id(layer) not in last and not isinstance(layer, keras.layers.InputLayer):
-            known = type(layer).__module__.split(".")[0] in KNOWN_PACKAGES
+            place = type(layer).__module__.split(".")
+            known = place[0] in KNOWN_PACKAGES and PREPROCESSING not in place
             if known and layer.dtype_policy.name == "float32":
                 yield layer

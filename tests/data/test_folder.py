@@ -1,3 +1,5 @@
+import unicodedata
+
 import cv2
 import numpy as np
 import pytest
@@ -149,3 +151,28 @@ def test_masks_without_white_are_told(animals, write, caplog, value, warned):
     load_folder(str(animals), 8, False)
     told = any(f"is {value} of 255, and white is foreground" in text for text in warnings(caplog))
     assert told is warned
+
+
+def test_what_macos_leaves_is_no_test_and_no_image(animals, write):
+    write("__MACOSX/train/dog/._0.png")
+    write("train/__MACOSX/._0.png")
+    data = load_folder(str(animals), 8, False)
+    assert list(data.tests) == ["clean", "outside"] and data.class_names == ("cat", "dog")
+
+
+def test_names_in_two_forms_of_unicode_are_one_class(animals, write):
+    composed, split = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    write(f"train/{composed}/a.png", (1, 2, 3))
+    write(f"clean/{split}/a.png", (1, 2, 3))
+    data = load_folder(str(animals), 8, False)
+    assert set(data.class_names) == {composed, "cat", "dog"}
+    assert data.class_names.index(composed) in data.tests["clean"].labels
+    write(f"train/{split}/b.png")
+    with pytest.raises(ValueError, match="is there twice, in two forms of Unicode"):
+        load_folder(str(animals), 8, False)
+
+
+def test_a_class_behind_a_dangling_link_is_told(animals):
+    (animals / "train" / "horse").symlink_to(animals / "nowhere")
+    with pytest.raises(ValueError, match="train/horse is a link that leads nowhere"):
+        load_folder(str(animals), 8, False)

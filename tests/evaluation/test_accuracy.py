@@ -41,3 +41,9 @@ def test_the_mean_is_that_of_objects_on_other_backgrounds():
     found = Accuracies({"clean": 1.0, "a": 0.2, "b": 0.4, "background_only": 0.9})
     assert found.mean_background == pytest.approx(0.3)
     assert Accuracies({"clean": 1.0}).mean_background is None
+
+
+def test_a_test_from_the_same_places_is_no_other_background():
+    tests = {"clean": 1.0, "val": 0.9, "validation": 0.9, "rest": 0.8, "test": 0.7, "snow": 0.2}
+    assert Accuracies(tests).mean_background == 0.2
+    assert Accuracies({"clean": 1.0, "val": 0.9}).mean_background is None

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from bginv.data.catalog import load_data
-from bginv.library.data import as_dataset, pixels_of
+from bginv.library.data import as_dataset, is_split, pixels_of
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8)
 LABELS = np.arange(12) % 3
@@ -87,10 +87,14 @@ def test_batches_of_grey_images_without_a_channel():
 def test_pixels_that_would_be_wrong_are_refused():
     np.testing.assert_array_equal(pixels_of(IMAGES / 255, "train")[..., 0], IMAGES)
     assert pixels_of(IMAGES > 99, "mask").max() == 255
-    with pytest.raises(
-        ValueError, match=r"train images must be uint8, or floats in \[0, 1\]; .* 255"
-    ):
-        pixels_of(IMAGES.astype(np.float32), "train")
+    for whole in (np.float32, np.int64):
+        np.testing.assert_array_equal(pixels_of(IMAGES.astype(whole), "train")[..., 0], IMAGES)
+    resized = np.clip(IMAGES + np.float32(0.4), 0, 255)
+    with pytest.raises(ValueError, match=r"floats in \[0, 1\], .*pixels=\(0, 1\).* to 255: scale"):
+        pixels_of(resized, "train")
+    np.testing.assert_array_equal(pixels_of(resized, "train", (0.0, 255.0))[..., 0], IMAGES)
+    both = pixels_of(IMAGES / 127.5 - 1, "train", (-1.0, 1.0))[..., 0]
+    np.testing.assert_array_equal(both, IMAGES)
     with pytest.raises(ValueError, match=r"must be \[N, H, W, C\]; received \(12, 64\)"):
         pixels_of(IMAGES.reshape(12, 64), "train")
     with pytest.raises(ValueError, match="received int"):
@@ -104,7 +108,57 @@ def test_a_data_set_without_an_end_is_refused():
 
 
 def test_bytes_of_0_and_1_are_no_pixels():
-    with pytest.raises(ValueError, match="uint8 of 0 and 1, where 255 is white"):
-        pixels_of(IMAGES % 2, "test")
+    for dtype in (np.uint8, np.int64):
+        with pytest.raises(ValueError, match="int.* of 0 and 1, where 255 is white"):
+            pixels_of((IMAGES % 2).astype(dtype), "test")
     assert pixels_of(IMAGES % 2 > 0, "test").max() == 255
     assert pixels_of(0 * IMAGES, "test").max() == 0
+
+
+def test_two_tf_data_sets_are_one_to_train_on_and_a_test():
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES[..., None], LABELS)).batch(4)
+    for both in ((pairs, pairs.take(1)), [pairs, pairs.take(1)]):
+        data = as_dataset(both)
+        assert (len(data.train), len(data.tests["clean"])) == (12, 4)
+        assert is_split(both)
+
+
+def _generated() -> tf.data.Dataset:
+    def batches():
+        for start in range(0, 12, 4):
+            yield IMAGES[start : start + 4, ..., None], LABELS[start : start + 4]
+
+    return tf.data.Dataset.from_generator(batches, output_types=(tf.uint8, tf.int64))
+
+
+def _mapped() -> tf.data.Dataset:
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES[..., None], LABELS))
+    kinds = [tf.uint8, tf.int64]
+    return pairs.map(lambda *own: tf.numpy_function(lambda *same: same, own, kinds)).batch(5)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda: tf.data.Dataset.from_tensor_slices(({"image": IMAGES}, LABELS)).batch(5),
+        lambda: tf.data.Dataset.from_tensor_slices((IMAGES, np.eye(3)[LABELS])).batch(8),
+        lambda: tf.data.Dataset.from_tensor_slices((IMAGES, LABELS[:, None])).batch(8),
+        lambda: tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(4, drop_remainder=True),
+        _generated,
+        _mapped,
+    ],
+)
+def test_forms_of_tf_data_that_fit_takes(form):
+    data = as_dataset({"train": form(), "test": form()})
+    assert data.image_shape == (8, 8, 1) and data.num_classes == 3
+    np.testing.assert_array_equal(data.train.images[..., 0], IMAGES)
+    np.testing.assert_array_equal(data.train.labels, LABELS)
+
+
+def test_forms_of_tf_data_that_would_lose_something_are_named():
+    weighted = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS, np.ones(12)))
+    with pytest.raises(ValueError, match="has weights, which nothing here uses"):
+        as_dataset(weighted)
+    two = tf.data.Dataset.from_tensor_slices(({"left": IMAGES, "right": IMAGES}, LABELS))
+    with pytest.raises(ValueError, match="a dict of left, right: leave one"):
+        as_dataset(two)

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bginv.nn.background_augmentation import BackgroundAugmentation
 from bginv.nn.paper_networks import build_mask_unet
@@ -98,3 +99,52 @@ def test_fit_trains_a_model_with_it_and_it_comes_back(tmp_path):
 def test_wrong_arguments(given, message):
     with pytest.raises(ValueError, match=message):
         BackgroundAugmentation(**given)
+
+
+@pytest.mark.parametrize("kind", ["noise", "adv", np.full((3, 16, 16, 1), 0.25)])
+def test_backgrounds_have_the_range_of_the_images(kind):
+    images, masks = 255 * objects() - 128, (objects() > 0).astype(np.float32)
+    layer = BackgroundAugmentation(kind, rate=1.0, seed=1, pixels=(-128, 127))
+    found = np.asarray(layer(images, masks, training=True))
+    np.testing.assert_allclose(found[masks > 0], images[masks > 0], atol=1e-4)
+    behind = found[masks == 0]
+    assert -128 <= behind.min() and behind.max() <= 127 and abs(behind + 128).mean() > 30
+    again = BackgroundAugmentation.from_config(layer.get_config())
+    assert again.pixels == (-128, 127)
+
+
+def test_images_of_another_range_are_told():
+    layer = BackgroundAugmentation("noise")
+    with pytest.raises(ValueError, match=r"leave the range pixels=\(0.0, 1.0\): give the range"):
+        layer(255 * objects(), training=True)
+    first = BackgroundAugmentation("noise")
+    model = keras.Sequential(
+        [
+            layers.Input((16, 16, 1)),
+            first,
+            layers.Rescaling(1 / 255),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
+    )
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="leave the range pixels"):
+        model.fit(255 * objects(), np.arange(16) % 2, verbose=0)
+    with pytest.raises(ValueError, match="pixels must be a range such as"):
+        BackgroundAugmentation("noise", pixels=(1, 0))
+
+
+@pytest.mark.parametrize("kind", ["noise", "black", "adv"])
+def test_a_global_policy_of_16_bits(kind):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        layer = BackgroundAugmentation(kind, rate=1.0)
+        model = keras.Sequential(
+            [layers.Input((16, 16, 1)), layer, layers.Flatten(), layers.Dense(2, dtype="float32")]
+        )
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        found = model.fit(objects(), np.arange(16) % 2, verbose=0)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert np.isfinite(found.history["loss"][0])
+    assert layer(objects(), training=True).dtype == "bfloat16"

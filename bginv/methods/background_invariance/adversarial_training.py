@@ -57,7 +57,8 @@ class Adversary:
 
     def draw(self, count: int, seed: tf.Tensor) -> tf.Tensor:
         """Backgrounds float32 [count, H, W, C] in (0, 1)."""
-        return generate_backgrounds(self._fused, count, self.tiles, seed, self._uses)
+        size = self.image_shape[:2]
+        return generate_backgrounds(self._fused, count, self.tiles, seed, self._uses, size)
 
 
 class AdversarialTraining(ClassifierMethod):

@@ -69,7 +69,7 @@ def write_background_pictures(
     seed = tf.constant([method.settings.seed, 0])
     drawn = {  # each tile once, however often training lays it
         f"{own.tiles}x{own.tiles} tiles": generate_backgrounds(
-            own.generator, NUM_SHEET_IMAGES, own.tiles, seed
+            own.generator, NUM_SHEET_IMAGES, own.tiles, seed, size=own.image_shape[:2]
         ).numpy()
         for own in method.adversaries
     }
