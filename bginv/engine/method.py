@@ -192,6 +192,15 @@ class Method(abc.ABC):
         """Called once after the last step."""
 
 
+def with_own_losses(loss: tf.Tensor, model: keras.Model) -> tf.Tensor:
+    """A loss and what the model's layers add to it in training: regularizers, `add_loss`.
+
+    Called after the model, inside the tape.
+    """
+    own = model.losses
+    return tf.add_n([loss, *(tf.cast(term, loss.dtype) for term in own)]) if own else loss
+
+
 def augmentation_of(settings: AugmentedSettings) -> Augmentation:
     """Ranges as set; shear and brightness are the paper code's."""
     return Augmentation(rotation=settings.rotation, shift=settings.shift, flip=settings.flip)

@@ -65,7 +65,7 @@ def test_pixels_are_scaled_to_what_the_model_takes():
 
 def test_a_model_for_other_images_is_named():
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()], name="mine")
-    with pytest.raises(ValueError, match="mine cannot take images of 16x16x1"):
+    with pytest.raises(ValueError, match="mine takes images of 8x8x3, and these are 16x16x1"):
         on_unit_images(model, SHAPE, (0.0, 1.0))
 
 

@@ -246,3 +246,34 @@ def test_mobilenet_without_weights(squares):
     result = robustify(model, pairs, pixels=(0, 255), train_first=False, **given)
     assert list(result.accuracies["after"].tests) == ["clean"]
     assert not all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_images_that_are_no_squares():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (24, 20, 30, 3), np.uint8)
+    model = keras.Sequential(
+        [
+            keras.Input((20, 30, 3)),
+            layers.Conv2D(4, 3),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2),
+        ]
+    )
+    before = model.get_weights()
+    result = robustify(model, (images, np.arange(24) % 2), **SHORT)
+    assert any(not np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
+    assert (result.folder / "pictures" / "composites.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        ((16, 16, 3), "takes images of 16x16x3, and these are 16x16x1: give images of 3 channels"),
+        ((16, 24, 1), "takes images of 16x24x1, and these are 16x16x1: images of a folder become"),
+        ((24, 24, 1), "takes images of 24x24x1, and these are 16x16x1: resize them"),
+    ],
+)
+def test_a_model_for_other_images_is_told(squares, shape, told):
+    model = keras.Sequential([keras.Input(shape), layers.Flatten(), layers.Dense(2)])
+    with pytest.raises(ValueError, match=told):
+        robustify(model, squares, **SHORT)

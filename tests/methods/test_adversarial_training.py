@@ -128,12 +128,25 @@ def test_each_generator_sees_the_mean_over_its_own_composites(batch):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+class Recorder:
+    """A classifier that keeps the images that it is given."""
+
+    losses = ()
+
+    def __init__(self, seen: list, network=None):
+        self.seen, self.network = seen, network
+
+    def __call__(self, images, training):
+        self.seen.append(images)
+        return self.network(images, training=training) if self.network else tf.zeros([8, 2])
+
+
 @pytest.mark.parametrize("tiles", [(1,), (1, 2, 4)])
 @pytest.mark.parametrize("back", ["adv", "noise", "real"])
 def test_the_first_images_of_a_batch_stay_clean(batch, back, tiles):
     method = make(clean_fraction=0.25, back=back, tiles=tiles, noise="uniform")
     seen = []
-    method.classifier = lambda images, training: seen.append(images) or tf.zeros([8, 2])
+    method.classifier = Recorder(seen)
     batch = {**batch, "background": tf.random.stateless_uniform([8, *SHAPE], SEED)}
     backgrounds = method._backgrounds(batch, SEED)
     method.losses(batch["image"], batch["label"], tf.zeros([8, 16, 16, 1]), backgrounds)
@@ -284,11 +297,7 @@ def test_clean_images_get_the_backgrounds_of_others(batch):
         method = make("tuned", background_mixing=share, **given)
         network, seen[share] = method.classifier, []
 
-        def record(images, training, network=network, into=seen[share]):
-            into.append(images)
-            return network(images, training=training)
-
-        method.classifier = record
+        method.classifier = Recorder(seen[share], network)
         moved_batch = method.augment_batch(bright, SEED)
         backgrounds = method._backgrounds(moved_batch, SEED)
         method.losses(moved_batch["image"], batch["label"], moved_batch["mask"], backgrounds)

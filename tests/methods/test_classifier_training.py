@@ -88,3 +88,42 @@ def test_weights_that_are_no_floats_have_no_average():
     average.update()
     average.take_over()
     assert np.isfinite(model(np.ones((1, 4)))).all()
+
+
+def with_regularizers() -> keras.Model:
+    """A classifier whose layers have losses of their own, of each kind."""
+    layers = keras.layers
+    decay = keras.regularizers.L2(0.5)
+    stack = [layers.Flatten(), layers.ActivityRegularization(l1=0.01)]
+    return keras.Sequential([keras.Input(SHAPE), *stack, layers.Dense(2, kernel_regularizer=decay)])
+
+
+def test_losses_of_the_models_own_layers_count(squares):
+    settings = resolve(ClassifierSettings, {"dataset": "squares", "learning_rate": 1e-2}, "tuned")
+    model = with_regularizers()
+    method = ClassifierTraining(model, settings)
+    records = squares.train.gather(tf.range(24, dtype=tf.int64))
+    logits = model(records["image"], training=True)
+    own = [float(term) for term in model.losses]
+    assert len(own) == 2 and min(own) > 0.05
+    cross_entropy = float(method.loss(records["label"], logits))
+    step = tf.function(method.train_step, autograph=False)
+    before = np.square(model.weights[0]).sum()
+    found = float(step(records, tf.constant([0, 0]))["loss"])
+    assert found == pytest.approx(cross_entropy + sum(own), rel=1e-5)
+    for number in range(60):
+        step(records, tf.constant([0, number]))
+    assert np.square(model.weights[0]).sum() < 0.2 * before
+
+
+def test_a_nested_models_losses_count_too(squares):
+    settings = resolve(ClassifierSettings, {"dataset": "squares"}, "tuned")
+    image = keras.Input(SHAPE)
+    inner = with_regularizers()
+    method = ClassifierTraining(keras.Model(image, inner(image)), settings)
+    records = squares.train.gather(tf.range(8, dtype=tf.int64))
+    plain = float(method.loss(records["label"], inner(records["image"], training=True)))
+    own = sum(float(term) for term in inner.losses)
+    assert float(method.train_step(records, tf.constant([0, 0]))["loss"]) == pytest.approx(
+        plain + own, rel=1e-5
+    )

@@ -166,3 +166,15 @@ def test_layers_of_others_stay_in_32_bits():
     with computing_in("bfloat16", [model]):
         assert [layer.compute_dtype for layer in model.layers] == ["float32", "bfloat16", "float32"]
         assert model(tf.zeros([1, *SHAPE])).dtype == tf.float32
+
+
+@pytest.mark.parametrize("kind", ["RandomRotation", "RandomZoom", "RandomTranslation"])
+def test_layers_that_warp_images_stay_in_32_bits(kind):
+    amounts = (0.1, 0.1) if kind == "RandomTranslation" else (0.1,)
+    stack = [getattr(keras.layers, kind)(*amounts), *map(keras.layers.Dense, (3, 2))]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *stack])
+    with computing_in("bfloat16", [model]):
+        assert model.layers[0].compute_dtype == "float32"
+        assert model.layers[1].compute_dtype == "bfloat16"
+        found = tf.function(lambda images: model(images, training=True))(tf.ones([2, 8, 8, 1]))
+    assert np.isfinite(found.numpy()).all()

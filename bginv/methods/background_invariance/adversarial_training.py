@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bginv.engine.method import with_own_losses
 from bginv.methods.background_invariance.classifier_training import (
     ClassifierMethod,
     decaying,
@@ -179,6 +180,7 @@ class AdversarialTraining(ClassifierMethod):
             injected = composite(images[clean:], masks[clean:], tf.concat(behind_masks, 0))
             composites = tf.concat([images[:clean], injected], 0)
         loss = self.loss(labels, self.classifier(composites, training=True))
+        loss = with_own_losses(loss, self.classifier)
         if not (self.adversaries and self.image_shape[-1] == 1):
             return {"loss": loss}
         penalty = tf.add_n([brightness_penalty(background) for background in backgrounds])

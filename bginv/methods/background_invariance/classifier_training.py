@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from bginv.engine.common_settings import ClassifierTrainingSettings
-from bginv.engine.method import Method, augmentation_of
+from bginv.engine.method import Method, augmentation_of, with_own_losses
 from bginv.methods.background_invariance.settings import TechniqueSettings
 from bginv.nn.backbones import VGG19_SIDE
 from bginv.nn.fine_tuning import is_deep
@@ -98,6 +98,7 @@ class ClassifierTraining(ClassifierMethod):
         del seed
         with tf.GradientTape() as tape:
             loss = self.loss(batch["label"], self.classifier(batch["image"], training=True))
+            loss = with_own_losses(loss, self.classifier)
         self.descend(tape, loss, [(self.optimizer, self.classifier)])
         return {"loss": loss}
 

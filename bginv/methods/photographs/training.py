@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from bginv.engine.method import Method
+from bginv.engine.method import Method, with_own_losses
 from bginv.engine.optimizers import AveragedWeights
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.nn.fine_tuning import LayerwiseAdamW, rates_by_depth
@@ -96,6 +96,7 @@ class FineTuning(Method):
                 loss = 0.5 * (loss + soft_cross_entropy(labels, other, SMOOTHING))
                 terms = {"cross_entropy": loss, "disagreement": symmetric_divergence(logits, other)}
                 loss += self.settings.consistency * terms["disagreement"]
+            loss = with_own_losses(loss, self.classifier)
         self.descend(tape, loss, [(self.optimizer, self.classifier)])
         if self.average:
             self.average.update()
