@@ -170,8 +170,8 @@ def _prepare(given: dict) -> Callable[[], None]:
 
         tf.get_logger().setLevel("WARNING")
         strategy = make_strategy(_distribute(settings))
-    made_by = PHOTOGRAPH_RUN if PHOTOGRAPHS in settings else COMMANDS[name].made_by
-    made = pkgutil.resolve_name(made_by)(*settings.values(), strategy)
+    maker = PHOTOGRAPH_RUN if PHOTOGRAPHS in settings else COMMANDS[name].maker_path
+    made = pkgutil.resolve_name(maker)(*settings.values(), strategy)
     return getattr(made, "run", made)
 
 

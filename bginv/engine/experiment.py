@@ -113,9 +113,12 @@ class Experiment(abc.ABC):
         folder: of the run.
         stages: in their order.
         models: what is saved in the end, by file; a model whose file is None is not saved.
+        in_one_folder: all that the run leaves is in its folder, where `results.md` tells that it
+            is finished; else a model that is written does.
     """
 
     name: ClassVar[str]
+    in_one_folder: ClassVar[bool] = False
     stages: Sequence[Stage]
     models: Models
 
@@ -131,7 +134,7 @@ class Experiment(abc.ABC):
 
     @abc.abstractmethod
     def report(self) -> None:
-        """Measure, draw, and print the last line of the paper's code."""
+        """Measure and draw; the paper's scripts print the last line of its code."""
 
     def run(self) -> None:
         """Train the stages, or go on with them; save the models, and report.
@@ -141,7 +144,8 @@ class Experiment(abc.ABC):
         """
         check_same_command(self.strategy, self.folder.number())
         with self.folder.opened():
-            if send_from_chief(self.strategy, self.is_finished(), []):
+            finished = self.in_one_folder and self.folder.has_results()
+            if send_from_chief(self.strategy, finished, []):
                 logging.info("%s is finished: nothing is done again", self.folder.path)
                 self.folder.finished()
                 return
@@ -151,17 +155,8 @@ class Experiment(abc.ABC):
                 self.report()
                 if self.folder.path:
                     write_page(self.folder.path)
-                if self.leaves_models:
+                if self.in_one_folder or any(self.models):
                     self.folder.finished()
-
-    def is_finished(self) -> bool:
-        """Whether the run's folder holds all that this run would leave."""
-        return False
-
-    @property
-    def leaves_models(self) -> bool:
-        """Whether models are written; else the same command with an output may go on."""
-        return any(self.models)
 
     def train(self) -> None:
         """Run the stages."""
@@ -176,7 +171,7 @@ class Experiment(abc.ABC):
             if path:
                 save_model(model, pathlib.Path(path))
                 logging.info("wrote %s", path)
-        if folder.path and not self.leaves_models:
+        if folder.path and not (self.in_one_folder or any(self.models)):
             logging.warning("no model is written; the same command with --output FILE.keras does")
         if folder.pictures:
             write_learning_curves(folder.pictures / "learning_curves.png", folder.metrics_file)
@@ -273,7 +268,7 @@ def print_accuracies(classifier: keras.Model, dataset: Dataset, folder: RunFolde
         results.write()
     else:
         accuracies = evaluate_and_log(classifier, dataset)
-    print(f"{command_line()},{accuracies.line()}")
+    print(f"{paper_command_line()},{accuracies.line()}")
 
 
 def print_table(folder: RunFolder) -> None:
@@ -282,7 +277,7 @@ def print_table(folder: RunFolder) -> None:
         print((folder.path / RESULTS).read_text(encoding="utf-8"), end="")
 
 
-def command_line() -> str:
+def paper_command_line() -> str:
     """The arguments of the process, as the paper's code joins them."""
     return "-".join(sys.argv)
 

@@ -21,7 +21,7 @@ from bginv.output_files import (
 )
 
 CONFIG, METRICS, RESULTS = "config.json", "metrics.jsonl", "results.md"
-_ARTEFACTS = (
+_LEFT_BY_A_RUN = (
     METRICS,
     "results.*",
     "report.html",
@@ -188,7 +188,7 @@ class RunFolder:
             if self._config.is_file() is not self._config_was_there:
                 raise BlockingIOError(f"another process was at work in {self._state}: try again")
             if not self.goes_on:
-                self._remove_artefacts()
+                self._remove_all()
                 command = {"line": self._command}
                 kept = to_json(**self._settings, inputs=self._inputs, command=command)
                 write_text(self._config, kept)
@@ -226,7 +226,7 @@ class RunFolder:
     def finished(self) -> None:
         """Remove what a run needs only to go on, as its output is written."""
         if self._state and not self.path:
-            self._remove_artefacts()
+            self._remove_all()
             with contextlib.suppress(OSError):  # something of the user's may lie there
                 self._state.rmdir()
         elif self._state:
@@ -267,12 +267,12 @@ class RunFolder:
         if self._config_was_there:
             found = [] if are_settings(self._config) else [self._config]
         else:
-            found = [file for pattern in _ARTEFACTS for file in self._state.glob(pattern)]
+            found = [file for pattern in _LEFT_BY_A_RUN for file in self._state.glob(pattern)]
         if found:
             raise ValueError(f"{found[0]} is not of a run: choose a folder for the run alone")
 
-    def _remove_artefacts(self) -> None:
-        self._remove((*_ARTEFACTS, *_NEEDED_TO_GO_ON, *_LEFT_BEHIND, CONFIG))
+    def _remove_all(self) -> None:
+        self._remove((*_LEFT_BY_A_RUN, *_NEEDED_TO_GO_ON, *_LEFT_BEHIND, CONFIG))
 
     def _remove(self, patterns: Iterable[str]) -> None:
         """Remove files of ours, and the folders that they leave empty."""

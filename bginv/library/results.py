@@ -20,8 +20,7 @@ from bginv.interop.model_files import load_any, load_classifier
 from bginv.library.data import Data, as_dataset
 from bginv.library.models import on_unit_images, side_of, with_logits
 from bginv.methods.background_invariance.mask_training import soft_and_binary_masks
-from bginv.methods.background_invariance.settings import AdversarialSettings
-from bginv.methods.background_invariance.stages import GIVEN
+from bginv.methods.background_invariance.settings import GIVEN, AdversarialSettings
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.output_files import refuse_existing
 from bginv.report.metrics import read_metrics

@@ -33,9 +33,12 @@ from bginv.library.models import (
 )
 from bginv.library.photographs import fits, refuse_finished, robustify_photographs
 from bginv.library.results import Robustified
-from bginv.methods.background_invariance.experiment import LEARNED, BackgroundInvariance, Start
+from bginv.methods.background_invariance.experiment import BackgroundInvariance, Start
 from bginv.methods.background_invariance.mask_training import with_generated_masks
 from bginv.methods.background_invariance.settings import (
+    GIVEN,
+    HEURISTIC,
+    LEARNED,
     PHASES,
     PHOTOGRAPHS,
     AdversarialSettings,
@@ -44,7 +47,6 @@ from bginv.methods.background_invariance.settings import (
     phase_setting_names,
     resolve_phases,
 )
-from bginv.methods.background_invariance.stages import GIVEN, HEURISTIC
 from bginv.nn.backbones import VGG19_SIDE
 from bginv.nn.background_generator import fitting_tiles
 from bginv.ops.augment import Augmentation

@@ -11,7 +11,7 @@ from absl import logging
 
 from bginv.data.domains import Domain, DomainPlace, load_domain
 from bginv.data.labelled import WithTarget
-from bginv.engine.experiment import Experiment, Stage, command_line
+from bginv.engine.experiment import Experiment, Stage, paper_command_line
 from bginv.engine.loop import total_steps
 from bginv.engine.results import on_evaluated_epochs
 from bginv.engine.settings import option_name
@@ -71,7 +71,7 @@ class AdaptationExperiment(Experiment):
         logging.info("\n%s", class_iou_table(found, self._source.classes.names, "IoU in %"))
         write_label_maps(self._segmenter, self._target, self.folder.pictures, "last")
         *_, last = found.values()
-        print(f"{command_line()},{last.mean_iou:.4f}")
+        print(f"{paper_command_line()},{last.mean_iou:.4f}")
 
     def _choose(self, epoch: int) -> None:
         """Keep the weights of an epoch, or their average, if they are the best so far."""

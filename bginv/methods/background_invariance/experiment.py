@@ -15,11 +15,11 @@ from bginv.data.sources import Dataset
 from bginv.engine.experiment import (
     Experiment,
     Stage,
-    command_line,
     inputs,
     load,
     make_classifier,
     of_worker,
+    paper_command_line,
     print_accuracies,
     print_table,
 )
@@ -36,6 +36,9 @@ from bginv.methods.background_invariance.adversarial_training import Adversarial
 from bginv.methods.background_invariance.classifier_training import ClassifierTraining
 from bginv.methods.background_invariance.mask_training import MaskTraining
 from bginv.methods.background_invariance.settings import (
+    GIVEN,
+    HEURISTIC,
+    LEARNED,
     AdversarialSettings,
     ClassifierSettings,
     MaskSettings,
@@ -43,8 +46,6 @@ from bginv.methods.background_invariance.settings import (
     ThreePhasesSettings,
 )
 from bginv.methods.background_invariance.stages import (
-    GIVEN,
-    HEURISTIC,
     AdversarialStage,
     ClassifierStage,
     MaskStage,
@@ -55,7 +56,6 @@ from bginv.ops.losses import Loss, cross_entropy
 from bginv.output_files import refuse_existing
 from bginv.report.metrics import training_seconds
 
-LEARNED = "learned"
 LONGEST_PREFIX = 200
 """A file's name has room for 255 bytes."""
 
@@ -96,7 +96,7 @@ class MaskExperiment(Experiment):
             self._classifier = load_classifier(settings.model, self.dataset, needs_logits=True)
             unet = build_mask_unet(self.dataset.image_shape, settings.seed)
             method = MaskTraining(unet, self._classifier, settings)
-        prefix = command_line().replace(os.sep, "_")[:LONGEST_PREFIX]
+        prefix = paper_command_line().replace(os.sep, "_")[:LONGEST_PREFIX]
         self.stages = [MaskStage(method, self.dataset, settings, self.folder, prefix)]
         self.folder.check_inputs(inputs(self.dataset, settings.model, settings.mistakes_of))
         self.models = {settings.output: unet}
@@ -117,7 +117,7 @@ class AdversarialExperiment(Experiment):
         generator_files = _generator_files(settings)
         refuse_existing(generator_files, self.folder.may_replace)
         self.dataset = dataset = load(settings)
-        check_masks(settings.unet_model, dataset)
+        _check_masks(settings.unet_model, dataset)
         masks = settings.unet_model if settings.unet_model in (GIVEN, HEURISTIC) else LEARNED
         unet_file = settings.unet_model if masks == LEARNED else None
         steps = total_steps(settings, len(dataset.train))
@@ -126,7 +126,7 @@ class AdversarialExperiment(Experiment):
             unet = load_mask_unet(unet_file, dataset) if unet_file else None
             method = AdversarialTraining(self._classifier, dataset.image_shape, settings, steps)
         check_ending_for(self._classifier, settings.output)
-        photographs = load_photographs(settings, dataset)
+        photographs = _load_photographs(settings, dataset)
         self.stages = [
             AdversarialStage(method, dataset, settings, self.folder, unet, masks, photographs)
         ]
@@ -149,8 +149,9 @@ class Start:
     Attributes:
         dataset: what is trained on and evaluated.
         classifier: images to logits, or to what the loss takes; it is trained in place.
-        masks: "learned" by phase 2; "heuristic", `image > 0`; or "given", the data set's own.
-        unet: a mask generator that is there already, for "learned" without phase 2.
+        masks: "learned", by phase 2 or by the `unet` given; "heuristic", `image > 0`; or
+            "given", the data set's own.
+        unet: a mask generator that is there already.
         photographs: for `back` = "real".
         loss: what the classifier is trained for.
         augmentation: ranges of the random transforms; None means those of the phases.
@@ -200,6 +201,7 @@ class BackgroundInvariance(Experiment):
     """
 
     name = "run"
+    in_one_folder = True
 
     def __init__(
         self,
@@ -234,11 +236,6 @@ class BackgroundInvariance(Experiment):
         saved += [(own.generator, own.generator.name) for own in self.adversaries]
         self.models = {self._file(name): model for model, name in saved}
 
-    @property
-    def leaves_models(self) -> bool:
-        """See `Experiment.leaves_models`."""
-        return True
-
     def train(self) -> None:
         """See `Experiment.train`; what the phases before the last one leave is saved at once."""
         if not self._first:
@@ -257,10 +254,6 @@ class BackgroundInvariance(Experiment):
         seconds = training_seconds(self.folder.metrics_file)
         times = ", ".join(f"{name} {taken:.0f} s" for name, taken in seconds.items())
         logging.info("training took %.0f s: %s", sum(seconds.values()), times)
-
-    def is_finished(self) -> bool:
-        """See `Experiment.is_finished`."""
-        return self.folder.has_results()
 
     def _classifier_stage(self, settings: ClassifierSettings) -> Stage:
         start = self.start
@@ -316,8 +309,8 @@ class ThreePhasesRun(BackgroundInvariance):
         kept = {"run": settings, **phases}
         folder = RunFolder(settings.run_dir, None, settings.overwrite, kept)
         dataset = load(dataclasses.replace(settings, dataset=proof_name(settings.dataset)))
-        photographs = load_photographs(adversarial, dataset)
-        check_masks(settings.masks, dataset)
+        photographs = _load_photographs(adversarial, dataset)
+        _check_masks(settings.masks, dataset)
         with strategy.scope():
             model = make_classifier(classifier, dataset)
         start = Start(dataset, model, settings.masks, photographs=photographs)
@@ -332,7 +325,7 @@ class ThreePhasesRun(BackgroundInvariance):
         print_table(self.folder)
 
 
-def check_masks(masks: str, dataset: Dataset) -> None:
+def _check_masks(masks: str, dataset: Dataset) -> None:
     """Raise if the data set's own masks are asked for, and it has none.
 
     Raises:
@@ -345,7 +338,7 @@ def check_masks(masks: str, dataset: Dataset) -> None:
         )
 
 
-def load_photographs(settings: AdversarialSettings, dataset: Dataset) -> Photographs | None:
+def _load_photographs(settings: AdversarialSettings, dataset: Dataset) -> Photographs | None:
     """The photographs for `back` = "real", the user's or those of the data set; else None.
 
     Raises:

@@ -156,6 +156,8 @@ PHASES: dict[str, type[ThreePhasesSettings]] = {
 
 
 PHOTOGRAPHS = "photographs"
+LEARNED, HEURISTIC, GIVEN = "learned", "heuristic", "given"
+"""Where the masks of the three phases come from."""
 _MADE_BY_RUN = {"model": "classifier.keras", "unet_model": "mask_unet.keras", "output": None}
 DEFAULT = "(default: "
 

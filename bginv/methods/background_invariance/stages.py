@@ -28,6 +28,8 @@ from bginv.methods.background_invariance.pictures import (
     write_mask_pictures,
 )
 from bginv.methods.background_invariance.settings import (
+    GIVEN,
+    HEURISTIC,
     AdversarialSettings,
     ClassifierSettings,
     MaskSettings,
@@ -43,7 +45,6 @@ from bginv.nn.fine_tuning import (
     train_head,
 )
 
-HEURISTIC, GIVEN = "heuristic", "given"
 LEAST_FOREGROUND, MOST_FOREGROUND = 0.01, 0.9
 NUM_MASKS, NUM_STRIPS = 6, 6
 
@@ -171,7 +172,8 @@ class AdversarialStage(Stage):
         settings: of the phase.
         folder: of the run.
         unet: mask generator; it may be trained by a stage before this one.
-        masks: what is taken where there is none: "given" or "heuristic".
+        masks: "given" takes the data set's own; else they are those of the mask generator or,
+            without one, `image > 0`.
         photographs: backgrounds, or None.
 
     Raises:

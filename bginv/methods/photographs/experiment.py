@@ -78,6 +78,7 @@ class PhotographExperiment(Experiment):
     """
 
     name = PHOTOGRAPHS
+    in_one_folder = True
     models = types.MappingProxyType({})
     stages = ()
     outcome: Outcome
@@ -101,15 +102,6 @@ class PhotographExperiment(Experiment):
         self._choice, self._train_first, self._save = choice, train_first, save
         share = 0.0 if self._own_validation else settings.validation
         self._rows, self._held = hold_out(dataset.train, share)
-
-    @property
-    def leaves_models(self) -> bool:
-        """See `Experiment.leaves_models`."""
-        return True
-
-    def is_finished(self) -> bool:
-        """See `Experiment.is_finished`."""
-        return self.folder.has_results()
 
     def train(self) -> None:
         """Train, save models, measure, and decide which classifier is kept.
