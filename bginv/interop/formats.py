@@ -66,6 +66,14 @@ def named(model: keras.Model, image_shape: tuple[int, int, int]) -> keras.Model:
     return keras.Model(image, {names[0]: outputs}, name=model.name)
 
 
+def _without_training(model: keras.Model) -> keras.Model:
+    """The model as `predict` runs it: Keras would leave layers of random transforms active."""
+    image = keras.Input(model.input_shape[1:], name="image")
+    found = keras.Model(image, model(image, training=False), name=model.name)
+    found(np.zeros([1, *model.input_shape[1:]], np.float32))  # ONNX asks for one call
+    return found
+
+
 def read_class_names(path: pathlib.Path) -> list[str]:
     """The names of the classes that an exported file holds; an empty list where it holds none."""
     if path.is_dir():
@@ -115,7 +123,7 @@ def _load_h5(path: pathlib.Path) -> Predict:
 
 def _save_saved_model(model: keras.Model, path: pathlib.Path, images: np.ndarray) -> None:
     del images
-    model.export(path, verbose=False)
+    _without_training(model).export(path, verbose=False)
 
 
 def _load_saved_model(path: pathlib.Path) -> Predict:
@@ -133,7 +141,7 @@ def _save_onnx(model: keras.Model, path: pathlib.Path, images: np.ndarray) -> No
     del images
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras asks NumPy for what it once had
-        model.export(path, format="onnx", verbose=False)
+        _without_training(model).export(path, format="onnx", verbose=False)
 
 
 def _load_onnx(path: pathlib.Path) -> Predict:
@@ -178,7 +186,7 @@ def _save_litert_int8(model: keras.Model, path: pathlib.Path, images: np.ndarray
 
 def _export_litert(model: keras.Model, path: pathlib.Path, **options: Any) -> None:
     with _quiet():
-        model.export(path, format="litert", verbose=False, **options)
+        _without_training(model).export(path, format="litert", verbose=False, **options)
 
 
 def _operations(model: keras.Model) -> set[str]:

@@ -190,3 +190,16 @@ def test_outputs_in_a_list_get_numbers(tmp_path):
     (found,) = export_model(model, files, images, images).values()
     assert found.problem is None and found.difference < 1e-5
     assert set(FORMATS["saved_model"].load(found.path)(images)) == {"output_0", "output_1"}
+
+
+@pytest.mark.parametrize("name", ["saved_model", "onnx", "litert"])
+@pytest.mark.parametrize("kind", ["RandomFlip", "RandomRotation"])
+def test_random_layers_do_nothing_in_files(kind, name, tmp_path):
+    needed(name)
+    first = getattr(keras.layers, kind)(*([] if kind == "RandomFlip" else [0.3]))
+    stack = [keras.Input((16, 16, 3)), first, keras.layers.Flatten(), keras.layers.Dense(2)]
+    images = np.random.default_rng(0).uniform(size=(12, 16, 16, 3)).astype(np.float32)
+    files = export_files(tmp_path, "model", [name])
+    (found,) = export_model(keras.Sequential(stack), files, images, images).values()
+    assert found.problem is None
+    assert found.agreement == 1 and found.difference < 1e-4
