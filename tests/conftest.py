@@ -9,6 +9,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import pytest
+from absl import logging
 
 from bginv import cli
 from bginv.data.sources import ArraySource, Dataset
@@ -37,6 +38,14 @@ def _golden_arrays(name: str) -> dict[str, np.ndarray]:
 def _same_start_weights():
     """A test that fails fails again: weights, and all that has no seed of its own."""
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _same_verbosity():
+    """Commands set it for their process."""
+    verbosity = logging.get_verbosity()
+    yield
+    logging.set_verbosity(verbosity)
 
 
 @pytest.fixture(scope="session")

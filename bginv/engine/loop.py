@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -20,6 +21,9 @@ from bginv.engine.method import Method, Step
 from bginv.engine.progress import Progress
 from bginv.nn.precision import computing_in
 from bginv.report.metrics import EVENTS
+
+RANDOM_STATE = "seed_generator_state"
+"""Keras' name of a variable that counts what a layer has drawn."""
 
 
 def steps_per_epoch(num_records: int, batch_size: int) -> int:
@@ -81,9 +85,10 @@ class _Training:
         self.stop_request = StopRequest()
         self.epochs_ended = tf.Variable(0, trainable=False, dtype=tf.int64)
         saved = {**method.checkpointed(), "epochs_ended": self.epochs_ended}
+        random_states = _seed_random_layers(method, settings.seed)
         self.checkpoints = Checkpoints(
             checkpoints if is_chief(method.strategy) else None,
-            saved,
+            {**saved, **random_states},
             settings.checkpoint_steps,
             settings.checkpoint_minutes,
         )
@@ -298,6 +303,22 @@ def _with_xla(settings: PhaseSettings, strategy: tf.distribute.Strategy) -> bool
     if settings.xla != "auto":
         return settings.xla == "on"
     return bool(tf.config.list_physical_devices("GPU")) and strategy.num_replicas_in_sync == 1
+
+
+def _seed_random_layers(method: Method, seed: int) -> dict[str, tf.Variable]:
+    """Give layers such as dropout their first states, a function of the seed; these, by name.
+
+    Keras draws them from its global state, and does not count them among a model's weights.
+    """
+    states = {
+        id(own): own
+        for model in method.models
+        for own in model.variables
+        if own.name == RANDOM_STATE
+    }
+    for number, state in enumerate(states.values()):
+        state.assign([*np.random.SeedSequence((seed, number)).generate_state(1), 0])
+    return {f"{RANDOM_STATE}_{i}": own.value for i, own in enumerate(states.values())}
 
 
 def _variables(state: dict[str, object]) -> list[tf.Variable]:

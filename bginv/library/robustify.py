@@ -184,6 +184,11 @@ def _with_loss(
             " build it on an input of float32"
         )
     classifier = on_unit_images(model, dataset.image_shape, pixels)
+    if not classifier.trainable_variables:
+        raise ValueError(
+            f"{model.name} has no weights to train: set trainable = True on it, or on layers that "
+            "are to learn"
+        )
     own_loss = loss_of(model, dataset, loss)
     if dataset.regression:
         check_numbers(classifier, dataset)

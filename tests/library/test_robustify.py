@@ -277,3 +277,10 @@ def test_a_model_for_other_images_is_told(squares, shape, told):
     model = keras.Sequential([keras.Input(shape), layers.Flatten(), layers.Dense(2)])
     with pytest.raises(ValueError, match=told):
         robustify(model, squares, **SHORT)
+
+
+def test_a_model_with_nothing_to_train_is_told(squares):
+    model = sequential()
+    model.trainable = False
+    with pytest.raises(ValueError, match="has no weights to train: set trainable = True"):
+        robustify(model, squares, **SHORT)

@@ -127,3 +127,33 @@ def test_a_nested_models_losses_count_too(squares):
     assert float(method.train_step(records, tf.constant([0, 0]))["loss"]) == pytest.approx(
         plain + own, rel=1e-5
     )
+
+
+def with_random_layers() -> keras.Model:
+    """A classifier that draws at random, from states that differ each time it is made."""
+    layers = keras.layers
+    stack = [layers.RandomFlip(), layers.Flatten(), layers.Dropout(0.5)]
+    head = layers.Dense(2, kernel_initializer=keras.initializers.GlorotUniform(seed=1))
+    return keras.Sequential([keras.Input(SHAPE), *stack, head])
+
+
+def test_random_layers_follow_the_runs_seed_also_after_a_stop(squares, tmp_path):
+    def weights(seed: int, folder: str, stop: int | None = None) -> np.ndarray:
+        given = {"dataset": "squares", "steps": 6, "batchsize": 8, "seed": seed}
+        settings = resolve(ClassifierSettings, {**given, "checkpoint_steps": 1}, "tuned")
+        model = with_random_layers()
+
+        def end(epoch: int) -> None:
+            if epoch == stop:
+                raise InterruptedError
+
+        method = ClassifierTraining(model, settings)
+        train(method, squares.train, settings, None, end, tmp_path / folder)
+        return model.get_weights()[0]
+
+    whole = weights(1, "whole")
+    np.testing.assert_array_equal(whole, weights(1, "again"))
+    assert not np.array_equal(whole, weights(2, "other"))
+    with pytest.raises(InterruptedError):
+        weights(1, "stopped", stop=1)
+    np.testing.assert_array_equal(whole, weights(1, "stopped"))
