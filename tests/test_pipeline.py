@@ -172,7 +172,9 @@ def test_phases_that_are_done_are_not_done_again(command, monkeypatch, caplog, r
     assert phases == ["classifier", "masks", "adversarial"]
     assert [own["row"] for own in records if "row" in own] == ["Traditional", "Proposal"]
     caplog.clear()
+    pathlib.Path("runs/digits/report.html").unlink()  # as if it had been stopped there
     assert command(None, "run", *again)[:2] == (0, out)
+    assert pathlib.Path("runs/digits/report.html").is_file()
     assert "runs/digits is finished: nothing is done again" in caplog.text
     assert not pathlib.Path("runs/digits/checkpoints").exists()
 

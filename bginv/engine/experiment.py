@@ -42,6 +42,7 @@ from bginv.nn.backbones import build_architecture
 from bginv.output_files import check_writable, content_number, refuse_existing
 from bginv.report.metrics import check_tensorboard
 from bginv.report.pictures import write_learning_curves
+from bginv.report.run_page import REPORT
 
 Models = Mapping[str | pathlib.Path | None, keras.Model]
 
@@ -147,6 +148,8 @@ class Experiment(abc.ABC):
             finished = self.in_one_folder and self.folder.has_results()
             if send_from_chief(self.strategy, finished, []):
                 logging.info("%s is finished: nothing is done again", self.folder.path)
+                if self.folder.path and not (self.folder.path / REPORT).exists():
+                    write_page(self.folder.path)
                 self.folder.finished()
                 return
             self.train()

@@ -81,6 +81,7 @@ def _of_splits(splits: dict[str, Any], pixels: tuple[float, float]) -> Dataset:
         name: _gathered(pair) if isinstance(pair, tf.data.Dataset) else pair
         for name, pair in splits.items()
     }
+    _check_one_range({name: pair[0] for name, pair in splits.items()})
     labels, class_names = _labels({name: pair[1] for name, pair in splits.items()})
     sources: dict[str, Source] = {
         name: ArraySource(pixels_of(images, name, pixels), labels[name])
@@ -95,6 +96,24 @@ def _of_splits(splits: dict[str, Any], pixels: tuple[float, float]) -> Dataset:
                 f"images of {name} are {source.image_shape}, those to train on {train.image_shape}"
             )
     return Dataset(IN_MEMORY, train, sources, class_names, train.image_shape)
+
+
+def _check_one_range(images: Mapping[str, Any]) -> None:
+    """Raise if floats are in [0, 1] in one split and not in another.
+
+    Raises:
+        ValueError: it names both splits.
+    """
+    arrays = {name: np.asarray(own) for name, own in images.items()}
+    floats = {name: own for name, own in arrays.items() if own.dtype.kind == "f" and own.size}
+    inside = {name: bool(own.min() >= 0 and own.max() <= 1) for name, own in floats.items()}
+    if len(set(inside.values())) > 1:
+        one = next(name for name, own in inside.items() if own)
+        other = next(name for name, own in inside.items() if not own)
+        raise ValueError(
+            f"{one} images are floats in [0, 1], and those of {other} reach from "
+            f"{floats[other].min():g} to {floats[other].max():g}: give all in one range"
+        )
 
 
 def pixels_of(images: Any, what: str, pixels: tuple[float, float] = (0.0, 1.0)) -> np.ndarray:

@@ -287,6 +287,11 @@ def _masks(
             "becomes one; give {'train': (images, labels), 'test': (images, labels)}"
         )
     masks = np.asarray(masks)
+    if masks.dtype not in (bool, np.uint8) and not (0 <= masks.min() and masks.max() <= 1):
+        raise ValueError(
+            f"masks must be bool, in [0, 1] or uint8; received {masks.dtype} from "
+            f"{masks.min():g} to {masks.max():g}"
+        )
     held = pixels_of(masks > 0 if masks.dtype == np.uint8 and masks.max() <= 1 else masks, "mask")
     expected = (len(dataset.train), *dataset.image_shape[:2], 1)
     if held.shape != expected or not isinstance(dataset.train, ArraySource):

@@ -42,7 +42,8 @@ class BackgroundAugmentation(keras.layers.Layer):
 
     Raises:
         ValueError: an argument out of range, tiles that do not fit the images, or images outside
-            of `pixels` (`tf.errors.InvalidArgumentError` while `fit` trains).
+            of `pixels` (`tf.errors.InvalidArgumentError` while `fit` trains; what XLA compiles
+            leaves that check out).
     """
 
     def __init__(

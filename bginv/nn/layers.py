@@ -155,12 +155,14 @@ class _UpsampledConvolution(layers.Layer):
         self.convolution = convolution
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
+        """See Keras."""
         inner, dtype = self.convolution, self.convolution.compute_dtype
         bias = inner.bias if inner.use_bias else tf.zeros([inner.filters])
         x, kernel, bias = (tf.cast(value, dtype) for value in (x, inner.kernel, bias))
         return inner.activation(upsampled_convolution(x, kernel, bias))
 
     def compute_output_shape(self, shape: tuple) -> tuple:
+        """See Keras."""
         batch, height, width, _ = shape
         doubled = [side and 2 * side for side in (height, width)]
         return batch, *doubled, self.convolution.filters

@@ -101,6 +101,15 @@ def test_pixels_that_would_be_wrong_are_refused():
         as_dataset(3)
 
 
+def test_splits_of_two_ranges_are_refused():
+    both = {"train": (np.float32(IMAGES), LABELS), "test": (IMAGES / 255, LABELS)}
+    with pytest.raises(ValueError, match=r"test images are floats in \[0, 1\], and those of train"):
+        as_dataset(both, pixels=(0.0, 255.0))
+    bright = {"train": (IMAGES / 127.5 - 1, LABELS), "test": (0 * IMAGES[:2] + 0.5, LABELS[:2])}
+    with pytest.raises(ValueError, match="give all in one range"):
+        as_dataset(bright, pixels=(-1.0, 1.0))
+
+
 def test_a_data_set_without_an_end_is_refused():
     pairs = tf.data.Dataset.from_tensor_slices((IMAGES[..., None], LABELS)).repeat()
     with pytest.raises(ValueError, match=r"must have an end: leave repeat\(\) out"):

@@ -284,3 +284,11 @@ def test_a_model_with_nothing_to_train_is_told(squares):
     model.trainable = False
     with pytest.raises(ValueError, match="has no weights to train: set trainable = True"):
         robustify(model, squares, **SHORT)
+
+
+def test_masks_of_small_numbers_are_refused(squares):
+    masks = np.full((24, 16, 16), 2, np.int64)
+    images, labels = squares.train.images, squares.train.labels
+    data = {"train": (images, labels), "clean": (images, labels)}
+    with pytest.raises(ValueError, match="masks must be bool, in .* received int64 from 2 to 2"):
+        robustify(sequential(), data, masks=masks, **SHORT)
