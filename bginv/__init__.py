@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bginv.data.catalog import load_data
+    from bginv.errors import UserError
     from bginv.library.methods import adversarial_training, classifier_training, mask_training
     from bginv.library.results import evaluate, export
     from bginv.library.robustify import robustify
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "BackgroundAugmentation": "bginv.nn.background_augmentation",
+    "UserError": "bginv.errors",
     "adversarial_training": "bginv.library.methods",
     "classifier_training": "bginv.library.methods",
     "evaluate": "bginv.library.results",
@@ -29,6 +31,7 @@ _PLACES = {
 }
 __all__ = [
     "BackgroundAugmentation",
+    "UserError",
     "adversarial_training",
     "classifier_training",
     "evaluate",

@@ -19,6 +19,7 @@ import bginv
 from bginv.engine.run_folder import default_run_dir, experiment_dir, kept_settings
 from bginv.engine.saved_settings import resume
 from bginv.engine.settings import add_flags, add_new_flags, positional_names, resolve
+from bginv.errors import UserError
 from bginv.methods.background_invariance.settings import (
     PHASES,
     PHOTOGRAPHS,
@@ -29,6 +30,7 @@ from bginv.subcommands import COMMANDS, PHOTOGRAPH_RUN
 
 BAD_ARGUMENT, FAILURE = 2, 1
 GLIBC_ARENA_MAX = -8
+OUT_OF_MEMORY = "not enough memory: a smaller --batchsize or --image-size needs less"
 
 
 def main(script: str | None = None) -> None:
@@ -103,7 +105,7 @@ def _print_completion(shell: str) -> None:
     try:
         import shtab
     except ModuleNotFoundError as error:
-        raise ValueError("completion needs shtab: pip install shtab") from error
+        raise UserError("completion needs shtab: pip install shtab") from error
     print(shtab.complete(_whole_parser(), shell))
 
 
@@ -114,7 +116,7 @@ def _run(namespace: argparse.Namespace) -> int:
             _print_completion(namespace.shell)
             return 0
         job = _prepare(vars(namespace))
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         return _fail(error, BAD_ARGUMENT)
     except _tensorflow_error() as error:  # while workers exchange first weights
         return _fail(error, FAILURE)
@@ -125,9 +127,32 @@ def _run(namespace: argparse.Namespace) -> int:
     logging.info("running on %s", f"{len(gpus)} GPU" if gpus else "CPU")
     try:
         job()
-    except (ValueError, OSError, FloatingPointError, tf.errors.OpError) as error:
+    except (UserError, OSError, FloatingPointError, MemoryError) as error:
+        return _fail(error, FAILURE)
+    except tf.errors.OpError as error:
+        if not _is_of_the_machine(error):
+            raise
         return _fail(error, FAILURE)
     return 0
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether an error of TensorFlow is about files, memory or other machines, not our code."""
+    from tensorflow import errors
+
+    from bginv.data.files import input_error
+
+    kinds = (
+        errors.ResourceExhaustedError,
+        errors.NotFoundError,
+        errors.PermissionDeniedError,
+        errors.UnavailableError,
+        errors.DeadlineExceededError,
+        errors.AbortedError,
+        errors.CancelledError,
+        errors.DataLossError,
+    )
+    return isinstance(error, kinds) or input_error(error) is not None
 
 
 class _Parser(argparse_flags.ArgumentParser):
@@ -186,14 +211,12 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
         kinds |= PHASES
     if given.get("resume"):
         if given.get("overwrite"):
-            raise ValueError("--resume goes on and --overwrite begins again; give one of them")
+            raise UserError("--resume goes on and --overwrite begins again; give one of them")
         # the command that began the run may have had the opposite
         given = {**given, "overwrite": False}
         settings = resume(kinds, kept_settings(_run_dir(name, given), given.get("output")), given)
         if _distribute(settings) == "multiworker":
-            raise ValueError(
-                "--resume is for one machine; give every worker the same command again"
-            )
+            raise UserError("--resume is for one machine; give every worker the same command again")
         return settings
     if PHOTOGRAPHS in kinds:
         _of_photographs().refuse_unknown(given)
@@ -286,10 +309,13 @@ def _quiet_start() -> Iterator[None]:
 
 def _fail(error: BaseException, code: int) -> int:
     text = str(error).strip()
+    if isinstance(error, MemoryError):
+        text = OUT_OF_MEMORY
     if hasattr(error, "message"):  # TensorFlow's errors go on with the graph
         from bginv.data.files import input_error
 
-        text = input_error(error) or error.message.strip()
+        is_full = type(error).__name__ == "ResourceExhaustedError" and "OOM" in error.message
+        text = OUT_OF_MEMORY if is_full else input_error(error) or error.message.strip()
     message = text.splitlines()[0] if text else type(error).__name__
     program = os.path.basename(sys.argv[0]).replace("__main__.py", "bginv")
     print(f"{program}: error: {message}", file=sys.stderr)

@@ -1,4 +1,11 @@
-"""What other packages' errors say."""
+"""What a user can mend, and what other packages' errors say."""
+
+
+class UserError(ValueError):
+    """Something that the user can mend; the commands print its message as one line.
+
+    The message names the argument, what was required, what came, and what to do.
+    """
 
 
 def first_line(error: Exception) -> str:

@@ -6,6 +6,8 @@ import pathlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 
+from bginv.errors import UserError
+
 try:
     import fcntl
 except ImportError:  # there is none on Windows, where nothing is locked
@@ -19,37 +21,37 @@ def refuse_existing(paths: Iterable[pathlib.Path], overwrite: bool) -> None:
     """Raise if a file, or a folder with something in it, is where we are going to write.
 
     Raises:
-        ValueError: it names the first such path.
+        UserError: it names the first such path.
     """
     for path in paths:
         occupied = path.is_dir() and any(path.iterdir()) or path.is_file()
         if occupied and not overwrite:
-            raise ValueError(f"{path} exists already: choose another name, or give {OVERWRITE}")
+            raise UserError(f"{path} exists already: choose another name, or give {OVERWRITE}")
 
 
 def check_writable(path: pathlib.Path) -> None:
     """Raise if no file or folder can be made at this path.
 
     Raises:
-        ValueError: it names the nearest folder that exists, and why it is no use.
+        UserError: it names the nearest folder that exists, and why it is no use.
     """
     existing = path.absolute()
     while not existing.is_dir():
         if existing.exists() and existing != path.absolute():
-            raise ValueError(f"cannot write {path}: {existing} is a file, not a folder")
+            raise UserError(f"cannot write {path}: {existing} is a file, not a folder")
         existing = existing.parent
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise ValueError(f"cannot write {path}: no permission to write in {existing}")
+        raise UserError(f"cannot write {path}: no permission to write in {existing}")
 
 
 def check_writable_folder(path: pathlib.Path) -> None:
     """Raise if there can be no folder of this path with files of ours in it.
 
     Raises:
-        ValueError: a file is there, or see `check_writable`.
+        UserError: a file is there, or see `check_writable`.
     """
     if path.is_file():
-        raise ValueError(f"{path} is a file, and a folder is needed there")
+        raise UserError(f"{path} is a file, and a folder is needed there")
     check_writable(path)
 
 

@@ -10,6 +10,7 @@ import cv2
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bginv.interop.model_files import save_model
 from bginv.nn.paper_networks import build_classifier, build_mask_unet
@@ -441,6 +442,31 @@ def test_a_failure_while_running_exits_with_1(command):
     assert (code, out) == (1, "")
     assert "error: classifier: loss is" in err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("of Keras"), tf.errors.InvalidArgumentError(None, None, "of a graph")]
+)
+def test_a_fault_of_ours_keeps_its_traceback(command, monkeypatch, error):
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr("bginv.engine.loop.Progress.update", fail)
+    with pytest.raises(type(error)):
+        command("train1", "digits", "--limit", "8", "--epochs", "1")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")]
+)
+def test_too_little_memory_is_one_line_that_says_what_to_do(command, monkeypatch, error):
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr("bginv.engine.loop.Progress.update", fail)
+    code, out, err = command("train1", "digits", "--limit", "8", "--epochs", "1")
+    assert (code, out) == (1, "")
+    assert "not enough memory: a smaller --batchsize" in err.splitlines()[-1]
 
 
 def test_an_interrupt_exits_with_130(command, monkeypatch):

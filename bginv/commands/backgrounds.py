@@ -22,6 +22,7 @@ from bginv.data.in9 import (
     load_variation,
     present_variations,
 )
+from bginv.errors import UserError
 from bginv.evaluation.background_challenge import (
     Challenge,
     Predict,
@@ -56,7 +57,7 @@ def prepare_evaluate_backgrounds(
     with_challenge = settings.challenge and has_challenge(settings.data_path)
     if settings.state:
         if not settings.state.endswith(".npz"):
-            raise ValueError(f"--state must end in .npz; received {settings.state}")
+            raise UserError(f"--state must end in .npz; received {settings.state}")
         check_writable(pathlib.Path(settings.state))
     model = load_logits(settings.model)
     size = _size(model, settings)
@@ -91,13 +92,13 @@ def _size(model: LogitsOf, settings: EvaluateBackgroundsSettings) -> tuple[int, 
     """Height and width of the images.
 
     Raises:
-        ValueError: the model takes others than those asked for.
+        UserError: the model takes others than those asked for.
     """
     asked = (settings.image_size, settings.image_size) if settings.image_size else None
     if None in model.size:
         return asked or (IMAGE_SIDE, IMAGE_SIDE)
     if asked and asked != model.size:
-        raise ValueError(
+        raise UserError(
             f"{settings.model} takes images of {model.size[0]}x{model.size[1]}, not of "
             f"--image-size {settings.image_size}"
         )
@@ -108,14 +109,14 @@ def _class_map(model: LogitsOf, settings: EvaluateBackgroundsSettings) -> np.nda
     """What each logit stands for.
 
     Raises:
-        ValueError: neither a logit for each class of the folders, nor ImageNet's and nine classes.
+        UserError: neither a logit for each class of the folders, nor ImageNet's and nine classes.
     """
     folders = class_folders(settings.data_path)
     if model.num_classes == len(folders):
         return None
     if model.num_classes == IMAGENET_CLASSES and len(folders) == len(IN9_CLASSES):
         return imagenet_to_in9()
-    raise ValueError(
+    raise UserError(
         f"{settings.model} tells {model.num_classes} classes apart, but {settings.data_path} has "
         f"{len(folders)}; as many, or ImageNet's {IMAGENET_CLASSES} for {len(IN9_CLASSES)}, are "
         "needed"
@@ -175,15 +176,15 @@ def _read_state(file: pathlib.Path, number: int) -> dict[str, np.ndarray]:
     """The state of the challenge that bears this number.
 
     Raises:
-        ValueError: it is that of another one, or no state.
+        UserError: it is that of another one, or no state.
     """
     try:
         with np.load(file, allow_pickle=False) as kept:
             state = dict(kept)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"--state {file} cannot be read ({error}); remove it") from error
+        raise UserError(f"--state {file} cannot be read ({error}); remove it") from error
     if int(state.get("number", -1)) != number:
-        raise ValueError(
+        raise UserError(
             f"--state {file} is that of another model or of other images; remove it, or name "
             "another one"
         )

@@ -18,6 +18,7 @@ from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, SEGMENTATION, TFDS
 from bginv.data.sources import Dataset, Source, take_in_memory
 from bginv.engine.experiment import load
 from bginv.engine.results import evaluate_and_log
+from bginv.errors import UserError
 from bginv.evaluation.calibration import (
     collect_logits,
     fit_temperature,
@@ -80,7 +81,7 @@ def prepare_evaluate_seg(
     dataset = load(settings, several_labels=True)
     model = load_mask_model(settings.model, dataset)
     if dataset.multi_label and not is_localizer(model):
-        raise ValueError(
+        raise UserError(
             f"{dataset.name} has several classes an image, and {settings.model} gives one mask: "
             "name a localizer, such as train_erasing.py writes"
         )
@@ -113,7 +114,7 @@ def prepare_datasets(
     """Every data set and whether its data is there; or what one of them holds, with pictures."""
     del strategy
     if settings.data_dir is not None and not pathlib.Path(settings.data_dir).expanduser().is_dir():
-        raise ValueError(f"--data-dir {settings.data_dir} is not a folder")
+        raise UserError(f"--data-dir {settings.data_dir} is not a folder")
     if settings.dataset is None:
         return lambda: print(_list_catalog(settings.data_dir), end="")
     folder = pathlib.Path(settings.output)
@@ -208,11 +209,11 @@ def _split(dataset: Dataset, name: str | None) -> tuple[Source, dict[str, Source
     """Every second image of a test to fit with; its others, first, and the other tests.
 
     Raises:
-        ValueError: no such test.
+        UserError: no such test.
     """
     name = next(iter(dataset.tests)) if name is None else name
     if name not in dataset.tests:
-        raise ValueError(
+        raise UserError(
             f"--on must be one of {', '.join(dataset.tests)} for {dataset.name}; received {name!r}"
         )
     chosen = dataset.tests[name].without_masks()
@@ -228,7 +229,7 @@ def prepare_compare(
     del strategy
     output = pathlib.Path(settings.output)
     if output.suffix != ".html":
-        raise ValueError(f"--output must end in .html; received {settings.output}")
+        raise UserError(f"--output must end in .html; received {settings.output}")
     refuse_existing([output], settings.overwrite)
     check_writable(output)
     runs = [read_run(pathlib.Path(run)) for run in settings.runs]

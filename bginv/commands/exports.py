@@ -11,6 +11,7 @@ from absl import logging
 
 from bginv.commands.settings import ConvertSettings, ExportSettings
 from bginv.engine.experiment import load
+from bginv.errors import UserError
 from bginv.interop.export import (
     available_formats,
     comparison_images,
@@ -59,7 +60,7 @@ def prepare_export(
         print(exports_table(found), end="")
         if any(own.problem for own in found.values()):
             failed = ", ".join(name for name, own in found.items() if own.problem)
-            raise ValueError(f"not written: {failed}; the table says why")
+            raise UserError(f"not written: {failed}; the table says why")
 
     return job
 
@@ -74,11 +75,11 @@ def prepare_convert_weights(
     del strategy
     output = check_model_name(settings.output)
     if output.suffix != ".keras":
-        raise ValueError(f"the output must end in .keras; received {settings.output}")
+        raise UserError(f"the output must end in .keras; received {settings.output}")
     refuse_existing([output], settings.overwrite)
     check_writable(output)
     if settings.network == INCEPTION:
-        raise ValueError("weights of PyTorch's Inception are not read; its network here is Keras'")
+        raise UserError("weights of PyTorch's Inception are not read; its network here is Keras'")
     state = read_state(settings.checkpoint, settings.part)
     build = {
         "classifier": _classifier,
@@ -104,7 +105,7 @@ def _classifier(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> k
 
 def _localizer(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> keras.Model:
     if settings.attention_type == "cam" and not has_linear_head(settings.network):
-        raise ValueError(f"{settings.network} has no CAM; give --attention-type gcam")
+        raise UserError(f"{settings.network} has no CAM; give --attention-type gcam")
     return build_localizer(_network(settings, state), settings.attention_type)
 
 
@@ -114,7 +115,7 @@ def _network(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> kera
     heads = ("fc.bias", "classifier.6.bias", "classifier.bias")
     bias = next((state[name] for name in heads if name in state), None)
     if bias is None:
-        raise ValueError(
+        raise UserError(
             f"{settings.checkpoint} has no {' or '.join(heads)}, which tells the number of classes"
         )
     model = build_network(settings.network, shape, len(bias))
@@ -126,11 +127,11 @@ def _acol(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> keras.M
     """ACoL, whose recipe stands in the names of its classifiers."""
     found = sorted({match.groups() for match in map(CLASSIFIER.match, state) if match})
     if not found:
-        raise ValueError(f"{settings.checkpoint} has no classifiers.0p.0.weight; it is no ACoL")
+        raise UserError(f"{settings.checkpoint} has no classifiers.0p.0.weight; it is no ACoL")
     recipe = "".join(kind for _, kind in dict.fromkeys((place, kind) for place, kind, _ in found))
     head = "linear" if all(number == "0" for *_, number in found) else "conv"
     if len(settings.delta_list) < len(recipe) - 1:
-        raise ValueError(
+        raise UserError(
             f"--delta-list needs {len(recipe) - 1} numbers for recipe {recipe!r}; received "
             f"{len(settings.delta_list)}"
         )
@@ -148,7 +149,7 @@ def _segmenter(settings: ConvertSettings, state: Mapping[str, np.ndarray]) -> ke
     state, first = with_last_head(state), f".{BRANCHES}.0.weight"
     heads = {name.removesuffix(first): kernel for name, kernel in state.items() if first in name}
     if not heads:
-        raise ValueError(f"{settings.checkpoint} has no head such as {LAST_HEAD}{first}")
+        raise UserError(f"{settings.checkpoint} has no head such as {LAST_HEAD}{first}")
     model = build_deeplab(
         "DeeplabVGG" if VGG_HEAD in heads else "DeepLab",
         len(next(iter(heads.values()))),

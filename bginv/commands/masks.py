@@ -17,6 +17,7 @@ from bginv.data.images import shown
 from bginv.data.sources import Dataset, Source
 from bginv.engine.experiment import load
 from bginv.engine.saved_settings import read_settings, to_json
+from bginv.errors import UserError
 from bginv.interop.model_files import load_any, load_classifier
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
 from bginv.masks.pictures import picture_name
@@ -41,7 +42,7 @@ def prepare_masks(
     """Masks of every split as files, a trust table, a verdict and a contact sheet."""
     del strategy
     if not full_name(settings.dataset).startswith(FOLDER):
-        raise ValueError(f"masks are found for folder:PATH; received {settings.dataset}")
+        raise UserError(f"masks are found for folder:PATH; received {settings.dataset}")
     root = pathlib.Path(settings.output)
     check_writable_folder(root)
     if settings.image_size is None:
@@ -91,12 +92,12 @@ def _splits(settings: FindMasksSettings, dataset: Dataset) -> dict[str, FileSour
     """The splits that were asked for.
 
     Raises:
-        ValueError: one that is not there.
+        UserError: one that is not there.
     """
     held = {TRAIN: dataset.train, **dataset.tests}
     for name in settings.splits:
         if name not in held:
-            raise ValueError(f"--splits {name}: {dataset.name} has {', '.join(held)}")
+            raise UserError(f"--splits {name}: {dataset.name} has {', '.join(held)}")
     return {name: held[name] for name in settings.splits or held}
 
 
@@ -104,11 +105,11 @@ def _choose(name: str, dataset: Dataset, classifier: keras.Model | None) -> Choi
     """Where masks come from.
 
     Raises:
-        ValueError: a source that finds none by itself; see `choose` too.
+        UserError: a source that finds none by itself; see `choose` too.
     """
     choice = choose(name, dataset, **({"classifier": classifier} if classifier else {}))
     if choice.source is None and choice.name in OF_CLASSIFIER:
-        raise ValueError(
+        raise UserError(
             f"{choice.reason}; those of {choice.name} are a classifier's: name it with --model "
             "FILE, or take another --source"
         )
@@ -123,7 +124,7 @@ def _check_same(inputs: dict, root: pathlib.Path, splits: dict, overwrite: bool)
     """Raise if there are masks already that are not those of the same command.
 
     Raises:
-        ValueError: it names their folder.
+        UserError: it names their folder.
     """
     if overwrite:
         return
@@ -132,7 +133,7 @@ def _check_same(inputs: dict, root: pathlib.Path, splits: dict, overwrite: bool)
     for name in splits:
         folder = root / name / MASKS
         if not same and folder.is_dir() and any(folder.iterdir()):
-            raise ValueError(
+            raise UserError(
                 f"{shown(folder)} holds masks already, of another source or other pictures: "
                 f"choose another --output, or give {OVERWRITE}"
             )
@@ -143,7 +144,7 @@ def _find(choice: Choice, source: FileSource) -> Found:
     if choice.source:
         return find_masks(source.without_masks(), choice.source)
     if not source.has_masks:
-        raise ValueError("a split brings no masks: name others with --splits")
+        raise UserError("a split brings no masks: name others with --splits")
     return Found(source, {}, 0.0, np.full(len(source), np.nan, np.float32), 0)
 
 

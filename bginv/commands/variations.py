@@ -18,6 +18,7 @@ from bginv.data.sources import Dataset, Source
 from bginv.data.variations import Region, RegionsOf, VariationFiles, box_of
 from bginv.engine.experiment import load
 from bginv.engine.saved_settings import differences, read_settings, to_json
+from bginv.errors import UserError
 from bginv.interop.model_files import load_mask_unet
 from bginv.masks.boxes import Boxes, placed
 from bginv.masks.cam import Box, grab_cut
@@ -91,12 +92,12 @@ def _check_same(kept: dict, root: pathlib.Path, overwrite: bool) -> None:
     """Raise if the folder holds something else than what these settings and inputs began.
 
     Raises:
-        ValueError: it names the difference.
+        UserError: it names the difference.
     """
     file = root / SETTINGS_FILE
     if not file.is_file():
         if root.is_dir() and any(root.iterdir()):
-            raise ValueError(f"{root} holds something else; choose an empty folder")
+            raise UserError(f"{root} holds something else; choose an empty folder")
         return
     if overwrite:
         return
@@ -105,7 +106,7 @@ def _check_same(kept: dict, root: pathlib.Path, overwrite: bool) -> None:
     now, then = kept["inputs"], before.get("inputs", {})
     changed += [f"{name}: another content" for name in now if then.get(name) != now[name]]
     if changed:
-        raise ValueError(
+        raise UserError(
             f"{root} holds variations made otherwise ({'; '.join(changed)}): choose another "
             "folder, or --overwrite to begin again"
         )
@@ -115,11 +116,11 @@ def _regions_of(settings: MakeVariationsSettings, source: Source, dataset: Datas
     """What finds the objects of a source.
 
     Raises:
-        ValueError: there is nothing to find them from.
+        UserError: there is nothing to find them from.
     """
     if settings.masks == "model":
         if settings.model is None:
-            raise ValueError("--masks model needs --model with a mask generator")
+            raise UserError("--masks model needs --model with a mask generator")
         unet = load_mask_unet(settings.model, dataset)
         predict = tf.function(lambda images: binarize(unet(images, training=False), "otsu", 0.0))
         return lambda rows, records, pixels: _alone(predict(records["image"]))
@@ -127,7 +128,7 @@ def _regions_of(settings: MakeVariationsSettings, source: Source, dataset: Datas
         boxes = _read_boxes(settings.boxes, source)
         return lambda rows, records, pixels: _cut(pixels, [boxes[row] for row in rows])
     if not source.has_masks:
-        raise ValueError(
+        raise UserError(
             f"{dataset.name} has no masks: give --masks boxes --boxes FILE, or --masks model "
             "--model PATH"
         )
@@ -160,18 +161,18 @@ def _read_boxes(path: str, source: Source) -> list[Box]:
     """A box for each image: top, left, bottom and right edge, at the size of the source.
 
     Raises:
-        ValueError: images without names, a box that cannot be read, or none for an image.
+        UserError: images without names, a box that cannot be read, or none for an image.
         FileNotFoundError: no such file.
     """
     if not isinstance(source, FileSource):
-        raise ValueError("--boxes is for images in files; leave it out to take the masks' boxes")
+        raise UserError("--boxes is for images in files; leave it out to take the masks' boxes")
     found, boxes = Boxes(path), []
     for row in range(len(source)):
         name = source.images.path(row)
         fitting = {own.box: own for own in found.of(name)}
         if len(fitting) != 1:
             what = "several boxes" if fitting else "no box"
-            raise ValueError(
+            raise UserError(
                 f"--boxes {path} has {what} for {'/'.join(pathlib.PurePath(name).parts[-3:])}: "
                 "names may have their folders in front"
             )

@@ -34,6 +34,7 @@ from bginv.data.signs import (
 )
 from bginv.data.sources import Dataset, Source
 from bginv.data.tfds import load_tfds
+from bginv.errors import UserError
 
 FOLDER, TFDS, MULTILABEL, SEGMENTATION = "folder:", "tfds:", "multilabel:", "segmentation:"
 PREFIXES = {FOLDER: "PATH", TFDS: "NAME", MULTILABEL: "PATH", SEGMENTATION: "PATH"}
@@ -183,17 +184,17 @@ def check_name(name: str) -> None:
     """Raise if there is no data set of this name.
 
     Raises:
-        ValueError: it names the nearest name and all names.
+        UserError: it names the nearest name and all names.
     """
     if name in PREFIXES:
         what = "name of a TFDS builder" if name == TFDS else "path of a folder"
-        raise ValueError(f"dataset {name!r} needs the {what} after the colon")
+        raise UserError(f"dataset {name!r} needs the {what} after the colon")
     if name in CATALOG or name.startswith(tuple(PREFIXES)):
         return
     near = difflib.get_close_matches(name, CATALOG, 1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     known = ", ".join([*sorted(CATALOG), *map("".join, PREFIXES.items())])
-    raise ValueError(f"unknown dataset {name!r}{hint} Known: {known}")
+    raise UserError(f"unknown dataset {name!r}{hint} Known: {known}")
 
 
 def full_name(name: str | os.PathLike) -> str:
@@ -233,18 +234,16 @@ def load_data(
         skip_bad_files: leave files out that cannot be read, with a warning.
 
     Raises:
-        ValueError: unknown name, a limit below 1, an image size below 8 or for a data set that
+        UserError: unknown name, a limit below 1, an image size below 8 or for a data set that
             has its own, or files that cannot be used.
         FileNotFoundError: the data is not there and cannot be downloaded.
     """
     name = full_name(name)
     check_name(name)
     if limit is not None and limit < 1:
-        raise ValueError(f"limit must be at least 1; received {limit}")
+        raise UserError(f"limit must be at least 1; received {limit}")
     if image_size is not None and image_size < SMALLEST_IMAGE_SIZE:
-        raise ValueError(
-            f"image_size must be at least {SMALLEST_IMAGE_SIZE}; received {image_size}"
-        )
+        raise UserError(f"image_size must be at least {SMALLEST_IMAGE_SIZE}; received {image_size}")
     if name.startswith(FOLDER):
         dataset = load_folder(name.removeprefix(FOLDER), image_size or IMAGE_SIZE, skip_bad_files)
     elif name.startswith(MULTILABEL):
@@ -269,7 +268,7 @@ def _load_entry(
     if image_size is not None and not entry.any_size:
         sized = [key for key, other in CATALOG.items() if other.any_size]
         sized = ", ".join([*map("".join, PREFIXES.items()), *sized])
-        raise ValueError(f"an image size is for {sized} alone; {name} has a size of its own")
+        raise UserError(f"an image size is for {sized} alone; {name} has a size of its own")
     place = Place(name, data_dir, image_size or entry.side, skip_bad_files)
     missing = entry.missing(data_dir)
     if missing:

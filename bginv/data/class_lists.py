@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bginv.data.images import shown
+from bginv.errors import UserError
 
 IGNORED, VOID = 255, "void"
 
@@ -120,13 +121,13 @@ def read_class_list(name: str) -> ClassList:
             `void` stand for numbers without a class.
 
     Raises:
-        ValueError: no such list or file, or a file without two classes.
+        UserError: no such list or file, or a file without two classes.
     """
     if name in CLASS_LISTS:
         return CLASS_LISTS[name]
     file = pathlib.Path(name).expanduser()
     if not file.is_file():
-        raise ValueError(
+        raise UserError(
             f"classes must be one of {', '.join(CLASS_LISTS)} or a file with a class a line; "
             f"received {shown(name)}"
         )
@@ -135,7 +136,7 @@ def read_class_list(name: str) -> ClassList:
         lines.pop()
     named = [number for number, line in enumerate(lines) if line.lower() != VOID]
     if len(named) < 2 or not all(lines) or len(lines) > IGNORED:
-        raise ValueError(
+        raise UserError(
             f"{shown(file)} must name two classes or more, one a line, {VOID} for a number "
             f"without a class, and at most {IGNORED} lines"
         )

@@ -12,6 +12,7 @@ from bginv.data.images import scan
 from bginv.data.sources import ArraySource, Source
 from bginv.data.variations import MIXED, choose_partners, inpainted_background
 from bginv.data.wrapped import WrappedSource
+from bginv.errors import UserError
 from bginv.ops.compositing import composite
 
 ONLY_FG = "only_fg"
@@ -83,7 +84,7 @@ class CompositeSource(WrappedSource):
     def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "CompositeSource":
         """See `Source.take`."""
         if labels is not None:
-            raise ValueError("composites have the labels of their objects")
+            raise UserError("composites have the labels of their objects")
         partners = None if self._partners is None else self._partners[rows]
         return CompositeSource(self.source, self._rows[rows], partners)
 

@@ -9,6 +9,7 @@ import sklearn.datasets
 import sklearn.model_selection
 
 from bginv.data.sources import ArraySource, Dataset
+from bginv.errors import UserError
 
 DRAWN_SIDE, SIDE = 24, 32
 TEST_SHARE = 0.2
@@ -51,7 +52,7 @@ def load_synthdigits(name: str, root: pathlib.Path) -> Dataset:
         root: it holds the files of `SYNTHDIGITS`.
 
     Raises:
-        ValueError: a file that holds something else.
+        UserError: a file that holds something else.
     """
     train, test = (_read(root / file) for file in SYNTHDIGITS)
     shape = train.images.shape[1:]
@@ -64,13 +65,13 @@ def _read(file: pathlib.Path) -> ArraySource:
         pixels, labels = content["X"], content["y"].reshape(-1)
         whole = np.all(labels == labels.astype(np.int64))
     except Exception as error:  # SciPy lets errors of many kinds through for a damaged file
-        raise ValueError(
+        raise UserError(
             f"{file} is no MATLAB file with the arrays X and y: download it again"
         ) from error
     if not whole:
-        raise ValueError(f"{file}: y must hold whole numbers, the digits")
+        raise UserError(f"{file}: y must hold whole numbers, the digits")
     if pixels.dtype != np.uint8 or pixels.shape != (32, 32, 3, len(labels)):
-        raise ValueError(
+        raise UserError(
             f"{file}: X must be uint8 32x32x3xN, with N labels; received {pixels.dtype} "
             f"{'x'.join(map(str, pixels.shape))} with {len(labels)} labels"
         )

@@ -29,6 +29,7 @@ from bginv.data.segmentation import LabelMapSource
 from bginv.data.shapes import CLASSES as SHAPES
 from bginv.data.shapes import at_dusk, load_shapes
 from bginv.data.sources import Source
+from bginv.errors import UserError
 
 DOMAIN = "domain:"
 LAYOUT = "the layout is PATH/images, PATH/labels and PATH/classes.txt"
@@ -98,15 +99,13 @@ def load_domain(place: DomainPlace) -> Domain:
     """Load a domain by name.
 
     Raises:
-        ValueError: unknown name, another layout, or files that cannot be used.
+        UserError: unknown name, another layout, or files that cannot be used.
         FileNotFoundError: the files are not there.
     """
     if place.name.startswith(DOMAIN):
         return _load_folder(place)
     if place.name not in DOMAINS:
-        raise ValueError(
-            f"unknown domain {place.name!r}. Known: {', '.join(DOMAINS)}, {DOMAIN}PATH"
-        )
+        raise UserError(f"unknown domain {place.name!r}. Known: {', '.join(DOMAINS)}, {DOMAIN}PATH")
     if place.name in ("shapes", DUSK):
         return _load_shapes(place)
     if not place.root.is_dir():
@@ -176,7 +175,7 @@ def _load_shapes(place: DomainPlace) -> Domain:
     """Shapes on any texture, by day or at dusk, which have other images each."""
     side = place.size[0]
     if place.size != (side, side):
-        raise ValueError(f"{place.name} has square images; received {place.size[::-1]}")
+        raise UserError(f"{place.name} has square images; received {place.size[::-1]}")
     data = load_shapes(place.name, side, own_share=0.0)
     at_night = place.name == DUSK
     classes = class_list(("background", *SHAPES)).ignoring(place.ignore_label)
@@ -206,7 +205,7 @@ def _split(
     if not place.labelled and not _any(maps):
         return Domain(place.name, _bare(images, place), None, classes)
     if len(images) < 2:
-        raise ValueError(f"{place.name} has {len(images)} images; two or more are needed")
+        raise UserError(f"{place.name} has {len(images)} images; two or more are needed")
     cut = len(images) - min(max(1, round(len(images) * place.held_out)), len(images) - 1)
     held_out = _labelled(images[cut:], maps[cut:], classes, place, **how)
     if place.only_held_out:
@@ -221,10 +220,10 @@ def _only(held_out: Source | None, place: DomainPlace, classes: ClassList) -> Do
     """A domain to evaluate with.
 
     Raises:
-        ValueError: there are no label maps.
+        UserError: there are no label maps.
     """
     if held_out is None:
-        raise ValueError(f"{place.name} has no label maps in {shown(place.root)} to evaluate with")
+        raise UserError(f"{place.name} has no label maps in {shown(place.root)} to evaluate with")
     return Domain(place.name, None, held_out, classes)
 
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from bginv.data.images import ImageFiles, readable_rows, scan
 from bginv.data.sources import Source
+from bginv.errors import UserError
 from bginv.output_files import write_file
 
 CHANGED = re.compile(r"assertion failed: \[(.* has changed since it was checked)\]")
@@ -34,7 +35,7 @@ class FileSource(Source):
         resizing: "bilinear" or "bicubic".
 
     Raises:
-        ValueError: another shape or length, no record at all, or a file that cannot be read.
+        UserError: another shape or length, no record at all, or a file that cannot be read.
     """
 
     def __init__(
@@ -47,10 +48,10 @@ class FileSource(Source):
         resizing: str = "bilinear",
     ):
         if len(image_shape) != 3 or image_shape[-1] != 3 or min(image_shape) < 1:
-            raise ValueError(f"image_shape must be (H, W, 3); received {image_shape}")
+            raise UserError(f"image_shape must be (H, W, 3); received {image_shape}")
         lengths = {len(files) for files in (images, labels, masks) if files is not None}
         if len(lengths) != 1 or 0 in lengths:
-            raise ValueError(
+            raise UserError(
                 f"images, labels and masks need one length above 0; received {sorted(lengths)}"
             )
         for files in (images, masks):
@@ -106,7 +107,7 @@ class FileSource(Source):
         """The same images with these mask files, one an image, of any size.
 
         Raises:
-            ValueError: a file that cannot be read, or another number of files.
+            UserError: a file that cannot be read, or another number of files.
         """
         return FileSource(self.images, self.labels, self.image_shape, scan(files))
 
@@ -157,7 +158,7 @@ def load_files(
         skip_bad_files: leave files out that cannot be read, with a warning.
 
     Raises:
-        ValueError: files that cannot be read.
+        UserError: files that cannot be read.
     """
     order = sorted(range(len(names)), key=lambda row: mixing_key(names[row]))
     files = scan([str(root / names[row]) for row in order])

@@ -21,6 +21,7 @@ from absl import logging
 from bginv.data.files import FileSource, mixing_key, stretched_labels
 from bginv.data.images import ENDINGS, ImageFiles, check_sizes, readable_rows, scan, shown
 from bginv.data.sources import Dataset
+from bginv.errors import UserError
 
 TRAIN, MASKS = "train", "masks"
 FIRST_TESTS = ("test", "clean")
@@ -67,7 +68,7 @@ def load_folder(path: str, image_size: int, skip_bad_files: bool) -> Dataset:
 
     Raises:
         FileNotFoundError: no such path.
-        ValueError: another layout, files that cannot be read, or masks that do not fit.
+        UserError: another layout, files that cannot be read, or masks that do not fit.
     """
     root = pathlib.Path(path).expanduser()
     ignored = collections.Counter()
@@ -96,7 +97,7 @@ def read_splits(
         skip_bad_files: leave files out that cannot be read, with a warning.
 
     Raises:
-        ValueError: files that cannot be read, or masks that do not fit.
+        UserError: files that cannot be read, or masks that do not fit.
     """
     files = scan([file for split in splits for file in split.files])
     readable = np.zeros(len(files), bool)
@@ -115,14 +116,14 @@ def _split_names(root: pathlib.Path) -> list[str]:
     if not root.exists():
         raise FileNotFoundError(f"{shown(root)} does not exist; {LAYOUT}")
     if not root.is_dir():
-        raise ValueError(f"{shown(root)} is not a folder; {LAYOUT}")
+        raise UserError(f"{shown(root)} is not a folder; {LAYOUT}")
     names = set(_folders(root).values())
     if TRAIN not in names:
         found = ", ".join(sorted(map(shown, names))) or "no folder"
-        raise ValueError(f"{shown(root)} holds no folder {TRAIN}, but {found}; {LAYOUT}")
+        raise UserError(f"{shown(root)} holds no folder {TRAIN}, but {found}; {LAYOUT}")
     tests = names - {TRAIN}
     if not tests:
-        raise ValueError(
+        raise UserError(
             f"{shown(root)} holds no test beside {TRAIN}; {LAYOUT}, "
             "and every further folder is a test of its own name"
         )
@@ -132,14 +133,14 @@ def _split_names(root: pathlib.Path) -> list[str]:
 def _class_names(train: pathlib.Path) -> tuple[str, ...]:
     names = tuple(sorted(_folders(train).keys() - {MASKS}))
     if not names and any(map(_is_image, _entries(train))):
-        raise ValueError(
+        raise UserError(
             f"images lie directly in {shown(train)}; put those of each class into a folder "
             f"{shown(train)}/CLASS"
         )
     if not names:
-        raise ValueError(f"{shown(train)} holds no class folder; {LAYOUT}")
+        raise UserError(f"{shown(train)} holds no class folder; {LAYOUT}")
     if len(names) == 1:
-        raise ValueError(
+        raise UserError(
             f"{shown(train)} holds one class only, {shown(names[0])}; a classifier needs two"
         )
     return names
@@ -153,12 +154,12 @@ def _find_split(
     found.pop(MASKS, None)
     unknown = sorted(found.keys() - set(class_names))
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"{shown(folder / unknown[0])} is a class that {TRAIN} does not have; it has "
             f"{', '.join(map(shown, class_names))}"
         )
     if not found:
-        raise ValueError(f"{shown(folder)} holds no class folder; fill or remove it")
+        raise UserError(f"{shown(folder)} holds no class folder; fill or remove it")
     loose = sum(_is_image(entry) for entry in _entries(folder) if entry not in found.values())
     ignored.update({"images outside the class folders": loose} if loose else {})
     records = [
@@ -180,7 +181,7 @@ def _find_images(folder: pathlib.Path, ignored: collections.Counter) -> list[str
     ignored.update(others)
     if not images:
         held = f"(it holds {_counts(others)})" if others else "(it is empty)"
-        raise ValueError(f"{shown(folder)} holds no image {held}; fill or remove it; {COUNTED}")
+        raise UserError(f"{shown(folder)} holds no image {held}; fill or remove it; {COUNTED}")
     return images
 
 
@@ -194,14 +195,14 @@ def _find_masks(folder: pathlib.Path, images: list[str], ignored: collections.Co
             mask = f"{MASKS}/{class_name}/{name}"
             other = masks.setdefault(_stem(f"{class_name}/{name}"), mask)
             if other != mask:
-                raise ValueError(
+                raise UserError(
                     f"{shown(folder / other)} and {shown(folder / mask)} are masks of one image; "
                     "remove one"
                 )
     for image in images:
         if _stem(image) not in masks:
             wanted = folder / MASKS / f"{_stem(image)}.png"
-            raise ValueError(
+            raise UserError(
                 f"{shown(folder / image)} has no mask; put it at {shown(wanted)}, or remove "
                 f"{shown(folder / MASKS)}"
             )
@@ -223,7 +224,7 @@ def _source(
     lost = sorted(set(split.labels) - set(labels[rows].tolist()))
     if lost:
         folder = os.path.dirname(split.images[split.labels.index(lost[0])])
-        raise ValueError(
+        raise UserError(
             f"every image of {shown(split.folder / folder)}, or its mask, is one "
             "that cannot be read; repair them or remove the folder"
         )
@@ -253,7 +254,7 @@ def _entries(folder: pathlib.Path) -> list[str]:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries)
     except OSError as error:
-        raise ValueError(f"{shown(folder)} cannot be read: {error.strerror.lower()}") from error
+        raise UserError(f"{shown(folder)} cannot be read: {error.strerror.lower()}") from error
     return [name for name in names if not name.startswith(".") and name not in JUNK]
 
 
@@ -262,12 +263,12 @@ def _folders(folder: pathlib.Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in _entries(folder):
         if os.path.islink(folder / name) and not (folder / name).exists():
-            raise ValueError(f"{shown(folder / name)} is a link that leads nowhere; remove it")
+            raise UserError(f"{shown(folder / name)} is a link that leads nowhere; remove it")
         if not (folder / name).is_dir():
             continue
         other = found.setdefault(unicodedata.normalize("NFC", name), name)
         if other != name:
-            raise ValueError(
+            raise UserError(
                 f"{shown(folder / name)} is there twice, in two forms of Unicode: put the files "
                 "of both into one folder"
             )

@@ -16,6 +16,8 @@ import PIL.Image
 import tensorflow as tf
 from absl import logging
 
+from bginv.errors import UserError
+
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 READABLE = ("BMP", "GIF", "JPEG", "MPO", "PNG")  # as Pillow calls them
 FINGERPRINTS = 2**63 - 1
@@ -197,7 +199,7 @@ def check_sizes(images: ImageFiles, others: ImageFiles, what: str) -> None:
         what: they are, for the message.
 
     Raises:
-        ValueError: it names both files and their sizes.
+        UserError: it names both files and their sizes.
     """
     height, width = images.sizes.astype(np.int64).T
     own_height, own_width = others.sizes.astype(np.int64).T
@@ -205,7 +207,7 @@ def check_sizes(images: ImageFiles, others: ImageFiles, what: str) -> None:
     wrong = np.flatnonzero(difference > np.max([height, width, own_height, own_width], axis=0))
     if len(wrong):
         row = wrong[0]
-        raise ValueError(
+        raise UserError(
             f"{others.name(row)} is {own_width[row]} x {own_height[row]}, but its image "
             f"{images.name(row)} is {width[row]} x {height[row]}; a {what} needs its image's shape"
         )
@@ -226,7 +228,7 @@ def rows_without(faults: Mapping[int, str], count: int, skip_bad_files: bool) ->
         skip_bad_files: go on without the bad files.
 
     Raises:
-        ValueError: a file cannot be read, and bad files are not to be skipped.
+        UserError: a file cannot be read, and bad files are not to be skipped.
     """
     if faults:
         more = len(faults) - NAMED_BAD_FILES
@@ -234,7 +236,7 @@ def rows_without(faults: Mapping[int, str], count: int, skip_bad_files: bool) ->
         names += f" and {more} more" if more > 0 else ""
         bad = f"{len(faults)} of {count} image files cannot be read"
         if not skip_bad_files:
-            raise ValueError(
+            raise UserError(
                 f"{bad}, the first: {names}; repair or remove them, or give --skip-bad-files"
             )
         logging.warning("%s and are left out: %s", bad, names)

@@ -18,6 +18,7 @@ import numpy as np
 from bginv.data.files import FileSource
 from bginv.data.images import readable_rows, scan, shown
 from bginv.data.sources import ArraySource
+from bginv.errors import UserError
 
 VARIATIONS = (
     *("original", "mixed_same", "mixed_rand", "mixed_next"),
@@ -104,7 +105,7 @@ def load_variation(root: str, variation: str, size: tuple[int, int]) -> FileSour
         size: (H, W) to resize to.
 
     Raises:
-        ValueError: files that cannot be read.
+        UserError: files that cannot be read.
     """
     names, labels = _list(root, variation)
     folder = _root(root) / variation / SPLIT
@@ -127,7 +128,7 @@ def load_foregrounds(root: str, size: tuple[int, int]) -> Foregrounds:
 
     Raises:
         FileNotFoundError: no masks, or an original of one is missing.
-        ValueError: files that cannot be read.
+        UserError: files that cannot be read.
     """
     folder = _root(root) / MASKS / SPLIT
     if not folder.is_dir():
@@ -153,9 +154,9 @@ def _read_mask(file: pathlib.Path, size: tuple[int, int]) -> np.ndarray:
     try:
         mask = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{shown(file)} cannot be read as a mask: {error}") from error
+        raise UserError(f"{shown(file)} cannot be read as a mask: {error}") from error
     if mask.ndim != 2:
-        raise ValueError(f"{shown(file)} must hold a mask [H, W]; it has the shape {mask.shape}")
+        raise UserError(f"{shown(file)} must hold a mask [H, W]; it has the shape {mask.shape}")
     near = cv2.resize(
         (mask > 0).astype(np.uint8) * 255, size[::-1], interpolation=cv2.INTER_NEAREST
     )
@@ -169,7 +170,7 @@ def _list(root: str, variation: str) -> tuple[list[str], np.ndarray]:
     classes = class_folders(root)
     unknown = _folders(folder) - set(classes)
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"{shown(folder)} has the class {min(unknown)}, which is none of {', '.join(classes)}"
         )
     for label, class_name in enumerate(classes):

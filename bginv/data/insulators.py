@@ -14,6 +14,7 @@ from bginv.data.files import mixing_key
 from bginv.data.folder import Split, read_splits
 from bginv.data.images import ENDINGS, image_names, shown
 from bginv.data.sources import Dataset
+from bginv.errors import UserError
 
 MATERIALS = ("IPL", "IPN", "IPV", "ISB")
 COMPONENTS = "prates/components"
@@ -32,7 +33,7 @@ def load_insulators(name: str, root: pathlib.Path, side: int, skip_bad_files: bo
         skip_bad_files: leave files out that cannot be read, with a warning.
 
     Raises:
-        ValueError: a folder without images, or files that cannot be read.
+        UserError: a folder without images, or files that cannot be read.
     """
     shape = (side, side, 3)
     splits = [
@@ -64,9 +65,7 @@ def _find_split(folder: pathlib.Path, types: tuple[int, ...]) -> Split:
 def _images(folder: pathlib.Path) -> list[str]:
     images = image_names(folder) if folder.is_dir() else []
     if not images:
-        raise ValueError(
-            f"{shown(folder)} holds no image; it has to hold photographs of insulators"
-        )
+        raise UserError(f"{shown(folder)} holds no image; it has to hold photographs of insulators")
     return images
 
 
@@ -76,7 +75,7 @@ def _mask_of(folder: pathlib.Path, name: str) -> str:
     found = sorted(place.glob(f"{glob.escape(wanted.stem)}.*")) if place.is_dir() else []
     masks = [file for file in found if file.suffix.lower() in ENDINGS]
     if not masks:
-        raise ValueError(
+        raise UserError(
             f"{shown(folder / f'data_{name}')} has no mask; put it at "
             f"{shown(folder / wanted.with_suffix('.png'))}, or remove the masks of its split"
         )

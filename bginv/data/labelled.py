@@ -13,6 +13,7 @@ from bginv.data.files import FileSource, load_files
 from bginv.data.images import shown
 from bginv.data.sources import Dataset, Source
 from bginv.data.wrapped import PairedSource, WrappedSource
+from bginv.errors import UserError
 
 TARGET_SEED = 2**31 - 1
 """What tells the order of the target's images from that of the source's."""
@@ -59,11 +60,11 @@ def palette_of(file: str) -> np.ndarray | None:
     """The palette of a label map, uint8 [n, 3]; None where it has none.
 
     Raises:
-        ValueError: the map has 16 bits, of which 8 would be lost.
+        UserError: the map has 16 bits, of which 8 would be lost.
     """
     with PIL.Image.open(file) as picture:
         if "16" in picture.tile[0][3]:
-            raise ValueError(f"{shown(file)} has 16 bits; save label maps with 8")
+            raise UserError(f"{shown(file)} has 16 bits; save label maps with 8")
         return picture.palette and np.frombuffer(picture.palette.palette, np.uint8).reshape(-1, 3)
 
 
@@ -76,23 +77,23 @@ def check_map(file: str, classes: ClassList, palette: np.ndarray | None) -> None
         palette: of the first map.
 
     Raises:
-        ValueError: it names the file and what it holds.
+        UserError: it names the file and what it holds.
     """
     own = palette_of(file)
     if (own is None) != (palette is None) or not np.array_equal(own, palette):
-        raise ValueError(f"{shown(file)} has another palette than the first label map")
+        raise UserError(f"{shown(file)} has another palette than the first label map")
     if not classes.complete:
         return
     with PIL.Image.open(file) as picture:
         if picture.mode in ("RGB", "RGBA"):
-            raise ValueError(
+            raise UserError(
                 f"{shown(file)} holds colours, which stand for no class of a file with classes: "
                 "save numbers, or name a list with colours, such as --classes camvid"
             )
         held = np.unique(picture if picture.mode == "P" else picture.convert("L"))
     numbers = set(held.tolist()) - set(classes.numbers) - {IGNORED}
     if numbers:
-        raise ValueError(
+        raise UserError(
             f"{shown(file)} holds the number {min(numbers)}; the classes have the numbers 0 to "
             f"{max(classes.numbers)}, and {IGNORED} is none"
         )
@@ -175,7 +176,7 @@ def load_multilabel(path: str, side: int, skip_bad_files: bool) -> Dataset:
 
     Raises:
         FileNotFoundError: no such path.
-        ValueError: another layout, or files that cannot be read.
+        UserError: another layout, or files that cannot be read.
     """
     root = pathlib.Path(path).expanduser()
     if not root.is_dir():
@@ -183,14 +184,14 @@ def load_multilabel(path: str, side: int, skip_bad_files: bool) -> Dataset:
     lists = {file.name.removesuffix(ENDING): file for file in sorted(root.glob(f"*{ENDING}"))}
     if TRAIN not in lists or len(lists) < 2:
         found = ", ".join(file.name for file in lists.values()) or "no list"
-        raise ValueError(
+        raise UserError(
             f"{shown(root)} needs a list to train and one to test, not {found}; {LAYOUT}"
         )
     read = {name: _read_list(file) for name, file in lists.items()}
     num_classes = read[TRAIN][1].shape[1]
     for name, (_, labels) in read.items():
         if labels.shape[1] != num_classes:
-            raise ValueError(
+            raise UserError(
                 f"{shown(lists[name])} has {labels.shape[1]} classes, but {lists[TRAIN].name} has "
                 f"{num_classes}"
             )
@@ -208,13 +209,13 @@ def _read_list(file: pathlib.Path) -> tuple[list[str], np.ndarray]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{shown(file)} is no text file") from error
+        raise UserError(f"{shown(file)} is no text file") from error
     rows = [line.split() for line in lines if line.strip()]
     if not rows:
-        raise ValueError(f"{shown(file)} is empty; {LAYOUT}")
+        raise UserError(f"{shown(file)} is empty; {LAYOUT}")
     for number, row in enumerate(rows, 1):
         if len(row) < 3 or len(row) != len(rows[0]) or not {"0", "1"}.issuperset(row[1:]):
-            raise ValueError(
+            raise UserError(
                 f"{shown(file)}, image {number}: a name is needed and a 0 or 1 for each class, "
                 f"as many as in the first line and at least 2; found {' '.join(row)[:80]!r}"
             )
@@ -228,5 +229,5 @@ def _class_names(root: pathlib.Path, num_classes: int) -> tuple[str, ...]:
     names = tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines())
     names = tuple(filter(None, names))
     if len(names) != num_classes:
-        raise ValueError(f"{shown(file)} names {len(names)} classes; the lists have {num_classes}")
+        raise UserError(f"{shown(file)} names {len(names)} classes; the lists have {num_classes}")
     return names

@@ -10,6 +10,7 @@ import tensorflow as tf
 from bginv.data.images import ENDINGS, ImageFiles, readable_rows, scan, shown
 from bginv.data.sources import Source, rows_of
 from bginv.data.wrapped import PairedSource
+from bginv.errors import UserError
 
 CROPS = ("native", "any")
 CROPS_PER_PHOTOGRAPH = 8
@@ -48,7 +49,7 @@ class Photographs:
         skip_bad_files: leave photographs out that cannot be read, with a warning.
 
     Raises:
-        ValueError: not a folder that can be read, no photograph in it, or a broken one.
+        UserError: not a folder that can be read, no photograph in it, or a broken one.
     """
 
     def __init__(
@@ -59,12 +60,12 @@ class Photographs:
         skip_bad_files: bool = False,
     ):
         if crops not in CROPS:
-            raise ValueError(f"crops must be one of {', '.join(CROPS)}; received {crops!r}")
+            raise UserError(f"crops must be one of {', '.join(CROPS)}; received {crops!r}")
         self.image_shape, self.crops = image_shape, crops
         files = scan(_find_photographs(folder))
         self.files: ImageFiles | HeldImages = files.take(readable_rows(files, skip_bad_files))
         if not len(self.files):
-            raise ValueError(f"--backgrounds {shown(folder)} holds no photograph that can be read")
+            raise UserError(f"--backgrounds {shown(folder)} holds no photograph that can be read")
 
     @classmethod
     def held(
@@ -73,10 +74,10 @@ class Photographs:
         """Photographs in memory, uint8 [N, h, w, 1 or 3]; the rest as for a folder.
 
         Raises:
-            ValueError: another number of channels.
+            UserError: another number of channels.
         """
         if images.shape[-1] not in (1, 3):
-            raise ValueError(
+            raise UserError(
                 f"photographs have 1 or 3 channels; received {images.shape}: drop the others"
             )
         photographs = cls.__new__(cls)
@@ -175,7 +176,7 @@ class WithBackgrounds(PairedSource):
 def _find_photographs(folder: str) -> list[str]:
     root = os.path.expanduser(folder)
     if not os.path.isdir(root):
-        raise ValueError(f"--backgrounds {shown(folder)} is not a folder that can be read")
+        raise UserError(f"--backgrounds {shown(folder)} is not a folder that can be read")
     files = sorted(
         os.path.join(place, name)
         for place, _, names in os.walk(root, onerror=_refuse_folder)
@@ -183,7 +184,7 @@ def _find_photographs(folder: str) -> list[str]:
         if name.lower().endswith(ENDINGS) and not name.startswith(".")
     )
     if not files:
-        raise ValueError(
+        raise UserError(
             f"--backgrounds {shown(folder)} holds no photograph; "
             f"files that end in {', '.join(ENDINGS)} count"
         )
@@ -191,6 +192,6 @@ def _find_photographs(folder: str) -> list[str]:
 
 
 def _refuse_folder(error: OSError) -> None:
-    raise ValueError(
+    raise UserError(
         f"--backgrounds: {shown(error.filename)} is not a folder that can be read"
     ) from error

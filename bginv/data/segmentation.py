@@ -26,6 +26,7 @@ from bginv.data.files import FileSource
 from bginv.data.images import ImageFiles, image_names, scan_pairs, shown
 from bginv.data.labelled import palette_of
 from bginv.data.sources import Dataset, Source
+from bginv.errors import UserError
 
 TRAIN, UNKNOWN = "train", 255
 LAYOUT = "the layout is PATH/classes.txt, PATH/train/images, PATH/train/labels and a test as well"
@@ -167,7 +168,7 @@ def load_label_maps(path: str, side: int, skip_bad_files: bool) -> Dataset:
 
     Raises:
         FileNotFoundError: no such path.
-        ValueError: another layout, or files that cannot be used.
+        UserError: another layout, or files that cannot be used.
     """
     root = pathlib.Path(path).expanduser()
     if not (root / "classes.txt").is_file():
@@ -175,7 +176,7 @@ def load_label_maps(path: str, side: int, skip_bad_files: bool) -> Dataset:
     class_names = _read_names(root / "classes.txt")
     names = sorted(entry.name for entry in root.iterdir() if (entry / "images").is_dir())
     if TRAIN not in names or len(names) < 2:
-        raise ValueError(
+        raise UserError(
             f"{shown(root)} holds images for {', '.join(names) or 'no split'}; {LAYOUT}"
         )
     splits = {}
@@ -186,7 +187,7 @@ def load_label_maps(path: str, side: int, skip_bad_files: bool) -> Dataset:
         maps = [str(folder / f"{pathlib.Path(image).stem}.png") for image in images]
         missing = [file for file in maps if not os.path.isfile(file)]
         if missing:
-            raise ValueError(
+            raise UserError(
                 f"{len(missing)} of {len(maps)} label maps are missing, such as "
                 f"{shown(missing[0])}; {LAYOUT}"
             )
@@ -208,17 +209,17 @@ def _load_split(
     """A split; images without any class are left out, as there is nothing to learn from them.
 
     Raises:
-        ValueError: no image, or none that shows a class.
+        UserError: no image, or none that shows a class.
     """
     if not images:
-        raise ValueError(f"{what} holds no image; {LAYOUT}")
+        raise UserError(f"{what} holds no image; {LAYOUT}")
     rows, found, found_maps = scan_pairs(images, maps, skip_bad_files, "label map")
     with concurrent.futures.ThreadPoolExecutor() as pool:
         read = pool.map(lambda row: _classes_of(maps[row], num_classes), rows)
         labels = np.array(list(read), np.int32).reshape(len(rows), num_classes)
     some = np.flatnonzero(labels.any(1))
     if not len(some):
-        raise ValueError(f"no label map beside {shown(images[0])} shows a class; {LAYOUT}")
+        raise UserError(f"no label map beside {shown(images[0])} shows a class; {LAYOUT}")
     if len(some) < len(rows):
         logging.info("%d of %d images show no class: left out", len(rows) - len(some), len(rows))
     source = FileSource(found.take(some), labels[some], (side, side, 3))
@@ -229,7 +230,7 @@ def _classes_of(file: str, num_classes: int) -> np.ndarray:
     """1 for each class that a label map shows, int32 [K].
 
     Raises:
-        ValueError: the map holds another number.
+        UserError: the map holds another number.
     """
     with tf.device("CPU"):
         contents = tf.io.read_file(file)
@@ -238,14 +239,14 @@ def _classes_of(file: str, num_classes: int) -> np.ndarray:
     if pixels.shape[-1] >= 3:
         other = (pixels[..., :3] != VOC_COLOURS[numbers]).any(-1)
         if other.any():
-            raise ValueError(
+            raise UserError(
                 f"{shown(file)} holds the colour {tuple(pixels[other][0, :3].tolist())}, which is "
                 "none of PASCAL VOC's: save the numbers as grey values"
             )
     numbers = np.unique(numbers)
     numbers = numbers[(numbers != 0) & (numbers != UNKNOWN)]
     if len(numbers) and numbers[-1] > num_classes:
-        raise ValueError(
+        raise UserError(
             f"{shown(file)} holds the number {numbers[-1]}; there are {num_classes} classes, and "
             f"0 is background, {UNKNOWN} unknown"
         )

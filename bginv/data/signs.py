@@ -13,6 +13,7 @@ import numpy as np
 from bginv.data.files import load_files, mixing_key
 from bginv.data.images import rows_without, shown
 from bginv.data.sources import ArraySource, Dataset, Source, split_off_test
+from bginv.errors import UserError
 
 CLASS_NAMES = tuple(f"{number:02}" for number in range(43))
 GTSRB_TRAIN = ("gtsrb/GTSRB/Training", "gtsrb/GTSRB/Final_Training/Images")
@@ -31,7 +32,7 @@ def load_gtsrb(name: str, root: pathlib.Path, side: int, skip_bad_files: bool) -
         skip_bad_files: leave files out that cannot be read, with a warning.
 
     Raises:
-        ValueError: files that cannot be read, or labels that do not fit them.
+        UserError: files that cannot be read, or labels that do not fit them.
     """
     files = _training_files(root)
     labels = [_label(file.parent.name, file) for file in files]
@@ -40,7 +41,7 @@ def load_gtsrb(name: str, root: pathlib.Path, side: int, skip_bad_files: bool) -
     with _text(table) as lines:
         rows = list(csv.DictReader(lines, delimiter=";"))
     if not rows or not {"Filename", "ClassId"} <= rows[0].keys():
-        raise ValueError(
+        raise UserError(
             f"{shown(table)} has no rows with Filename and ClassId; see GTSRB_Final_Test_GT.zip"
         )
     files = [root / GTSRB_TEST / row["Filename"] for row in rows]
@@ -63,7 +64,7 @@ def load_all_synsigns(root: pathlib.Path, side: int, skip_bad_files: bool) -> So
     with _text(root / SYNSIGNS) as lines:
         rows = [line.split() for line in lines if line.strip()]
     if not rows or min(map(len, rows)) < 2:
-        raise ValueError(f"{shown(root / SYNSIGNS)}: each line needs a file and its class")
+        raise UserError(f"{shown(root / SYNSIGNS)}: each line needs a file and its class")
     names = [row[0] for row in rows]
     labels = [_label(row[1], root / SYNSIGNS) for row in rows]
     folder = (root / SYNSIGNS).parent
@@ -80,7 +81,7 @@ def _training_files(root: pathlib.Path) -> list[pathlib.Path]:
         ]
         if files:
             return sorted(files, key=lambda file: mixing_key(f"{file.parent.name}/{file.name}"))
-    raise ValueError(f"{shown(root / GTSRB_TRAIN[0])} holds no folder of .ppm images")
+    raise UserError(f"{shown(root / GTSRB_TRAIN[0])} holds no folder of .ppm images")
 
 
 @contextlib.contextmanager
@@ -89,14 +90,14 @@ def _text(file: pathlib.Path) -> Iterator[TextIO]:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             yield lines
     except UnicodeDecodeError as error:
-        raise ValueError(f"{shown(file)} is no text file: download it again") from error
+        raise UserError(f"{shown(file)} is no text file: download it again") from error
 
 
 def _label(text: str | None, file: pathlib.Path) -> int:
     number = (text or "").strip()
     if number.isdecimal() and int(number) < len(CLASS_NAMES):
         return int(number)
-    raise ValueError(f"{shown(file)}: {text!r} is no class of GTSRB, which are 0 to 42")
+    raise UserError(f"{shown(file)}: {text!r} is no class of GTSRB, which are 0 to 42")
 
 
 def _read_ppm(
@@ -112,7 +113,7 @@ def _read_ppm(
     }
     rows = rows_without(faults, len(files), skip_bad_files)
     if not len(rows):
-        raise ValueError(f"every image is one that cannot be read, the first: {faults[0]}")
+        raise UserError(f"every image is one that cannot be read, the first: {faults[0]}")
     return ArraySource(np.stack([read[row] for row in rows]), np.array(labels)[rows])
 
 

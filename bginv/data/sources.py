@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from bginv.errors import UserError
+
 LARGEST_PASS_BATCH, PASS_PIXELS = 256, 2**20
 TEST_SHARE = 0.25
 """Of a data set without a split, as in Cruz et al. 2020, whose code draws it anew at each run."""
@@ -154,7 +156,7 @@ class ArraySource(Source):
         masks: uint8 [N, H, W, 1] or None; 255 is foreground.
 
     Raises:
-        ValueError: another dtype, rank or length, or no record at all.
+        UserError: another dtype, rank or length, or no record at all.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, masks: np.ndarray | None = None):
@@ -227,12 +229,12 @@ def _check_arrays(images: np.ndarray, labels: np.ndarray, masks: np.ndarray | No
     """Raise unless these are records; see `ArraySource`."""
     for name, array in (("images", images), ("masks", masks)):
         if array is not None and (array.dtype != np.uint8 or array.ndim != 4):
-            raise ValueError(
+            raise UserError(
                 f"{name} must be uint8 [N, H, W, C]; received {array.dtype} {array.shape}"
             )
     lengths = {len(array) for array in (images, labels, masks) if array is not None}
     if len(lengths) != 1 or 0 in lengths:
-        raise ValueError(
+        raise UserError(
             f"images, labels and masks need one length above 0; received {sorted(lengths)}"
         )
 
@@ -253,10 +255,10 @@ def split_off_test(source: Source) -> tuple[Source, Source]:
         source: every record of a data set that has no split of its own.
 
     Raises:
-        ValueError: fewer than three records.
+        UserError: fewer than three records.
     """
     if len(source) < 3:
-        raise ValueError(f"a data set without a test needs at least 3 images; found {len(source)}")
+        raise UserError(f"a data set without a test needs at least 3 images; found {len(source)}")
     order = np.random.default_rng(0).permutation(len(source))
     cut = round(len(source) * (1 - TEST_SHARE))
     return source.take(order[:cut]), source.take(order[cut:])
@@ -275,7 +277,7 @@ class Dataset:
         backgrounds: folder of photographs that come with it, to put behind objects, or None.
 
     Raises:
-        ValueError: a label without a class.
+        UserError: a label without a class.
     """
 
     name: str
@@ -291,7 +293,7 @@ class Dataset:
         for name, split in {"train": self.train, **self.tests}.items():
             wrong = np.flatnonzero((split.labels < 0) | (split.labels >= self.num_classes))
             if len(wrong):
-                raise ValueError(
+                raise UserError(
                     f"{self.name}: record {wrong[0]} of {name} has label {split.labels[wrong[0]]}, "
                     f"but there are {self.num_classes} classes, 0 to {self.num_classes - 1}"
                 )

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from bginv.data.files import stretch
 from bginv.data.sources import ArraySource, Dataset, split_off_test
-from bginv.errors import first_line
+from bginv.errors import UserError, first_line
 
 READ_AT_ONCE = 512
 TRIMAPS = {"oxford_iiit_pet": "segmentation_mask"}
@@ -45,7 +45,7 @@ def load_tfds(
 
     Raises:
         FileNotFoundError: not there, and it could not be downloaded.
-        ValueError: no set of labelled images.
+        UserError: no set of labelled images.
     """
     builder = _prepared(builder_name, data_dir)
     image_key, label_key = _keys(builder)
@@ -59,7 +59,7 @@ def load_tfds(
             own = masks[labelled] if masks is not None else None
             sources[split] = ArraySource(images[labelled], labels[labelled], own)
     if not sources:
-        raise ValueError(f"no split of {builder_name} has labels; name another data set")
+        raise UserError(f"no split of {builder_name} has labels; name another data set")
     train = sources.pop("train" if "train" in sources else next(iter(sources)))
     if not sources:
         train, sources["clean"] = split_off_test(train)
@@ -108,7 +108,7 @@ def _keys(builder) -> tuple[str, str]:
         and isinstance(features[keys[1]], tfds.features.ClassLabel)
     ):
         return keys
-    raise ValueError(
+    raise UserError(
         f"{builder.info.name} is no set of images with one label each (its records hold "
         f"{', '.join(features)}); name another data set"
     )
@@ -123,7 +123,7 @@ def _read(
     `mask` uint8 [N, side, side, 1].
     """
     if builder.info.features[image_key].dtype != tf.uint8:
-        raise ValueError(
+        raise UserError(
             f"the images of {builder.info.name} are {builder.info.features[image_key].dtype}; only "
             "sets with 8 bits a channel can be read"
         )

@@ -16,6 +16,7 @@ from absl import logging
 from bginv.data.files import FileSource
 from bginv.data.in9 import BACKGROUNDS, MASKS
 from bginv.data.sources import Source
+from bginv.errors import UserError
 
 FILLS = ("tile", "inpaint")
 INPAINT_RADIUS = 5
@@ -26,11 +27,11 @@ def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
     """Top, left, bottom and right edge of a mask's box, half-open.
 
     Raises:
-        ValueError: an empty mask.
+        UserError: an empty mask.
     """
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
-        raise ValueError("an empty mask has no box")
+        raise UserError("an empty mask has no box")
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 

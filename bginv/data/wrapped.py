@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from bginv.data.files import FileSource
 from bginv.data.sources import ArraySource, Source, endless
+from bginv.errors import UserError
 
 
 class WrappedSource(Source):
@@ -93,13 +94,13 @@ class StratifiedSource(WrappedSource):
         share: of an epoch, in [0, 1].
 
     Raises:
-        ValueError: none or all of the records are chosen.
+        UserError: none or all of the records are chosen.
     """
 
     def __init__(self, source: Source, chosen: np.ndarray, share: float):
         super().__init__(source)
         if not 0 < chosen.sum() < len(source):
-            raise ValueError(f"{chosen.sum()} of {len(source)} records are chosen, not a part")
+            raise UserError(f"{chosen.sum()} of {len(source)} records are chosen, not a part")
         self.chosen, self.share = chosen, share
 
     def around(self, source: Source) -> "StratifiedSource":
@@ -166,13 +167,13 @@ def contents(source: Source) -> list[bytes]:
     """Something that stands for each image's content, the same wherever it lies.
 
     Raises:
-        ValueError: a source that holds neither files nor arrays.
+        UserError: a source that holds neither files nor arrays.
     """
     if isinstance(source, FileSource):
         return [int(number).to_bytes(8, "little") for number in source.images.fingerprints.numpy()]
     if isinstance(source, ArraySource):
         return [np.ascontiguousarray(image).tobytes() for image in source.images]
-    raise ValueError(f"images of a {type(source).__name__} have no content to tell them by")
+    raise UserError(f"images of a {type(source).__name__} have no content to tell them by")
 
 
 def _place(content: bytes) -> float:

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from bginv.errors import first_line
+from bginv.errors import UserError, first_line
 from bginv.output_files import OVERWRITE
 
 NAME = "step"
@@ -54,7 +54,7 @@ class Checkpoints:
             Steps done; 0 where there is no checkpoint.
 
         Raises:
-            ValueError: there are checkpoints, and none can be read or fits.
+            UserError: there are checkpoints, and none can be read or fits.
         """
         found = self._found()
         for step, prefix in found:
@@ -67,14 +67,14 @@ class Checkpoints:
             try:
                 self._checkpoint.restore(prefix).assert_existing_objects_matched()
             except (AssertionError, ValueError) as error:
-                raise ValueError(
+                raise UserError(
                     f"checkpoint {prefix} does not fit the models of this command (was it written "
                     f"by another version of bginv?); {OVERWRITE} begins again"
                 ) from error
             self.last_step = step
             return step
         if found:
-            raise ValueError(
+            raise UserError(
                 f"none of the checkpoints in {self.folder} can be read; {OVERWRITE} begins again"
             )
         return 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from bginv.engine.common_settings import PhaseSettings
+from bginv.errors import UserError
 
 
 def make_strategy(distribute: str) -> tf.distribute.Strategy:
@@ -17,7 +18,7 @@ def make_strategy(distribute: str) -> tf.distribute.Strategy:
             devices where it has none) or "multiworker" (the machines of `TF_CONFIG`).
 
     Raises:
-        ValueError: `TF_CONFIG` that is missing or wrong.
+        UserError: `TF_CONFIG` that is missing or wrong.
     """
     if distribute == "none":
         return tf.distribute.get_strategy()
@@ -32,7 +33,7 @@ def check_tf_config(text: str | None) -> None:
     """Raise unless `TF_CONFIG` names the workers and this one among them.
 
     Raises:
-        ValueError: it says what is wrong and shows what is needed.
+        UserError: it says what is wrong and shows what is needed.
     """
     example = (
         '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
@@ -40,18 +41,18 @@ def check_tf_config(text: str | None) -> None:
     )
     needed = f"--distribute multiworker needs the environment variable TF_CONFIG, such as {example}"
     if not text:
-        raise ValueError(needed)
+        raise UserError(needed)
     try:
         config = json.loads(text)
         kind, index = config["task"]["type"], int(config["task"]["index"])
         addresses = config["cluster"][kind]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{needed}; received {text}") from error
+        raise UserError(f"{needed}; received {text}") from error
     unknown = sorted(set(config["cluster"]) - {"chief", "worker"})
     if unknown:
-        raise ValueError(f"TF_CONFIG may name a chief and workers; received {', '.join(unknown)}")
+        raise UserError(f"TF_CONFIG may name a chief and workers; received {', '.join(unknown)}")
     if not 0 <= index < len(addresses):
-        raise ValueError(f"TF_CONFIG names {len(addresses)} of type {kind}; this is number {index}")
+        raise UserError(f"TF_CONFIG names {len(addresses)} of type {kind}; this is number {index}")
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:
@@ -72,16 +73,16 @@ def check_replicas(settings: PhaseSettings, strategy: tf.distribute.Strategy) ->
     """Raise unless the replicas can train a phase together.
 
     Raises:
-        ValueError: a batch that they cannot share equally, or XLA on several of them.
+        UserError: a batch that they cannot share equally, or XLA on several of them.
     """
     replicas = strategy.num_replicas_in_sync
     if settings.batchsize % replicas:
-        raise ValueError(
+        raise UserError(
             f"--batchsize {settings.batchsize} cannot be shared equally by {replicas} devices; "
             f"it must be a multiple of {replicas}"
         )
     if replicas > 1 and settings.xla == "on":
-        raise ValueError(f"--xla on is for one device; this command runs on {replicas}")
+        raise UserError(f"--xla on is for one device; this command runs on {replicas}")
 
 
 def check_same_command(strategy: tf.distribute.Strategy, number: int) -> None:
@@ -92,10 +93,10 @@ def check_same_command(strategy: tf.distribute.Strategy, number: int) -> None:
         number: it stands for settings and inputs.
 
     Raises:
-        ValueError: it says so.
+        UserError: it says so.
     """
     if send_from_chief(strategy, number, []) != number:
-        raise ValueError(
+        raise UserError(
             "this worker has other settings, data or models than the first one: start every worker "
             "with the same command and the same files"
         )

@@ -34,6 +34,7 @@ from bginv.engine.loop import train
 from bginv.engine.method import Method
 from bginv.engine.results import Results, evaluate_and_log, log_accuracies, write_page
 from bginv.engine.run_folder import RESULTS, RunFolder
+from bginv.errors import UserError
 from bginv.interop.model_files import (
     check_model_name,
     save_model,
@@ -104,7 +105,7 @@ class Experiment(abc.ABC):
         folder: of the run; None opens the one that the settings name.
 
     Raises:
-        ValueError: settings that do not go together, or with the data.
+        UserError: settings that do not go together, or with the data.
         FileNotFoundError: data or weights that are not there.
 
     Attributes:
@@ -185,7 +186,7 @@ def of_worker(settings: CommonSettings, strategy: tf.distribute.Strategy) -> Com
     """The settings, if the replicas can follow them; all workers but the chief write nothing.
 
     Raises:
-        ValueError: a batch that cannot be shared, XLA on several devices, or no TensorBoard.
+        UserError: a batch that cannot be shared, XLA on several devices, or no TensorBoard.
     """
     if settings.tensorboard:
         check_tensorboard()
@@ -202,10 +203,10 @@ def open_folder(settings: PhaseSettings, phase: str) -> RunFolder:
     """The folder of a script's run, if that and the output can be written.
 
     Raises:
-        ValueError: see `RunFolder` and `check_output`.
+        UserError: see `RunFolder` and `check_output`.
     """
     if settings.tensorboard and not settings.run_dir:
-        raise ValueError("--tensorboard writes into the run's folder; name one with --run-dir")
+        raise UserError("--tensorboard writes into the run's folder; name one with --run-dir")
     folder = RunFolder(settings.run_dir, settings.output, settings.overwrite, {phase: settings})
     check_output(settings, folder)
     return folder
@@ -219,7 +220,7 @@ def load(settings: DataSettings, several_labels: bool = False) -> Dataset:
         several_labels: whether the command can do with several classes an image.
 
     Raises:
-        ValueError: see `load_data`; or the command cannot.
+        UserError: see `load_data`; or the command cannot.
     """
     dataset = load_data(
         settings.dataset,
@@ -229,7 +230,7 @@ def load(settings: DataSettings, several_labels: bool = False) -> Dataset:
         settings.skip_bad_files,
     )
     if dataset.multi_label and not several_labels:
-        raise ValueError(
+        raise UserError(
             f"{dataset.name} has several classes an image, which train_att.py --fusion paper, "
             "train_erasing.py and evaluations alone can do with"
         )
@@ -251,7 +252,7 @@ def check_output(settings: PhaseSettings, folder: RunFolder) -> None:
     """Raise if no model can be written to `--output`.
 
     Raises:
-        ValueError: another ending, a file that exists, or a folder that cannot be written.
+        UserError: another ending, a file that exists, or a folder that cannot be written.
     """
     if settings.output is not None:
         path = check_model_name(settings.output)

@@ -19,6 +19,7 @@ from bginv.engine.distribution import is_chief, num_workers, send_from_chief
 from bginv.engine.interrupts import Interrupted, StopRequest
 from bginv.engine.method import Method, Step
 from bginv.engine.progress import Progress
+from bginv.errors import UserError
 from bginv.nn.precision import computing_in
 from bginv.report.metrics import EVENTS
 
@@ -175,7 +176,7 @@ class _Training:
         except tf.errors.OpError as error:
             bad_file = input_error(error)
             if bad_file:
-                raise ValueError(
+                raise UserError(
                     f"{self.method.name}: {bad_file}; {self.checkpoints.last()}; put the file back "
                     "as it was and run the same command again"
                 ) from error

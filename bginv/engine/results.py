@@ -16,6 +16,7 @@ from bginv.data.sources import Dataset, take_in_memory
 from bginv.engine.common_settings import ClassifierTrainingSettings, PhaseSettings
 from bginv.engine.loop import last_epoch
 from bginv.engine.run_folder import METRICS, RESULTS, RunFolder
+from bginv.errors import UserError
 from bginv.evaluation.accuracy import (
     ACCURACY,
     Accuracies,
@@ -134,7 +135,7 @@ class Results:
     @property
     def _path(self) -> pathlib.Path:
         if self.folder.path is None:
-            raise ValueError("a run without a folder has no results")
+            raise UserError("a run without a folder has no results")
         return self.folder.path
 
     def _published(self) -> dict[str, Accuracies]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bginv.engine.saved_settings import are_settings, differences, read_settings, to_json
+from bginv.errors import UserError
 from bginv.output_files import (
     OVERWRITE,
     check_writable_folder,
@@ -74,13 +75,13 @@ def kept_settings(run_dir: str | None, output: str | None) -> dict[str, Any]:
     """The settings of a run that `--resume` is to go on with, as they were written.
 
     Raises:
-        ValueError: there is no such run.
+        UserError: there is no such run.
     """
     state = state_folder(run_dir, output)
     if state is None:
-        raise ValueError("--resume needs the --run-dir or the --output of the run to go on with")
+        raise UserError("--resume needs the --run-dir or the --output of the run to go on with")
     if not (state / CONFIG).is_file():
-        raise ValueError(f"--resume: {state} holds no run that could go on; leave --resume out")
+        raise UserError(f"--resume: {state} holds no run that could go on; leave --resume out")
     return read_settings(state / CONFIG)
 
 
@@ -107,7 +108,7 @@ class RunFolder:
         command: what began it; None means that of this process.
 
     Raises:
-        ValueError: the folder holds something else, or a run made with other settings, or it
+        UserError: the folder holds something else, or a run made with other settings, or it
             cannot be written.
 
     Attributes:
@@ -151,7 +152,7 @@ class RunFolder:
             inputs: a number for each, that changes with its content.
 
         Raises:
-            ValueError: it names what has changed.
+            UserError: it names what has changed.
         """
         self._inputs = inputs
         if self.goes_on:
@@ -253,7 +254,7 @@ class RunFolder:
 
     def _refuse(self, changed: list[str]) -> None:
         if changed:
-            raise ValueError(
+            raise UserError(
                 f"{self._state} holds a run made with other settings ({'; '.join(changed)}): give "
                 f"those, or choose another place, or {OVERWRITE} to begin again"
             )
@@ -262,14 +263,14 @@ class RunFolder:
         """Raise if beginning again would remove what no run has left.
 
         Raises:
-            ValueError: it names such a file.
+            UserError: it names such a file.
         """
         if self._config_was_there:
             found = [] if are_settings(self._config) else [self._config]
         else:
             found = [file for pattern in _LEFT_BY_A_RUN for file in self._state.glob(pattern)]
         if found:
-            raise ValueError(f"{found[0]} is not of a run: choose a folder for the run alone")
+            raise UserError(f"{found[0]} is not of a run: choose a folder for the run alone")
 
     def _remove_all(self) -> None:
         self._remove((*_LEFT_BY_A_RUN, *_NEEDED_TO_GO_ON, *_LEFT_BEHIND, CONFIG))

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from bginv.engine.settings import check, kind_of, show
+from bginv.errors import UserError
 
 RETIRED = {
     "cutmix": 0.0,
@@ -29,16 +30,16 @@ def read_settings(path: pathlib.Path) -> dict[str, dict[str, Any]]:
     """What `to_json` wrote to a file.
 
     Raises:
-        ValueError: the file holds something else.
+        UserError: the file holds something else.
     """
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(
+        raise UserError(
             f"{path} cannot be read ({error}): choose another folder, or remove that one"
         ) from error
     if not isinstance(kept, dict) or not all(isinstance(part, dict) for part in kept.values()):
-        raise ValueError(f"{path} holds no settings of a run: choose another folder")
+        raise UserError(f"{path} holds no settings of a run: choose another folder")
     return kept
 
 
@@ -62,7 +63,7 @@ def resume(
         given: values by name, or by name with that of the configuration in front.
 
     Raises:
-        ValueError: a run of another command, or a value that must not change and has.
+        UserError: a run of another command, or a value that must not change and has.
     """
     configs = {}
     for name, kind in kinds.items():
@@ -71,7 +72,7 @@ def resume(
             option = f"{name}_{field.name}" if f"{name}_{field.name}" in given else field.name
             value = given.get(option, getattr(config, field.name))
             if value != getattr(config, field.name) and not field.metadata.get("may_change"):
-                raise ValueError(
+                raise UserError(
                     f"--resume goes on with {name}.{field.name} = "
                     f"{show(getattr(config, field.name))}; received {show(value)}: leave it out"
                 )
@@ -114,19 +115,19 @@ def from_plain(settings: type, kept: Mapping[str, Any], name: str) -> Any:
         name: the one.
 
     Raises:
-        ValueError: unknown or missing names, names of settings that are gone, or values out of
+        UserError: unknown or missing names, names of settings that are gone, or values out of
             range.
     """
     values = kept.get(name)
     if values is None:
-        raise ValueError(f"it holds no settings for {name}: the run is one of another command")
+        raise UserError(f"it holds no settings for {name}: the run is one of another command")
     kinds = {field.name: kind_of(settings, field) for field in dataclasses.fields(settings)}
     values, gone = _without_retired(values, kinds.keys())
     if gone:
-        raise ValueError(f"{name}.{gone[0]}: choose another folder")
+        raise UserError(f"{name}.{gone[0]}: choose another folder")
     unknown = sorted(set(values) - set(kinds))
     if unknown:
-        raise ValueError(f"unknown settings: {', '.join(unknown)}")
+        raise UserError(f"unknown settings: {', '.join(unknown)}")
     tupled = {
         name: tuple(value) if kinds[name] is tuple and value is not None else value
         for name, value in values.items()
@@ -135,7 +136,7 @@ def from_plain(settings: type, kept: Mapping[str, Any], name: str) -> Any:
         config = settings(**tupled)
         check(config)
     except TypeError as error:
-        raise ValueError(f"the settings kept for {name} cannot be used: {error}") from error
+        raise UserError(f"the settings kept for {name} cannot be used: {error}") from error
     return config
 
 

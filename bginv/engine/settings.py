@@ -11,6 +11,8 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bginv.errors import UserError
+
 RECIPES = ("paper", "tuned")
 OWN_HEADING = "options of this command"
 _UNSET = object()
@@ -174,7 +176,7 @@ def resolve(settings: type, given: Mapping[str, Any], recipe: str) -> Any:
         An instance of `settings`.
 
     Raises:
-        ValueError: a value outside its range or choices, or two that exclude each other.
+        UserError: a value outside its range or choices, or two that exclude each other.
     """
     recipe = given.get("recipe", recipe)
     values = {
@@ -183,7 +185,7 @@ def resolve(settings: type, given: Mapping[str, Any], recipe: str) -> Any:
     for field in dataclasses.fields(settings):
         other = field.metadata.get("instead_of")
         if other and field.name in given and other in given:
-            raise ValueError(
+            raise UserError(
                 f"{option_name(field.name)} and {option_name(other)} exclude each other; give one"
             )
         if other and field.name in given:
@@ -204,7 +206,7 @@ def check(config: Any) -> None:
     """Raise if a value lies outside its declared range or choices.
 
     Raises:
-        ValueError: it names the flag, what it takes and what it got.
+        UserError: it names the flag, what it takes and what it got.
     """
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -213,15 +215,15 @@ def check(config: Any) -> None:
         name = field.name if field.metadata.get("positional") else option_name(field.name)
         choices = field.metadata.get("choices")
         if choices and value not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(choices)}; received {value!r}")
+            raise UserError(f"{name} must be one of {', '.join(choices)}; received {value!r}")
         low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, float) and not math.isfinite(number):
-                raise ValueError(f"{name} must be a finite number; received {number}")
+                raise UserError(f"{name} must be a finite number; received {number}")
             if low is not None and number < low:
-                raise ValueError(f"{name} must be at least {low}; received {number}")
+                raise UserError(f"{name} must be at least {low}; received {number}")
             if high is not None and number > high:
-                raise ValueError(f"{name} must be at most {high}; received {number}")
+                raise UserError(f"{name} must be at most {high}; received {number}")
 
 
 _METAVARS = {int: "N", float: "X", str: "PATH", tuple: "N[,N...]"}

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from bginv.data.sources import Source
+from bginv.errors import UserError
 from bginv.ops.binarize import BINARIZATIONS, binarize
 from bginv.ops.cams import enlarge_maps, segmentation_maps
 
@@ -54,17 +55,17 @@ def count_confusion(true: np.ndarray, predicted: np.ndarray, num_classes: int) -
         num_classes: K.
 
     Raises:
-        ValueError: shapes that differ, or a prediction that is no class.
+        UserError: shapes that differ, or a prediction that is no class.
     """
     true, predicted = np.asarray(true), np.asarray(predicted)
     if true.shape != predicted.shape:
-        raise ValueError(
+        raise UserError(
             f"true and predicted maps need one shape; received {true.shape} and {predicted.shape}"
         )
     known = (true >= 0) & (true < num_classes)
     true, predicted = true[known].astype(np.int64), predicted[known].astype(np.int64)
     if predicted.size and not 0 <= predicted.min() <= predicted.max() < num_classes:
-        raise ValueError(
+        raise UserError(
             f"predictions must be 0 to {num_classes - 1}; received {predicted.min()} to "
             f"{predicted.max()}"
         )
@@ -323,11 +324,11 @@ def count_classes(
         ignored: the value of pixels that have no truth.
 
     Raises:
-        ValueError: shapes that differ.
+        UserError: shapes that differ.
     """
     true, predicted = np.asarray(true), np.asarray(predicted)
     if true.shape != predicted.shape:
-        raise ValueError(
+        raise UserError(
             f"true and predicted maps need one shape; received {true.shape} and {predicted.shape}"
         )
     known = true != ignored

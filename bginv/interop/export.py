@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 
 from bginv.data.sources import Dataset
-from bginv.errors import first_line
+from bginv.errors import UserError, first_line
 from bginv.interop.formats import FORMATS, Predict, named, run_keras
 from bginv.output_files import check_writable_folder, refuse_existing
 
@@ -48,16 +48,16 @@ def check_formats(formats: Sequence[str]) -> None:
     """Raise if a format is not known, or a package that it needs is not there.
 
     Raises:
-        ValueError: it names the formats, or what to install.
+        UserError: it names the formats, or what to install.
     """
     for name in formats:
         if name not in FORMATS:
-            raise ValueError(f"formats are {', '.join(FORMATS)}; received {name!r}")
+            raise UserError(f"formats are {', '.join(FORMATS)}; received {name!r}")
     missing = {name: FORMATS[name].missing() for name in formats}
     if any(missing.values()):
         packages = dict.fromkeys(package for own in missing.values() for package in own)
         wanting = ", ".join(name for name, own in missing.items() if own)
-        raise ValueError(
+        raise UserError(
             f"{wanting} needs packages that are not there: pip install {' '.join(packages)}, or "
             "leave the format out"
         )
@@ -81,7 +81,7 @@ def comparison_images(
     if dataset is None:
         taken = getattr(model, "input_shape", None)
         if not isinstance(taken, tuple) or len(taken) != 4:
-            raise ValueError(f"{model.name} does not tell which images it takes: name data")
+            raise UserError(f"{model.name} does not tell which images it takes: name data")
         shape = [side or NOISE_SIDE for side in taken[1:3]]
         noise = np.random.default_rng(0).random((count, *shape, taken[3]), np.float32)
         return noise, noise[:NUM_CALIBRATION], ()
@@ -108,7 +108,7 @@ def export_files(
     """Where each format goes: `model.onnx`, `model.tflite`, ...; a SavedModel is a folder.
 
     Raises:
-        ValueError: see `check_formats`.
+        UserError: see `check_formats`.
     """
     check_formats(formats)
     return {name: folder / f"{stem}{FORMATS[name].ending}" for name in formats}
@@ -136,12 +136,12 @@ def export_model(
         What became of each format. One that cannot hold the model says so in `problem`.
 
     Raises:
-        ValueError: a file exists.
+        UserError: a file exists.
     """
     for path in files.values():
         check_writable_folder(path.parent)
         if path.is_dir() and any(path.iterdir()) and not (path / SAVED_MODEL).is_file():
-            raise ValueError(f"{path} is a folder with something else in it: choose another place")
+            raise UserError(f"{path} is a folder with something else in it: choose another place")
     refuse_existing(files.values(), overwrite)
     with_names = named(model, images.shape[1:])
     expected = _in_batches(run_keras(with_names), images)

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bginv.errors import UserError
 from bginv.interop.paper_h5 import load_h5, save_h5
 
 LABELS = "labels.txt"
@@ -174,7 +175,7 @@ def _save_litert_float16(model: keras.Model, path: pathlib.Path, images: np.ndar
 
 def _save_litert_int8(model: keras.Model, path: pathlib.Path, images: np.ndarray) -> None:
     if LOOPS & _operations(model):  # its calibration would end the process
-        raise ValueError("the model has a loop, which LiteRT cannot have in 8 bits")
+        raise UserError("the model has a loop, which LiteRT cannot have in 8 bits")
 
     def calibration() -> Iterator[list[np.ndarray]]:
         for row in range(len(images)):

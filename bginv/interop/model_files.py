@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from bginv.data.sources import Dataset
-from bginv.errors import first_line
+from bginv.errors import UserError, first_line
 from bginv.interop.paper_h5 import (
     is_paper_classifier,
     load_classifier_h5,
@@ -43,25 +43,25 @@ def load_classifier(path: str, dataset: Dataset, needs_logits: bool = False) -> 
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a model, or one for other images or fewer classes.
+        UserError: not a model, or one for other images or fewer classes.
     """
     model = _load(path, load_classifier_h5)
     check_input(model, path, dataset)
     if is_localizer(model):
         model = logits_alone(model)
     if len(_output_shape(model, path)) != 2:
-        raise ValueError(
+        raise UserError(
             f"{path} gives outputs of shape {model.output_shape[1:]}, "
             "which are no logits: name a classifier, such as train1.py writes"
         )
     ending = last_activation(model)
     if needs_logits and ending in PROBABILITIES:
-        raise ValueError(
+        raise UserError(
             f"{path} ends in {ending}, and logits are needed: build it without that (and train it "
             "with from_logits=True), or give it to bginv.robustify, which takes either"
         )
     if model.output_shape[1] < dataset.num_classes:
-        raise ValueError(
+        raise UserError(
             f"{path} knows {model.output_shape[1]} classes, but {dataset.name} has labels 0 to "
             f"{dataset.num_classes - 1}: name a classifier trained on these classes"
         )
@@ -85,7 +85,7 @@ def load_mask_model(path: str, dataset: Dataset) -> keras.Model:
     check_input(model, path, dataset)
     num_classes = model.output["maps"].shape[-1]
     if num_classes < dataset.num_classes:
-        raise ValueError(
+        raise UserError(
             f"{path} has maps of {num_classes} classes, but {dataset.name} has "
             f"{dataset.num_classes}: name a localizer trained on these classes"
         )
@@ -102,13 +102,11 @@ def load_any(path: str) -> keras.Model:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a model, or one of something else than images.
+        UserError: not a model, or one of something else than images.
     """
     model = _load(path, load_h5)
     if len(model.inputs) != 1 or len(model.input_shape) != 4:
-        raise ValueError(
-            f"{path} takes inputs of shape {model.input_shape}: name a model of images"
-        )
+        raise UserError(f"{path} takes inputs of shape {model.input_shape}: name a model of images")
     return model
 
 
@@ -121,14 +119,14 @@ def load_segmenter(path: str, num_classes: int) -> keras.Model:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a model, or one that gives something else.
+        UserError: not a model, or one that gives something else.
     """
     if path.endswith(".h5"):
-        raise ValueError(f"a segmentation network is saved as .keras; received {path}")
+        raise UserError(f"a segmentation network is saved as .keras; received {path}")
     model = _load(path, None)
     shape = _output_shape(model, path)
     if len(shape) != 4 or shape[-1] != num_classes:
-        raise ValueError(
+        raise UserError(
             f"{path} gives outputs of shape {shape[1:]}, but maps of {num_classes} classes are "
             "needed: name a segmentation network, such as train_adapt.py writes"
         )
@@ -155,12 +153,12 @@ def load_logits(path: str) -> LogitsOf:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a classifier of colour images.
+        UserError: not a classifier of colour images.
     """
     if pathlib.Path(path).is_dir():
         return _of_saved_model(path)
     if path.endswith(".h5"):
-        raise ValueError(f"{path}: save the model as .keras, or as a SavedModel")
+        raise UserError(f"{path}: save the model as .keras, or as a SavedModel")
     model = _load(path, None)
     if is_localizer(model):
         model = logits_alone(model)
@@ -174,7 +172,7 @@ def _of_saved_model(path: str) -> LogitsOf:
         loaded = tf.saved_model.load(path)
         signature = loaded.signatures["serving_default"]
     except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is no SavedModel with a serving signature: {error}") from error
+        raise UserError(f"{path} is no SavedModel with a serving signature: {error}") from error
     (name, taken), (key, given) = (
         next(iter(part.items()))
         for part in (signature.structured_input_signature[1], signature.structured_outputs)
@@ -191,7 +189,7 @@ def _of_saved_model(path: str) -> LogitsOf:
 
 def _check_classifier(path: str, given: tuple, taken: tuple) -> None:
     if len(taken) != 4 or taken[-1] != 3 or len(given) != 2 or given[-1] is None:
-        raise ValueError(
+        raise UserError(
             f"{path} makes outputs of shape {given[1:]} of inputs of shape {taken[1:]}: name a "
             "classifier of colour images"
         )
@@ -201,7 +199,7 @@ def _checked_mask_unet(model: keras.Model, path: str, dataset: Dataset) -> keras
     check_input(model, path, dataset)
     shape, expected = _output_shape(model, path), (*dataset.image_shape[:2], 1)
     if len(shape) != 4 or not _fits(shape[1:], expected):
-        raise ValueError(
+        raise UserError(
             f"{path} gives outputs of shape {shape[1:]}, which are no masks: "
             "name a mask generator, such as train2.py writes"
         )
@@ -212,12 +210,12 @@ def check_model_name(path: str) -> pathlib.Path:
     """The path, if a model can be saved under this name.
 
     Raises:
-        ValueError: another ending than `.keras` or `.h5`, or a folder's name.
+        UserError: another ending than `.keras` or `.h5`, or a folder's name.
     """
     if pathlib.Path(path).is_dir():
-        raise ValueError(f"{path} is a folder; name a file that ends in .keras or .h5")
+        raise UserError(f"{path} is a folder; name a file that ends in .keras or .h5")
     if pathlib.Path(path).suffix not in ENDINGS or path.endswith(".weights.h5"):
-        raise ValueError(f"a model's file must end in .keras or .h5; received {path}")
+        raise UserError(f"a model's file must end in .keras or .h5; received {path}")
     return pathlib.Path(path)
 
 
@@ -225,12 +223,12 @@ def check_ending_for(classifier: keras.Model, path: str | None) -> None:
     """Raise if the classifier could be saved under this name, but not loaded again.
 
     Raises:
-        ValueError: `.h5` for an architecture other than the paper's.
+        UserError: `.h5` for an architecture other than the paper's.
     """
     if path is None or not path.endswith(".h5"):
         return
     if not is_paper_classifier(classifier):
-        raise ValueError(
+        raise UserError(
             f"{path}: .h5 files hold the paper's architectures; save this classifier as .keras"
         )
 
@@ -246,7 +244,7 @@ def save_model(model: keras.Model, path: pathlib.Path) -> None:
 
 def _load(path: str, load_h5) -> keras.Model:
     if pathlib.Path(path).suffix in PICKLES:
-        raise ValueError(
+        raise UserError(
             f"{path} may hold pickled code, which is never run here; save the model as .keras, and "
             "name that"
         )
@@ -264,11 +262,11 @@ def _load(path: str, load_h5) -> keras.Model:
     except Exception as error:  # Keras has no error of its own for a file that it cannot load
         reason = first_line(error)
         if "lambda" in reason.lower():
-            raise ValueError(
+            raise UserError(
                 f"{path} holds Python code (a Lambda layer), which is never run here; put a layer "
                 "of Keras in its place and save the model again"
             ) from error
-        raise ValueError(f"{path} cannot be loaded as a Keras model: {reason}") from error
+        raise UserError(f"{path} cannot be loaded as a Keras model: {reason}") from error
 
 
 def _fits(taken: tuple[int | None, ...], given: tuple[int, ...]) -> bool:
@@ -277,7 +275,7 @@ def _fits(taken: tuple[int | None, ...], given: tuple[int, ...]) -> bool:
 
 def _output_shape(model: keras.Model, path: str) -> tuple[int | None, ...]:
     if len(model.outputs) != 1:
-        raise ValueError(f"{path} has {len(model.outputs)} outputs; a model with one is needed")
+        raise UserError(f"{path} has {len(model.outputs)} outputs; a model with one is needed")
     return model.output_shape
 
 
@@ -285,13 +283,13 @@ def check_input(model: keras.Model, path: str, dataset: Dataset) -> None:
     """Raise if a model does not take the images of a data set.
 
     Raises:
-        ValueError: it names both sizes.
+        UserError: it names both sizes.
     """
     if len(model.inputs) != 1:
-        raise ValueError(f"{path} has {len(model.inputs)} inputs; a model with one is needed")
+        raise UserError(f"{path} has {len(model.inputs)} inputs; a model with one is needed")
     taken, given = tuple(model.input_shape[1:]), dataset.image_shape
     if len(taken) != 3 or not _fits(taken, given):
-        raise ValueError(
+        raise UserError(
             f"{path} takes images of {_show(taken)}, but those of {dataset.name} are "
             f"{_show(given)}: name a model trained on images of this size or, where the data has "
             "no size of its own, give --image-size (in Python: load_data(..., image_size=...))"

@@ -13,7 +13,7 @@ import h5py
 import keras
 from absl import logging
 
-from bginv.errors import first_line
+from bginv.errors import UserError, first_line
 from bginv.nn.backbones import NO_WEIGHTS, VGG19_SIDE, build_backbone_classifier
 from bginv.nn.background_generator import build_background_generator, fitting_tiles, seed_side
 from bginv.nn.paper_networks import build_classifier, build_mask_unet
@@ -23,7 +23,7 @@ def load_classifier_h5(path: pathlib.Path) -> keras.Model:
     """A classifier that phase 1 or 3 wrote.
 
     Raises:
-        ValueError: no such model in the file.
+        UserError: no such model in the file.
     """
     image_shape = _input_shape(path, rank=3)
     build = _paper_builder(image_shape)
@@ -53,7 +53,7 @@ def load_mask_unet_h5(path: pathlib.Path) -> keras.Model:
     """A mask generator that phase 2 wrote.
 
     Raises:
-        ValueError: no such model in the file.
+        UserError: no such model in the file.
     """
     return _lend(path, build_mask_unet(_input_shape(path, rank=3)))
 
@@ -62,7 +62,7 @@ def load_h5(path: pathlib.Path) -> keras.Model:
     """A classifier or a mask generator, whichever the file holds.
 
     Raises:
-        ValueError: neither of them in the file.
+        UserError: neither of them in the file.
     """
     last_kernel = _weights(path)[-2:][0]
     return load_classifier_h5(path) if len(last_kernel) == 2 else load_mask_unet_h5(path)
@@ -79,7 +79,7 @@ def load_background_generator_h5(
             number of its layers, which decides among the tile counts that fit.
 
     Raises:
-        ValueError: no such model in the file.
+        UserError: no such model in the file.
     """
     (noise_length,) = _input_shape(path, rank=1)
     num_kernels = len(_weights(path)) // 2
@@ -89,14 +89,14 @@ def load_background_generator_h5(
         doublings = (side // tiles // start).bit_length() - 1
         if start * start * channels == noise_length and doublings + 2 == num_kernels:
             return _lend(path, build_background_generator(image_shape, tiles))
-    raise ValueError(f"{path} is no background generator for {side}x{side}x{channels} images")
+    raise UserError(f"{path} is no background generator for {side}x{side}x{channels} images")
 
 
 def _lend(path: pathlib.Path, model: keras.Model) -> keras.Model:
     try:
         model.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
-        raise ValueError(
+        raise UserError(
             f"{path} does not hold the paper's {model.name}, and other models are read from "
             f".keras files alone: {first_line(error)}"
         ) from error
@@ -110,9 +110,9 @@ def _input_shape(path: pathlib.Path, rank: int) -> tuple[int, ...]:
         layer = config["config"]["layers"][0]["config"]
         shape = tuple(layer.get("batch_input_shape") or layer["batch_shape"])[1:]
     except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a model that Keras saved as .h5") from error
+        raise UserError(f"{path} is not a model that Keras saved as .h5") from error
     if len(shape) != rank or None in shape:
-        raise ValueError(f"{path} takes inputs of shape {shape}; {rank} fixed sizes were expected")
+        raise UserError(f"{path} takes inputs of shape {shape}; {rank} fixed sizes were expected")
     return shape
 
 
@@ -131,9 +131,9 @@ def _weights(path: pathlib.Path) -> list[tuple[int, ...]]:
                 for weight in group[layer].attrs["weight_names"]
             ]
     except (OSError, KeyError) as error:
-        raise ValueError(f"{path} holds no weights that Keras saved: {error}") from error
+        raise UserError(f"{path} holds no weights that Keras saved: {error}") from error
     if not shapes:
-        raise ValueError(f"{path} holds a model without weights")
+        raise UserError(f"{path} holds a model without weights")
     return shapes
 
 
@@ -155,7 +155,7 @@ def save_h5(model: keras.Model, path: str) -> None:
         path: file to write.
 
     Raises:
-        ValueError: a layer that the paper's architectures do not have.
+        UserError: a layer that the paper's architectures do not have.
     """
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs, model.outputs, name=model.name)
@@ -191,7 +191,7 @@ def _in_list(places: list) -> list:
 def _layer(layer: dict[str, Any], networks: set[str]) -> dict[str, Any]:
     kind = layer["class_name"]
     if kind not in _CONFIGS:
-        raise ValueError(
+        raise UserError(
             f"a {kind} layer ({layer['name']}) is not written in Keras 2's form: save as .keras"
         )
     # a network inside another had been called once, when it was made

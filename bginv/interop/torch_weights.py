@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import keras
 import numpy as np
 
-from bginv.errors import first_line
+from bginv.errors import UserError, first_line
 from bginv.nn.torch_files import LEAVES
 
 WRAPPERS = ("state_dict", "model", "localizer", "net")
@@ -39,13 +39,13 @@ def read_state(path: str | pathlib.Path, part: str | None = None) -> dict[str, n
         Arrays in PyTorch's layout, by names without the prefixes of wrappers.
 
     Raises:
-        ValueError: not such a file, no such part, or torch is missing.
+        UserError: not such a file, no such part, or torch is missing.
         FileNotFoundError: no such file.
     """
     entries = _read_entries(pathlib.Path(path), part)
     state = {name: array for name, array in entries.items() if not NOT_WEIGHTS.search(name)}
     if not state:
-        raise ValueError(f"{path} holds no weights")
+        raise UserError(f"{path} holds no weights")
     return state
 
 
@@ -83,7 +83,7 @@ def load_state(
         unused: beginnings of names in the state that need no place in the model.
 
     Raises:
-        ValueError: an array is missing, has no place, or another shape; it names them.
+        UserError: an array is missing, has no place, or another shape; it names them.
     """
     left = {name for name in state if not name.startswith(tuple(unused))}
     missing, misshaped, values = [], [], []
@@ -107,7 +107,7 @@ def load_state(
         if names
     ]
     if faults:
-        raise ValueError(f"{what} does not fit {model.name}: {'; '.join(faults)}")
+        raise UserError(f"{what} does not fit {model.name}: {'; '.join(faults)}")
     for weight, array in values:
         weight.assign(array)
 
@@ -116,12 +116,12 @@ def named_weights(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
     """Each weight of a model with its name in PyTorch, in the model's order.
 
     Raises:
-        ValueError: a layer's weight has no counterpart.
+        UserError: a layer's weight has no counterpart.
     """
     for layer in _leaves(model):
         for weight in layer.weights:
             if weight.name not in LEAVES:
-                raise ValueError(f"{layer.name}: PyTorch has no {weight.name} of its own")
+                raise UserError(f"{layer.name}: PyTorch has no {weight.name} of its own")
             yield f"{layer.name}.{LEAVES[weight.name]}", weight
 
 
@@ -175,21 +175,21 @@ def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not an .npz file of arrays: {error}") from error
+        raise UserError(f"{path} is not an .npz file of arrays: {error}") from error
 
 
 def _read_torch(path: pathlib.Path, part: str | None) -> dict[str, np.ndarray]:
     try:
         import torch
     except ImportError as error:
-        raise ValueError(
+        raise UserError(
             f"{path} needs the package torch (pip install torch); an .npz file of names and arrays "
             "does not"
         ) from error
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has as many kinds as there are broken files
-        raise ValueError(
+        raise UserError(
             f"{path} cannot be read as a checkpoint of weights alone: {first_line(error)}"
         ) from error
     found = _part(saved, part, path)
@@ -203,11 +203,11 @@ def _read_torch(path: pathlib.Path, part: str | None) -> dict[str, np.ndarray]:
 def _part(saved: object, part: str | None, path: pathlib.Path) -> Mapping:
     """The state dict in what was saved."""
     if not isinstance(saved, Mapping):
-        raise ValueError(f"{path} holds a {type(saved).__name__}, not a state dict")
+        raise UserError(f"{path} holds a {type(saved).__name__}, not a state dict")
     if part is not None:
         if not isinstance(saved.get(part), Mapping):
             nested = sorted(name for name, value in saved.items() if isinstance(value, Mapping))
-            raise ValueError(f"{path} has no part {part!r}; it has {', '.join(nested) or 'none'}")
+            raise UserError(f"{path} has no part {part!r}; it has {', '.join(nested) or 'none'}")
         return saved[part]
     inner = next((saved[key] for key in WRAPPERS if isinstance(saved.get(key), Mapping)), None)
     return saved if inner is None else _part(inner, None, path)

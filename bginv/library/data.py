@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from bginv.data.catalog import load_data, takes_any_size
 from bginv.data.sources import ArraySource, Dataset, Source, split_off_test
+from bginv.errors import UserError
 
 Arrays: TypeAlias = tuple[Any, Any]
 Data: TypeAlias = str | os.PathLike | Dataset | Arrays | Mapping[str, Arrays] | tf.data.Dataset
@@ -36,7 +37,7 @@ def as_dataset(
         pixels: the range that the model takes; images of floats beyond 1 may have it too.
 
     Raises:
-        ValueError: something else, or see `load_data`.
+        UserError: something else, or see `load_data`.
     """
     match data:
         case Dataset():
@@ -54,7 +55,7 @@ def as_dataset(
             return _of_splits({TRAIN: train, "clean": test}, pixels)
         case (images, labels):
             return _of_splits({TRAIN: (images, labels)}, pixels)
-    raise ValueError(
+    raise UserError(
         "data must be a name, a folder, (images, labels), a pair of such pairs, a mapping of split "
         f"names to them, or a tf.data.Dataset; received {type(data).__name__}"
     )
@@ -76,7 +77,7 @@ def is_split(data: Data) -> bool:
 
 def _of_splits(splits: dict[str, Any], pixels: tuple[float, float]) -> Dataset:
     if TRAIN not in splits:
-        raise ValueError(f"data needs a split named {TRAIN!r}; received {', '.join(splits)}")
+        raise UserError(f"data needs a split named {TRAIN!r}; received {', '.join(splits)}")
     splits = {
         name: _gathered(pair) if isinstance(pair, tf.data.Dataset) else pair
         for name, pair in splits.items()
@@ -92,7 +93,7 @@ def _of_splits(splits: dict[str, Any], pixels: tuple[float, float]) -> Dataset:
         train, sources["clean"] = split_off_test(train)
     for name, source in sources.items():
         if source.image_shape != train.image_shape:
-            raise ValueError(
+            raise UserError(
                 f"images of {name} are {source.image_shape}, those to train on {train.image_shape}"
             )
     return Dataset(IN_MEMORY, train, sources, class_names, train.image_shape)
@@ -102,7 +103,7 @@ def _check_one_range(images: Mapping[str, Any]) -> None:
     """Raise if floats are in [0, 1] in one split and not in another.
 
     Raises:
-        ValueError: it names both splits.
+        UserError: it names both splits.
     """
     arrays = {name: np.asarray(own) for name, own in images.items()}
     floats = {name: own for name, own in arrays.items() if own.dtype.kind == "f" and own.size}
@@ -110,7 +111,7 @@ def _check_one_range(images: Mapping[str, Any]) -> None:
     if len(set(inside.values())) > 1:
         one = next(name for name, own in inside.items() if own)
         other = next(name for name, own in inside.items() if not own)
-        raise ValueError(
+        raise UserError(
             f"{one} images are floats in [0, 1], and those of {other} reach from "
             f"{floats[other].min():g} to {floats[other].max():g}: give all in one range"
         )
@@ -125,15 +126,15 @@ def pixels_of(images: Any, what: str, pixels: tuple[float, float] = (0.0, 1.0)) 
         pixels: a range that floats may have, where they leave [0, 1].
 
     Raises:
-        ValueError: another rank or dtype, values outside [0, 1], or bytes that are 0 and 1 alone.
+        UserError: another rank or dtype, values outside [0, 1], or bytes that are 0 and 1 alone.
     """
     array = np.asarray(images)
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4:
-        raise ValueError(f"{what} images must be [N, H, W, C]; received {array.shape}")
+        raise UserError(f"{what} images must be [N, H, W, C]; received {array.shape}")
     if array.dtype.kind in "iu" and array.max(initial=0) == 1:
-        raise ValueError(
+        raise UserError(
             f"{what} images are {array.dtype} of 0 and 1, where 255 is white: give booleans or "
             "floats"
         )
@@ -149,7 +150,7 @@ def pixels_of(images: Any, what: str, pixels: tuple[float, float] = (0.0, 1.0)) 
     least, most = pixels
     if array.dtype.kind == "f" and pixels != (0.0, 1.0) and least <= low and high <= most:
         return np.round((array - least) * (255 / (most - least))).astype(np.uint8)
-    raise ValueError(
+    raise UserError(
         f"{what} images must be uint8, floats in [0, 1], or in the range that pixels=({least:g}, "
         f"{most:g}) tells; received {array.dtype} from {low:g} to {high:g}: scale them, or cast "
         "those up to 255 to uint8"
@@ -199,17 +200,17 @@ def _gathered(data: tf.data.Dataset) -> Arrays:
     """All images and labels of a `tf.data.Dataset` of pairs."""
     spec = data.element_spec
     if isinstance(spec, tuple) and len(spec) == 3:
-        raise ValueError(
+        raise UserError(
             "a tf.data.Dataset of (image, label, weight) has weights, which nothing here uses: "
             "leave them out with .map(lambda image, label, weight: (image, label))"
         )
     if not (isinstance(spec, tuple) and len(spec) == 2):
-        raise ValueError(f"a tf.data.Dataset must give (image, label) pairs; received {spec}")
+        raise UserError(f"a tf.data.Dataset must give (image, label) pairs; received {spec}")
     if data.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError("a tf.data.Dataset must have an end: leave repeat() out")
+        raise UserError("a tf.data.Dataset must have an end: leave repeat() out")
     pairs = [(_only(image), np.asarray(label)) for image, label in data.as_numpy_iterator()]
     if not pairs:
-        raise ValueError("a tf.data.Dataset has no element")
+        raise UserError("a tf.data.Dataset has no element")
     join = np.concatenate if all(_is_batch(*pair) for pair in pairs) else np.stack
     return join([image for image, _ in pairs]), join([label for _, label in pairs])
 
@@ -218,7 +219,7 @@ def _only(images: Any) -> np.ndarray:
     """The images of an element, which may be the one value of a dict."""
     if isinstance(images, Mapping):
         if len(images) != 1:
-            raise ValueError(
+            raise UserError(
                 f"images must be one tensor; received a dict of {', '.join(images)}: leave one"
             )
         (images,) = images.values()

@@ -17,6 +17,7 @@ import keras
 
 from bginv.engine.common_settings import PhaseSettings
 from bginv.engine.settings import resolve
+from bginv.errors import UserError
 from bginv.methods.background_invariance.adversarial_training import AdversarialTraining
 from bginv.methods.background_invariance.classifier_training import ClassifierTraining
 from bginv.methods.background_invariance.mask_training import MaskTraining
@@ -49,7 +50,7 @@ def classifier_training(
         **settings: see `train1.py --help`, with underscores; `recipe` is "tuned" by default.
 
     Raises:
-        ValueError: settings that do not go together.
+        UserError: settings that do not go together.
     """
     own = _settings("classifier", batch_size, steps, settings)
     return ClassifierTraining(classifier, own, loss)
@@ -72,7 +73,7 @@ def mask_training(
         **settings: see `train2.py --help`, with underscores; `recipe` is "tuned" by default.
 
     Raises:
-        ValueError: settings that do not go together.
+        UserError: settings that do not go together.
     """
     own = _settings("masks", batch_size, 1, settings)
     return MaskTraining(mask_generator, classifier, own, loss)
@@ -99,7 +100,7 @@ def adversarial_training(
             default.
 
     Raises:
-        ValueError: settings that do not go together.
+        UserError: settings that do not go together.
     """
     own = _settings("adversarial", batch_size, steps, settings)
     return AdversarialTraining(classifier, image_shape, own, steps, loss)
@@ -112,11 +113,11 @@ def _settings(phase: str, batch_size: int, steps: int, given: dict[str, Any]):
     known -= of_commands.keys() | without_effect
     for name in given:
         if name in without_effect:
-            raise ValueError(
+            raise UserError(
                 f"{name} is decided by your own loop, data and models, not by the steps of {phase}:"
                 " leave it out"
             )
         if name not in known:
-            raise ValueError(f"{phase} has no setting {name!r}; known: {', '.join(sorted(known))}")
+            raise UserError(f"{phase} has no setting {name!r}; known: {', '.join(sorted(known))}")
     own = {"batchsize": batch_size, "steps": steps, **given}
     return resolve(PHASES[phase], {**of_commands, **own}, "tuned")

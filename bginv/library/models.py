@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from bginv.data.sources import Dataset
-from bginv.errors import first_line
+from bginv.errors import UserError, first_line
 from bginv.nn.features import last_activation
 from bginv.ops.losses import Loss, cross_entropy
 
@@ -29,12 +29,12 @@ def on_unit_images(
         pixels: the range of the images that the model takes.
 
     Raises:
-        ValueError: the model cannot take such images, or takes integers, as which all images in
+        UserError: the model cannot take such images, or takes integers, as which all images in
             [0, 1] are black.
     """
     low, high = pixels
     if takes_integers(model) and high - low <= 1:
-        raise ValueError(
+        raise UserError(
             f"{model.name} takes {model.inputs[0].dtype} images: give pixels=(0, 255), or whatever "
             "their range is"
         )
@@ -46,7 +46,7 @@ def on_unit_images(
         outputs = model(x)
     except Exception as error:  # as many kinds as there are layers
         height, width, channels = image_shape
-        raise ValueError(
+        raise UserError(
             f"{model.name} cannot take images of {height}x{width}x{channels}: {first_line(error)}"
         ) from error
     return keras.Model(image, outputs, name="classifier")
@@ -56,7 +56,7 @@ def _check_shape(model: keras.Model, image_shape: tuple[int, int, int]) -> None:
     """Raise if a model tells that it takes other images.
 
     Raises:
-        ValueError: it names both shapes, and what to do.
+        UserError: it names both shapes, and what to do.
     """
     taken = getattr(model, "input_shape", None)
     if not isinstance(taken, tuple) or len(taken) != 4:
@@ -69,7 +69,7 @@ def _check_shape(model: keras.Model, image_shape: tuple[int, int, int]) -> None:
         remedy = f"give images of {taken[3]} channel{'s' * (taken[3] != 1)} as an array"
     elif taken[1] != taken[2]:
         remedy = "images of a folder become squares: give an array [N, H, W, C] of this size"
-    raise ValueError(f"{model.name} takes images of {wanted}, and these are {given}: {remedy}")
+    raise UserError(f"{model.name} takes images of {wanted}, and these are {given}: {remedy}")
 
 
 def side_of(model: keras.Model) -> int | None:
@@ -97,17 +97,17 @@ def with_logits(model: keras.Model, dataset: Dataset) -> keras.Model:
         dataset: some of its images tell which.
 
     Raises:
-        ValueError: fewer outputs than classes, or outputs of another rank.
+        UserError: fewer outputs than classes, or outputs of another rank.
     """
     outputs = model.output
     if not hasattr(outputs, "shape") or len(outputs.shape) != 2:
         shown = getattr(outputs, "shape", type(outputs).__name__)
-        raise ValueError(f"a classifier gives outputs [B, K]; this model gives {shown}")
+        raise UserError(f"a classifier gives outputs [B, K]; this model gives {shown}")
     kind, known = _kind(model, dataset), max(outputs.shape[-1], 2)
     if outputs.dtype != "float32":  # which has no room for the smallest probability
         outputs = keras.ops.cast(outputs, "float32")
     if known < dataset.num_classes:
-        raise ValueError(
+        raise UserError(
             f"the model tells {known} classes apart, but {dataset.name} has {dataset.num_classes}"
         )
     if kind == PROBABILITIES:
@@ -127,11 +127,11 @@ def check_numbers(model: keras.Model, dataset: Dataset) -> None:
     """Raise unless a model gives as many numbers as the labels have.
 
     Raises:
-        ValueError: it names both.
+        UserError: it names both.
     """
     given, wanted = tuple(model.output_shape), dataset.train.labels.shape[1]
     if given != (None, wanted):
-        raise ValueError(
+        raise UserError(
             f"labels are {wanted} numbers an image, and the model gives outputs of shape {given}: "
             "for classes, give whole numbers, not floats"
         )

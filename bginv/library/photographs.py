@@ -11,6 +11,7 @@ import tensorflow as tf
 from bginv.data.sources import Dataset
 from bginv.engine.run_folder import RunFolder
 from bginv.engine.settings import resolve
+from bginv.errors import UserError
 from bginv.library.results import Robustified
 from bginv.masks.choice import AUTO, choose
 from bginv.methods.background_invariance.experiment import Start
@@ -42,20 +43,20 @@ def refuse_finished(folder: RunFolder) -> None:
     """Raise if the folder holds a run of the same settings that has nothing left to do.
 
     Raises:
-        ValueError: it says how to begin again.
+        UserError: it says how to begin again.
     """
     if folder.has_results():
-        raise ValueError(f"{folder.path} holds a finished run: overwrite=True begins again")
+        raise UserError(f"{folder.path} holds a finished run: overwrite=True begins again")
 
 
 def check_settings(given: Mapping[str, Any]) -> None:
     """Raise at a setting that the recipe does not have.
 
     Raises:
-        ValueError: it names the setting.
+        UserError: it names the setting.
     """
     for name in given.keys() - SETTINGS:
-        raise ValueError(f"robustify has no setting {name!r} for recipe={PHOTOGRAPHS!r}")
+        raise UserError(f"robustify has no setting {name!r} for recipe={PHOTOGRAPHS!r}")
 
 
 def robustify_photographs(
@@ -79,7 +80,7 @@ def robustify_photographs(
         inputs: numbers of what a run that goes on must have begun with.
 
     Raises:
-        ValueError: something that does not go together.
+        UserError: something that does not go together.
     """
     check_settings(given)
     dataset = start.dataset

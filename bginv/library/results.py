@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
+from bginv.errors import UserError
 from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.interop.export import (
     available_formats,
@@ -82,13 +83,13 @@ class Robustified:
             float32 [B, H, W, 1] in [0, 1] each.
 
         Raises:
-            ValueError: masks were given, so there is nothing that makes them.
+            UserError: masks were given, so there is nothing that makes them.
         """
         own = self.settings
         if self.mask_kind == GIVEN:
-            raise ValueError("masks were given, so there is nothing that makes others")
+            raise UserError("masks were given, so there is nothing that makes others")
         if isinstance(own, PhotographSettings):
-            raise ValueError(
+            raise UserError(
                 f"masks of photographs come from {self.mask_kind!r}: bginv masks makes others"
             )
         return soft_and_binary_masks(images, self.mask_generator, own.binarize, own.area)
@@ -97,7 +98,7 @@ class Robustified:
         """Copy everything of the run, models, pictures and report, to a folder.
 
         Raises:
-            ValueError: something is there, and `overwrite` is not set.
+            UserError: something is there, and `overwrite` is not set.
         """
         target = pathlib.Path(folder)
         refuse_existing([target], overwrite)
@@ -130,7 +131,7 @@ def evaluate(
         pixels: the range of the pixels that the model takes.
 
     Raises:
-        ValueError: a model for other images or fewer classes.
+        UserError: a model for other images or fewer classes.
     """
     if not isinstance(model, keras.Model):
         name = os.fspath(model)
@@ -169,7 +170,7 @@ def export(
         milliseconds an image, and its file or why there is none.
 
     Raises:
-        ValueError: an unknown format, a package that is not there, or a file that exists.
+        UserError: an unknown format, a package that is not there, or a file that exists.
     """
     files = export_files(pathlib.Path(path), "model", formats or available_formats())
     dataset = None if data is None else as_dataset(data, side_of(model))

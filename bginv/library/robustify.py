@@ -20,6 +20,7 @@ from bginv.data.catalog import proof_name
 from bginv.data.photographs import Photographs
 from bginv.data.sources import ArraySource, Dataset
 from bginv.engine.run_folder import RunFolder
+from bginv.errors import UserError
 from bginv.library.data import Data, as_dataset, is_split, pixels_of
 from bginv.library.models import (
     can_be_saved,
@@ -119,11 +120,11 @@ def robustify(
         The model with what was learned beside it; it prints as a table.
 
     Raises:
-        ValueError: something that does not go together; it says what.
+        UserError: something that does not go together; it says what.
     """
     dataset = as_dataset(_proof(data), side_of(model), pixels)
     if dataset.multi_label:
-        raise ValueError(f"{dataset.name} has several classes an image, which robustify cannot do")
+        raise UserError(f"{dataset.name} has several classes an image, which robustify cannot do")
     start = _with_loss(model, dataset, loss, pixels, train_first)
     path = pathlib.Path(run_dir or _temporary_folder())
     adversary = isinstance(backgrounds, str) and backgrounds == "adv"
@@ -179,13 +180,13 @@ def _with_loss(
 ) -> Start:
     """The model as the phases take it, with its loss, and whether it needs phase 1."""
     if takes_integers(model):
-        raise ValueError(
+        raise UserError(
             f"{model.name} takes {model.inputs[0].dtype} images, by which its loss has no gradient:"
             " build it on an input of float32"
         )
     classifier = on_unit_images(model, dataset.image_shape, pixels)
     if not classifier.trainable_variables:
-        raise ValueError(
+        raise UserError(
             f"{model.name} has no weights to train: set trainable = True on it, or on layers that "
             "are to learn"
         )
@@ -270,32 +271,32 @@ def _masks(
     if isinstance(masks, keras.Model):
         shape = masks(tf.zeros([1, *dataset.image_shape])).shape
         if tuple(shape) != (1, *dataset.image_shape[:2], 1):
-            raise ValueError(f"masks={masks.name} gives outputs of shape {shape[1:]}, no masks")
+            raise UserError(f"masks={masks.name} gives outputs of shape {shape[1:]}, no masks")
         return dataset, LEARNED, masks
     kinds = {"auto": LEARNED, "learn": LEARNED, "heuristic": HEURISTIC, "given": GIVEN}
     if isinstance(masks, str):
         if masks not in kinds:
-            raise ValueError(
+            raise UserError(
                 f"masks must be {', '.join(kinds)}, an array or a model; received {masks!r}"
             )
         if kinds[masks] == GIVEN and not dataset.train.has_masks:
-            raise ValueError(f"masks='given', but the training images of {dataset.name} have none")
+            raise UserError(f"masks='given', but the training images of {dataset.name} have none")
         return dataset, kinds[masks], None
     if not split:
-        raise ValueError(
+        raise UserError(
             "an array of masks needs data that is split: without a test, a quarter of the images "
             "becomes one; give {'train': (images, labels), 'test': (images, labels)}"
         )
     masks = np.asarray(masks)
     if masks.dtype not in (bool, np.uint8) and not (0 <= masks.min() and masks.max() <= 1):
-        raise ValueError(
+        raise UserError(
             f"masks must be bool, in [0, 1] or uint8; received {masks.dtype} from "
             f"{masks.min():g} to {masks.max():g}"
         )
     held = pixels_of(masks > 0 if masks.dtype == np.uint8 and masks.max() <= 1 else masks, "mask")
     expected = (len(dataset.train), *dataset.image_shape[:2], 1)
     if held.shape != expected or not isinstance(dataset.train, ArraySource):
-        raise ValueError(
+        raise UserError(
             f"masks must be an array of shape {expected}, for images in memory; received "
             f"{held.shape} for {type(dataset.train).__name__}"
         )
@@ -307,14 +308,14 @@ def _photographs(
 ) -> Photographs:
     if isinstance(backgrounds, str | os.PathLike):
         if not os.path.isdir(os.path.expanduser(backgrounds)):
-            raise ValueError(
+            raise UserError(
                 f"backgrounds must be {', '.join(BACKGROUNDS)}, a folder of photographs or an "
                 f"array; received {os.fspath(backgrounds)!r}"
             )
         return Photographs(os.fspath(backgrounds), dataset.image_shape, crops)
     shape = np.shape(backgrounds)
     if len(shape) == 3 and shape[-1] in (1, 3):
-        raise ValueError(
+        raise UserError(
             f"backgrounds must be [M, h, w, C] for M photographs; received {shape}: for one, give "
             "it a first axis"
         )
@@ -333,7 +334,7 @@ def _phases(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, ThreePhases
     for name in given.keys() - known - {"recipe", "seed", "back"}:
         near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
+        raise UserError(
             f"robustify has no setting {name!r}{hint} (bginv run --help lists those of the phases; "
             "what is about data goes to bginv.load_data)"
         )

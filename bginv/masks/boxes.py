@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from bginv.data.images import shown
+from bginv.errors import UserError
 from bginv.masks.cam import Box, grab_cut
 from bginv.masks.source import Mask, MaskSource, Picture, confidence_of
 
@@ -49,7 +50,7 @@ class Boxes:
 
     Raises:
         FileNotFoundError: no such file or folder.
-        ValueError: what cannot be read, or holds no box.
+        UserError: what cannot be read, or holds no box.
     """
 
     def __init__(self, path: str):
@@ -63,15 +64,15 @@ class Boxes:
         }
         read = _read_voc if root.is_dir() else readers.get(root.suffix.lower())
         if read is None:
-            raise ValueError(f"{path} holds no boxes that can be read; {KINDS} is needed")
+            raise UserError(f"{path} holds no boxes that can be read; {KINDS} is needed")
         self._by_stem = collections.defaultdict(list)
         try:
             for labelled in read(root):
                 self._by_stem[labelled.name.stem].append(labelled)
         except UnicodeDecodeError:
-            raise ValueError(f"{path} holds what is not UTF-8; {KINDS} is needed") from None
+            raise UserError(f"{path} holds what is not UTF-8; {KINDS} is needed") from None
         if not self._by_stem:
-            raise ValueError(f"{path} holds no box; {KINDS} is needed")
+            raise UserError(f"{path} holds no box; {KINDS} is needed")
 
     def of(self, name: str) -> list[Labelled]:
         """The boxes of a picture: those whose names end as its name does.
@@ -98,7 +99,7 @@ def placed(labelled: Labelled, size: tuple[int, int]) -> Box:
         size: the picture's height and width.
 
     Raises:
-        ValueError: an empty box, or one that lies outside the picture.
+        UserError: an empty box, or one that lies outside the picture.
     """
     left, top, right, bottom = labelled.box
     across, down = 1.0, 1.0
@@ -106,12 +107,12 @@ def placed(labelled: Labelled, size: tuple[int, int]) -> Box:
         across, down = size[1] / labelled.size[0], size[0] / labelled.size[1]
     text = ", ".join(f"{edge:g}" for edge in labelled.box)
     if not (left < right and top < bottom):
-        raise ValueError(f"{labelled.place}: the box {text} (left, top, right, bottom) is empty")
+        raise UserError(f"{labelled.place}: the box {text} (left, top, right, bottom) is empty")
     edges = np.array([top * down, left * across, bottom * down, right * across])
     limits = np.array([*size, *size])
     if (edges[:2] >= limits[:2]).any() or (edges[2:] <= 0).any():
         width, height = labelled.size or size[::-1]
-        raise ValueError(
+        raise UserError(
             f"{labelled.place}: the box {text} (left, top, right, bottom) lies outside its picture "
             f"of {width:g}x{height:g} pixels"
         )
@@ -138,7 +139,7 @@ def _read_csv(path: pathlib.Path) -> Iterator[Labelled]:
                 name, *edges = line
                 box = _finite(edges)
             except ValueError:
-                raise ValueError(
+                raise UserError(
                     f"{place}: {','.join(COLUMNS)} in pixels are needed; received {','.join(line)}"
                 ) from None
             yield Labelled(pathlib.PurePath(name), box, None, place)
@@ -148,12 +149,12 @@ def _read_coco(path: pathlib.Path) -> Iterator[Labelled]:
     try:
         held = json.loads(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{shown(path)} is not JSON ({error}); {KINDS} is needed") from None
+        raise UserError(f"{shown(path)} is not JSON ({error}); {KINDS} is needed") from None
     try:
         images = {image["id"]: image for image in held["images"]}
         annotations = list(held["annotations"])
     except (KeyError, TypeError):
-        raise ValueError(
+        raise UserError(
             f"{shown(path)} is not COCO's JSON: it needs images with id and file_name, and "
             "annotations with image_id and bbox"
         ) from None
@@ -164,7 +165,7 @@ def _read_coco(path: pathlib.Path) -> Iterator[Labelled]:
             name = pathlib.PurePath(image["file_name"])
             sides = [float(image.get(side) or 0) for side in ("width", "height")]
         except (KeyError, TypeError, ValueError):
-            raise ValueError(
+            raise UserError(
                 f"{place}: an image_id of images and a bbox of left, top, width and height are "
                 "needed"
             ) from None
@@ -184,11 +185,11 @@ def _read_voc_file(path: pathlib.Path, folder: pathlib.Path | None = None) -> It
     contents = path.read_text(encoding="utf-8-sig")
     # entities are how XML files fill memory or read others; annotations need none
     if "<!DOCTYPE" in contents or "<!ENTITY" in contents:
-        raise ValueError(f"{shown(path)} has a document type or entities, which boxes do not need")
+        raise UserError(f"{shown(path)} has a document type or entities, which boxes do not need")
     try:
         root = ElementTree.fromstring(contents)
     except ElementTree.ParseError as error:
-        raise ValueError(f"{shown(path)} is not XML ({error}); repair or remove it") from None
+        raise UserError(f"{shown(path)} is not XML ({error}); repair or remove it") from None
     parts = path.relative_to(folder or path.parent).with_suffix(ANY_ENDING).parts
     name = pathlib.PurePath(*(part for part in parts if part != "Annotations"))
     try:
@@ -202,7 +203,7 @@ def _read_voc_file(path: pathlib.Path, folder: pathlib.Path | None = None) -> It
             box = (left - 1, top - 1, right, bottom)
             yield Labelled(name, box, size if size and all(size) else None, shown(path))
     except (TypeError, ValueError):
-        raise ValueError(
+        raise UserError(
             f"{shown(path)}: a bndbox needs xmin, ymin, xmax and ymax in pixels, and a size width "
             "and height"
         ) from None
@@ -212,11 +213,11 @@ def _finite(edges: Sequence) -> tuple[float, float, float, float]:
     """Four numbers.
 
     Raises:
-        ValueError: another count, or what is no number.
+        UserError: another count, or what is no number.
     """
     left, top, right, bottom = map(float, edges)
     if not all(map(math.isfinite, (left, top, right, bottom))):
-        raise ValueError("not finite")
+        raise UserError("not finite")
     return left, top, right, bottom
 
 
@@ -233,7 +234,7 @@ class BoxMasks(MaskSource):
         path: as `Boxes` takes it.
 
     Raises:
-        FileNotFoundError, ValueError: see `Boxes`.
+        FileNotFoundError, UserError: see `Boxes`.
     """
 
     seconds = 0.15
@@ -265,7 +266,7 @@ class BoxMasks(MaskSource):
             return Mask.failed(picture, why)
         try:
             boxes = [placed(own, picture.pixels.shape[:2]) for own in found]
-        except ValueError as error:
+        except UserError as error:
             return Mask.failed(picture, str(error))
         soft = mask_in_boxes(picture.pixels, boxes)
         return Mask(soft, confidence_of(soft))

@@ -125,7 +125,7 @@ class CamMasks(MaskSource):
         classifier: images in [0, 1] to logits; see `FeatureMaps`.
 
     Raises:
-        ValueError: see `FeatureMaps`.
+        UserError: see `FeatureMaps`.
     """
 
     name = "cam"

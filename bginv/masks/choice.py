@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from bginv.data.files import FileSource
 from bginv.data.sources import Dataset
+from bginv.errors import UserError
 from bginv.masks.given import GivenMasks
 from bginv.masks.pictures import picture_name
 from bginv.masks.source import MaskSource
@@ -44,7 +45,7 @@ def choose(name: str, dataset: Dataset, **settings: Any) -> Choice:
 
     Raises:
         FileNotFoundError: a file that is not there.
-        ValueError: a name that is not known, or what its source cannot do.
+        UserError: a name that is not known, or what its source cannot do.
     """
     if name == AUTO:
         name, why = automatic(dataset)
@@ -72,9 +73,9 @@ def _source(name: str, dataset: Dataset, settings: Mapping[str, Any]) -> MaskSou
     word, colon, argument = name.partition(":")
     make = SOURCES.get(word)
     if make is None:
-        raise ValueError(f"masks come from {AUTO}, {', '.join(SOURCES)}; received {name!r}")
+        raise UserError(f"masks come from {AUTO}, {', '.join(SOURCES)}; received {name!r}")
     if colon and not argument:
-        raise ValueError(f"{name} needs what follows the colon, or no colon")
+        raise UserError(f"{name} needs what follows the colon, or no colon")
     return make(argument or None, dataset, settings)
 
 
@@ -93,9 +94,9 @@ def made_by(where: str, takes: str | None = None, optional: bool = False) -> Mak
     def make(argument: str | None, dataset: Dataset, settings: Mapping[str, Any]) -> MaskSource:
         del dataset, settings
         if takes is None and argument is not None:
-            raise ValueError(f"these masks take nothing after a colon; received {argument!r}")
+            raise UserError(f"these masks take nothing after a colon; received {argument!r}")
         if takes and argument is None and not optional:
-            raise ValueError(f"name {takes} after a colon; these masks need it")
+            raise UserError(f"name {takes} after a colon; these masks need it")
         made = pkgutil.resolve_name(where)
         return made(*([argument] if argument else []))
 
@@ -108,7 +109,7 @@ def _given(
     del settings
     if argument is None:
         if not dataset.train.has_masks:
-            raise ValueError(
+            raise UserError(
                 f"{dataset.name} brings no masks: put them at train/masks/CLASS/NAME.png, name a "
                 "folder with given:PATH, or choose another source"
             )
@@ -127,7 +128,7 @@ def _names(split: FileSource) -> list[str]:
 def _of_classifier(argument: str | None, dataset: Dataset, settings: Mapping[str, Any], name: str):
     classifier = settings.get("classifier")
     if argument is not None:
-        raise ValueError(f"{name} masks take nothing after a colon; received {argument!r}")
+        raise UserError(f"{name} masks take nothing after a colon; received {argument!r}")
     if classifier is None:
         return None
     if name == CAM:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from bginv.errors import UserError
 from bginv.masks.source import Mask, MaskSource, Picture, confidence_of
 
 INPUT, OUTPUT = "{input}", "{output}"
@@ -33,7 +34,7 @@ class CommandMasks(MaskSource):
         timeout: seconds that a picture may take.
 
     Raises:
-        ValueError: no such program, or one placeholder without the other.
+        UserError: no such program, or one placeholder without the other.
     """
 
     batch_size = 1
@@ -43,19 +44,19 @@ class CommandMasks(MaskSource):
         try:
             words = shlex.split(command)
         except ValueError as error:
-            raise ValueError(f"{command!r} is no command line: {error}") from error
+            raise UserError(f"{command!r} is no command line: {error}") from error
         if not words:
-            raise ValueError("command: needs a program, as in command:PROGRAM {input} {output}")
+            raise UserError("command: needs a program, as in command:PROGRAM {input} {output}")
         if timeout <= 0:
-            raise ValueError(f"the time limit must be above 0 seconds; received {timeout}")
+            raise UserError(f"the time limit must be above 0 seconds; received {timeout}")
         program = shutil.which(words[0])
         if program is None:
-            raise ValueError(
+            raise UserError(
                 f"there is no program {words[0]!r} to run for masks: install it, or give its path"
             )
         used = [any(own in word for word in words) for own in (INPUT, OUTPUT)]
         if used[0] != used[1]:
-            raise ValueError(f"{command!r} needs both {INPUT} and {OUTPUT}, or neither")
+            raise UserError(f"{command!r} needs both {INPUT} and {OUTPUT}, or neither")
         if not any(used):
             words += [INPUT, OUTPUT]
         self.name, self._timeout = f"command:{command}", timeout

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from bginv.data.images import ENDINGS, shown
+from bginv.errors import UserError
 from bginv.masks.source import Mask, MaskSource, Picture
 from bginv.ops.binarize import not_black
 
@@ -25,7 +26,7 @@ class GivenMasks(MaskSource):
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: it holds no mask, or two of one image.
+        UserError: it holds no mask, or two of one image.
     """
 
     def __init__(self, folder: str):
@@ -39,9 +40,9 @@ class GivenMasks(MaskSource):
                 continue
             other = self._files.setdefault(_key(path.relative_to(root)), path)
             if other != path:
-                raise ValueError(f"{shown(other)} and {shown(path)} are masks of one image")
+                raise UserError(f"{shown(other)} and {shown(path)} are masks of one image")
         if not self._files:
-            raise ValueError(f"{shown(root)} holds no mask; {LAYOUT}")
+            raise UserError(f"{shown(root)} holds no mask; {LAYOUT}")
 
     @property
     def by_name(self) -> bool:
@@ -64,12 +65,12 @@ class GivenMasks(MaskSource):
             names: "CLASS/NAME.jpg" of the images.
 
         Raises:
-            ValueError: it names the first ones, and where their masks belong.
+            UserError: it names the first ones, and where their masks belong.
         """
         lacking = [name for name in names if _key(name) not in self._files]
         if lacking:
             some = ", ".join(map(shown, lacking[:NAMED])) + (", ..." if lacking[NAMED:] else "")
-            raise ValueError(
+            raise UserError(
                 f"{shown(self._root)} has no mask of {len(lacking)} images: {some}; add "
                 f"{shown(self._root / _key(lacking[0]))}.png, or name another source of masks"
             )

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 from bginv.data.sources import Source
+from bginv.errors import UserError
 from bginv.masks.cam import OBJECT, along_edges, resized
 from bginv.masks.source import Mask, MaskSource, Picture, confidence_of
 from bginv.masks.stored_features import (
@@ -137,11 +138,11 @@ def learn_masks(
             classifier's logits, and of labels.
 
     Raises:
-        ValueError: see `FeatureMaps`; labels that are not class numbers.
+        UserError: see `FeatureMaps`; labels that are not class numbers.
     """
     settings = settings or LearnSettings()
     if source.labels.ndim != 1:
-        raise ValueError("masks are learned from a class for each image; received other labels")
+        raise UserError("masks are learned from a class for each image; received other labels")
     maps = FeatureMaps(classifier)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(source))[: settings.photographs]

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bginv.errors import first_line
+from bginv.errors import UserError, first_line
 from bginv.interop.model_files import load_any
 from bginv.masks.source import Mask, MaskSource, Picture, confidence_of
 from bginv.nn.onnx_graph import read_onnx
@@ -36,7 +36,7 @@ class ModelMasks(MaskSource):
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a model, or one with other inputs or outputs.
+        UserError: not a model, or one with other inputs or outputs.
     """
 
     def __init__(self, path: str):
@@ -87,12 +87,12 @@ def _of_keras(path: str) -> tuple[Run, tuple[int, int], int]:
     model: keras.Model = load_any(path)
     rows, columns, channels = model.input_shape[1:]
     if channels not in (1, 3):
-        raise ValueError(
+        raise UserError(
             f"{path} takes images of shape {model.input_shape[1:]}; channels last, and 1 or 3 of "
             "them, are needed"
         )
     if len(model.outputs) != 1:
-        raise ValueError(
+        raise UserError(
             f"{path} has {len(model.outputs)} outputs; a model with one, a mask [B, H, W, 1], is "
             "needed: save keras.Model(model.input, model.outputs[k]) of the one that is the mask"
         )
@@ -125,7 +125,7 @@ class OnnxSession:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a damaged file, or a network with other inputs or outputs.
+        UserError: a damaged file, or a network with other inputs or outputs.
     """
 
     def __init__(self, path: pathlib.Path, first_alone: bool = False):
@@ -133,7 +133,7 @@ class OnnxSession:
         try:
             import onnxruntime
         except ImportError as error:
-            raise ValueError(NO_RUNTIME) from error
+            raise UserError(NO_RUNTIME) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = os.cpu_count() or 1
         options.log_severity_level = 3
@@ -142,14 +142,14 @@ class OnnxSession:
                 str(path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # the runtime's own kinds, which it does not export
-            raise ValueError(f"{path} cannot be run: {first_line(error)}") from error
+            raise UserError(f"{path} cannot be run: {first_line(error)}") from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shape = [side if isinstance(side, int) and side > 0 else None for side in inputs[0].shape]
         fits = len(inputs) == 1 and len(shape) == 4 and inputs[0].type == "tensor(float)"
         last = fits and shape[3] in (1, 3) and shape[1] not in (1, 3)
         if not fits or not (last or shape[1] in (1, 3)):
             taken = ", ".join(f"{own.name} {own.type} {own.shape}" for own in inputs)
-            raise ValueError(
+            raise UserError(
                 f"{path} takes {taken}; one input of float32 images, [B, 3, H, W] or [B, H, W, 3], "
                 "is needed"
             )
@@ -168,7 +168,7 @@ class OnnxSession:
         shapes = [tuple(own.shape) for own in found]
         if len(set(shapes)) > 1:
             listed = ", ".join(map(str, shapes))
-            raise ValueError(
+            raise UserError(
                 f"{path} has {len(shapes)} outputs, of shapes {listed}; a network with "
                 "one mask, or with several of one shape, the first being the mask, is needed"
             )
@@ -194,7 +194,7 @@ def _try(path: str | pathlib.Path, run: Callable, images: np.ndarray):
     try:
         return run(images)
     except Exception as error:  # as many kinds as there are layers and runtimes
-        raise ValueError(
+        raise UserError(
             f"{path} cannot take images of shape {images.shape[1:]}: {first_line(error)}"
         ) from error
 
@@ -205,4 +205,4 @@ def _check_output(path: str, shape: tuple[int | None, ...], channels_last: bool)
         channels = shape[3 if channels_last else 1]
     if len(shape) not in (3, 4) or channels != 1:
         wanted = "[B, H, W, 1]" if channels_last else "[B, 1, H, W]"
-        raise ValueError(f"{path} gives outputs of shape {shape}; a mask {wanted} is needed")
+        raise UserError(f"{path} gives outputs of shape {shape}; a mask {wanted} is needed")

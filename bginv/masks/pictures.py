@@ -10,6 +10,7 @@ import numpy as np
 from bginv.data.files import FileSource
 from bginv.data.sources import ArraySource, Source
 from bginv.data.variations import inpainted_background
+from bginv.errors import UserError
 from bginv.masks.source import Picture
 
 
@@ -90,13 +91,13 @@ def pictures_of(source: Source) -> Pictures:
     """The pictures of a split.
 
     Raises:
-        ValueError: neither image files nor arrays.
+        UserError: neither image files nor arrays.
     """
     if isinstance(source, FileSource):
         return FilePictures(source)
     if isinstance(source, ArraySource):
         return ArrayPictures(source)
-    raise ValueError(
+    raise UserError(
         f"masks are found for image files and arrays; this data is a {type(source).__name__}: "
         "bring it as folder:PATH"
     )

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bginv.errors import first_line
+from bginv.errors import UserError, first_line
 from bginv.masks.model import OnnxSession
 from bginv.masks.source import Mask, MaskSource, Picture, confidence_of
 from bginv.nn.onnx_graph import OnnxGraph, read_onnx
@@ -78,7 +78,7 @@ class SaliencyMasks(MaskSource):
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a damaged file, one of another kind, or a name that is not known.
+        UserError: a damaged file, one of another kind, or a name that is not known.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class SaliencyMasks(MaskSource):
         shape = tf.TensorSpec([None, self._side, self._side, 3])
         found = run.get_concrete_function(shape).output_shapes
         if found.as_list()[1:] != [self._side, self._side, 1]:
-            raise ValueError(
+            raise UserError(
                 f"{self.path} gives first outputs of shape {found}; a map of {self._side}x"
                 f"{self._side} is needed, as U2-Net gives: name such a file, or take model:PATH"
             )
@@ -166,7 +166,7 @@ def find_network(network: str | None = None) -> pathlib.Path:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a name that is not known, a file with another checksum, or no way to fetch it.
+        UserError: a name that is not known, a file with another checksum, or no way to fetch it.
     """
     if network is None:
         present = installed_network()
@@ -174,7 +174,7 @@ def find_network(network: str | None = None) -> pathlib.Path:
     if network not in NETWORKS:
         path = pathlib.Path(network).expanduser()
         if path.suffix != ".onnx":
-            raise ValueError(
+            raise UserError(
                 f"saliency networks are {', '.join(NETWORKS)}, or a path that ends in .onnx; "
                 f"received {network!r}"
             )
@@ -207,7 +207,7 @@ def _fetch(network: str, path: pathlib.Path) -> None:
             )
     except Exception as error:  # get_file raises Exception itself where there is no network
         path.unlink(missing_ok=True)
-        raise ValueError(
+        raise UserError(
             f"{path.name} is not in {path.parent}, and {url} cannot be fetched "
             f"({first_line(error)}): put it there, or name its folder in U2NET_HOME"
         ) from error
@@ -216,7 +216,7 @@ def _fetch(network: str, path: pathlib.Path) -> None:
 def _check(path: pathlib.Path, md5: str) -> None:
     found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     if found != md5:
-        raise ValueError(
+        raise UserError(
             f"{path} is damaged (MD5 {found}, and rembg's is {md5}): remove it, and it is fetched "
             "again; a network of your own under this name is taken as saliency:PATH"
         )

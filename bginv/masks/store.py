@@ -17,6 +17,7 @@ from absl import logging
 
 from bginv.data.images import shown
 from bginv.data.sources import Source
+from bginv.errors import UserError
 from bginv.masks.pictures import Pictures, pictures_of
 from bginv.masks.source import Mask, MaskSource, Picture
 from bginv.output_files import check_writable_folder, write_file
@@ -68,7 +69,7 @@ def find_masks(source: Source, masks: MaskSource, cache: pathlib.Path | None = N
         cache: the folder whose `masks/` keeps them; None is `default_cache`.
 
     Raises:
-        ValueError: another kind of source, a folder that cannot be written, or no mask at all.
+        UserError: another kind of source, a folder that cannot be written, or no mask at all.
     """
     began = time.monotonic()
     pictures = pictures_of(source)
@@ -213,7 +214,7 @@ def _give_up_if_hopeless(
     """Raise where nothing but failures came so far, and enough of them."""
     tried = missing[: min(HOPELESS, len(missing))]
     if len(failures) == len(tried) and failures.keys() == set(tried):
-        raise ValueError(
+        raise UserError(
             f"{masks.name} gave no mask for any of {len(tried)} images, the first "
             f"{shown(pictures.name(tried[0]))}: {failures[tried[0]]}; mend that, or choose another "
             "source with --masks"

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from bginv.data.sources import Source
+from bginv.errors import UserError
 from bginv.masks.pictures import Predict, part_accuracies, unit
 
 OTHERS = 5
@@ -187,10 +188,10 @@ def measure(
         predict: a classifier; images of the sizes given go in, so these must be one.
 
     Raises:
-        ValueError: no picture, or another number of masks.
+        UserError: no picture, or another number of masks.
     """
     if not len(images) or len(images) != len(masks):
-        raise ValueError(f"a mask for each image is needed; received {len(masks)}, {len(images)}")
+        raise UserError(f"a mask for each image is needed; received {len(masks)}, {len(images)}")
     failed = np.zeros(len(images), bool) if failed is None else np.asarray(failed, bool)
     rows = np.flatnonzero(~failed)
     small = [_small(images[row]) for row in rows]

@@ -13,6 +13,7 @@ from bginv.engine.experiment import load, print_accuracies
 from bginv.engine.method import Method
 from bginv.engine.run_folder import RunFolder
 from bginv.engine.settings import option_name
+from bginv.errors import UserError
 from bginv.evaluation.segmentation import (
     evaluate_label_maps,
     evaluate_masks,
@@ -48,7 +49,7 @@ def with_dataset(
         stands_for: the settings that its value makes, `{}` in the place of the value.
 
     Raises:
-        ValueError: no data set, or two.
+        UserError: no data set, or two.
     """
     path = getattr(settings, option)
     made = {name: value.format(path) for name, value in stands_for.items()}
@@ -56,7 +57,7 @@ def with_dataset(
         return settings
     if path is None or settings.dataset not in (None, made["dataset"]):
         name = option_name(option)
-        raise ValueError(f"one of the name of a data set and {name} is needed")
+        raise UserError(f"one of the name of a data set and {name} is needed")
     return dataclasses.replace(settings, **made, **{option: None})
 
 
@@ -108,12 +109,12 @@ def check_maps(features: keras.Model) -> None:
     """Raise if the features have one place only, so that no map could show where anything is.
 
     Raises:
-        ValueError: it says so.
+        UserError: it says so.
     """
     height, width = features.output_shape[1:3]
     if height * width == 1:
         side = features.input_shape[1]
-        raise ValueError(
+        raise UserError(
             f"--image-size {side} leaves features of 1x1, which show no place; give a larger one"
         )
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from bginv.errors import first_line
+from bginv.errors import UserError, first_line
 from bginv.nn.efficientnet_lite import build_efficientnet_lite0
 from bginv.nn.layers import glorot_uniform
 from bginv.nn.paper_networks import build_classifier
@@ -76,14 +76,14 @@ def build_architecture(
         Model from images float32 [B, H, W, C] in [0, 1] to logits float32 [B, num_classes].
 
     Raises:
-        ValueError: unknown name, images that are too small, or weights that cannot be had.
+        UserError: unknown name, images that are too small, or weights that cannot be had.
     """
     architecture = architecture.lower()
     if architecture == AUTO:
         architecture = "VGG19" if image_shape[0] >= VGG19_SIDE else SMALL
     if architecture == SMALL:
         if weights.lower() not in (IMAGENET, NO_WEIGHTS):
-            raise ValueError(
+            raise UserError(
                 f"--weights {weights} is for a network of keras.applications; name it with "
                 "--architecture, or leave the weights out"
             )
@@ -151,14 +151,14 @@ def build_backbone(
     Args: see `build_architecture`.
 
     Raises:
-        ValueError: images that are too small, or weights that cannot be had.
+        UserError: images that are too small, or weights that cannot be had.
     """
     build = getattr(keras.applications, canonical_name(architecture))
     arguments = {"include_top": False, "input_shape": (*image_shape[:2], 3)}
     try:
         backbone = build(weights=None, **arguments)
     except ValueError as error:
-        raise ValueError(f"{architecture}: {first_line(error)}") from error
+        raise UserError(f"{architecture}: {first_line(error)}") from error
     if weights.lower() == IMAGENET:
         return _with_imagenet(build, arguments, backbone.name)
     if weights.lower() != NO_WEIGHTS:
@@ -175,7 +175,7 @@ def _with_imagenet(build: Callable[..., keras.Model], arguments: dict, name: str
         with contextlib.redirect_stdout(sys.stderr):  # Keras tells there what it downloads
             return build(weights=IMAGENET, **arguments)
     except Exception as error:  # Keras has no error of its own for a download
-        raise ValueError(
+        raise UserError(
             f"the ImageNet weights of {name} cannot be downloaded ({first_line(error)}): "
             f"instead of {IMAGENET}, give a file that holds them, or {NO_WEIGHTS} to start from "
             "random ones"
@@ -186,7 +186,7 @@ def _with_file(
     build: Callable[..., keras.Model], arguments: dict, name: str, path: str
 ) -> keras.Model:
     if not pathlib.Path(path).is_file():
-        raise ValueError(
+        raise UserError(
             f"--weights {path}: there is no such file; give imagenet, none or an .h5 file with "
             f"the weights of {name} without top"
         )
@@ -195,7 +195,7 @@ def _with_file(
             warnings.simplefilter("ignore")  # one for each layer that does not fit
             return build(weights=path, **arguments)
     except Exception as error:  # as many kinds as there are broken files
-        raise ValueError(
+        raise UserError(
             f"--weights {path} does not hold {name} without top: {first_line(error)}"
         ) from error
 
@@ -221,11 +221,11 @@ def canonical_name(architecture: str) -> str:
     """The name in `keras.applications`, from one in any case.
 
     Raises:
-        ValueError: there is none; it lists them.
+        UserError: there is none; it lists them.
     """
     known = {name.lower(): name for name in vars(keras.applications) if name[0].isupper()}
     if architecture.lower() not in known:
-        raise ValueError(
+        raise UserError(
             f"--architecture must be {AUTO}, {SMALL}, {LITE0} or one of "
             f"{', '.join(known.values())}; received {architecture!r}"
         )

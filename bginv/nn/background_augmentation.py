@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bginv.errors import UserError
 from bginv.nn.background_generator import build_background_generator, generate_backgrounds
 from bginv.ops.binarize import BINARIZATIONS, binarize, not_black
 from bginv.ops.compositing import composite
@@ -41,7 +42,7 @@ class BackgroundAugmentation(keras.layers.Layer):
         pixels: the range of the images, such as (0, 255) before a `Rescaling`.
 
     Raises:
-        ValueError: an argument out of range, tiles that do not fit the images, or images outside
+        UserError: an argument out of range, tiles that do not fit the images, or images outside
             of `pixels` (`tf.errors.InvalidArgumentError` while `fit` trains; what XLA compiles
             leaves that check out).
     """
@@ -61,22 +62,22 @@ class BackgroundAugmentation(keras.layers.Layer):
         super().__init__(**keywords)
         low, high = pixels
         if not low < high:
-            raise ValueError(f"pixels must be a range such as (0, 255); received {pixels}")
+            raise UserError(f"pixels must be a range such as (0, 255); received {pixels}")
         self.pixels = (float(low), float(high))
         if not 0 <= rate <= 1:
-            raise ValueError(f"rate must be in [0, 1]; received {rate}")
+            raise UserError(f"rate must be in [0, 1]; received {rate}")
         if binarize not in BINARIZATIONS:
-            raise ValueError(f"binarize must be {', '.join(BINARIZATIONS)}; received {binarize!r}")
+            raise UserError(f"binarize must be {', '.join(BINARIZATIONS)}; received {binarize!r}")
         if not 0 <= area <= 1:
-            raise ValueError(f"area must be in [0, 1]; received {area}")
+            raise UserError(f"area must be in [0, 1]; received {area}")
         if not tiles:
-            raise ValueError("tiles must have a number for each generator; received none")
+            raise UserError("tiles must have a number for each generator; received none")
         if isinstance(backgrounds, str) and backgrounds not in KINDS:
-            raise ValueError(
+            raise UserError(
                 f"backgrounds must be {', '.join(KINDS)} or an array; received {backgrounds!r}"
             )
         if isinstance(masks, str) and masks != HEURISTIC:
-            raise ValueError(f"masks must be {HEURISTIC!r} or a model; received {masks!r}")
+            raise UserError(f"masks must be {HEURISTIC!r} or a model; received {masks!r}")
         self.rate, self.method, self.area, self.seed = rate, binarize, area, seed
         self.tiles = tuple(tiles)
         self.kind = backgrounds if isinstance(backgrounds, str) else "held"
@@ -165,7 +166,7 @@ class BackgroundAugmentation(keras.layers.Layer):
         least, most = tf.reduce_min(images), tf.reduce_max(images)
         fit = tf.logical_and(least >= -TOLERANCE, most <= 1 + TOLERANCE)
         if tf.executing_eagerly() and not bool(fit):
-            raise ValueError(told)
+            raise UserError(told)
         with tf.control_dependencies([tf.debugging.Assert(fit, [told, least, most])]):
             return tf.identity(images)
 
@@ -198,7 +199,7 @@ class BackgroundAugmentation(keras.layers.Layer):
 
 def _as_bytes(images: np.ndarray) -> np.ndarray:
     if images.ndim != 4 or images.dtype != np.uint8 and not 0 <= images.min() <= images.max() <= 1:
-        raise ValueError(
+        raise UserError(
             "backgrounds must be [N, H, W, C], uint8 or in [0, 1]; received "
             f"{images.dtype} {images.shape}"
         )

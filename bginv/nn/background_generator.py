@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from bginv.errors import UserError
 from bginv.nn.layers import glorot_uniform, in_float32
 from bginv.ops.compositing import assemble_tiles, random_order
 from bginv.ops.replicas import own_rows
@@ -40,12 +41,12 @@ def check_tiles(image_shape: tuple[int, int, int], tiles: int) -> None:
     """Raise if t x t generated tiles cannot fill the image.
 
     Raises:
-        ValueError: it names the tile counts that do fit.
+        UserError: it names the tile counts that do fit.
     """
     height, width, _ = image_shape
     fitting = fitting_tiles(image_shape)
     if tiles not in fitting:
-        raise ValueError(
+        raise UserError(
             f"{tiles}x{tiles} tiles do not fit images of {height}x{width}; "
             f"--tiles may be {', '.join(map(str, fitting)) or 'nothing: resize the images'}"
         )
@@ -67,7 +68,7 @@ def build_background_generator(
         with d of `seed_side(s)`.
 
     Raises:
-        ValueError: tiles that do not fit the image.
+        UserError: tiles that do not fit the image.
     """
     check_tiles(image_shape, tiles)
     channels = image_shape[2]

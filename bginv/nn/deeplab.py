@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from bginv.errors import UserError
 from bginv.nn.backbones import preprocess
 from bginv.nn.layers import small_normal
 from bginv.nn.torchvision_networks import VGG16, ResNet, build_resnet, build_vgg16
@@ -48,11 +49,11 @@ def build_deeplab(
         `features` [B, h, w, F], what they are made of; and `auxiliary` [B, h, w, K].
 
     Raises:
-        ValueError: unknown name or kind of head.
+        UserError: unknown name or kind of head.
     """
     for value, known, what in ((name, DEEPLABS, "network"), (aspp, ASPPS, "ASPP")):
         if value not in known:
-            raise ValueError(f"{what} must be one of {', '.join(known)}; received {value!r}")
+            raise UserError(f"{what} must be one of {', '.join(known)}; received {value!r}")
     kind, initializers = DEEPLABS[name], small_normal(seed)
     colour_shape = (*image_shape[:2], 3)
 

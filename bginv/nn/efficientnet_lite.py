@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from bginv.errors import UserError
 from bginv.nn.torch_files import LEAVES, read_state
 from bginv.nn.weights_package import installed_weights
 
@@ -50,10 +51,10 @@ def build_efficientnet_lite0(
         logits [B, num_classes].
 
     Raises:
-        ValueError: weights that are not installed, or that do not fit.
+        UserError: weights that are not installed, or that do not fit.
     """
     if image_shape[-1] != 3 or min(image_shape[:2]) < 32:
-        raise ValueError(
+        raise UserError(
             f"EfficientNet-Lite0 takes colour images of at least 32x32; received {image_shape}"
         )
     kernels = _initializers(seed)
@@ -141,7 +142,7 @@ def _assign(model: keras.Model, path: pathlib.Path) -> None:
     """Give a model the weights of a file.
 
     Raises:
-        ValueError: one is missing or has another shape.
+        UserError: one is missing or has another shape.
     """
     state = read_state(path)
     for layer in model.layers:
@@ -149,13 +150,11 @@ def _assign(model: keras.Model, path: pathlib.Path) -> None:
             name = f"{layer.name}.{LEAVES[weight.name]}"
             array = state.get(name)
             if array is None:
-                raise ValueError(f"{path} has no {name}, which EfficientNet-Lite0 needs")
+                raise UserError(f"{path} has no {name}, which EfficientNet-Lite0 needs")
             if array.ndim == 4:
                 depthwise = isinstance(layer, layers.DepthwiseConv2D)
                 array = array.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
             array = array.T if array.ndim == 2 else array
             if array.shape != tuple(weight.shape):
-                raise ValueError(
-                    f"{path}: {name} has shape {state[name].shape}, not {weight.shape}"
-                )
+                raise UserError(f"{path}: {name} has shape {state[name].shape}, not {weight.shape}")
             weight.assign(array)

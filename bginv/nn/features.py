@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from bginv.errors import UserError
 from bginv.nn.backbones import (
     IMAGENET,
     IMAGENET_DEVIATION,
@@ -80,20 +81,20 @@ def build_features(
         Model from images float32 [B, H, W, C] in [0, 1] to features [B, h, w, F].
 
     Raises:
-        ValueError: unknown network, or ImageNet weights that are not to be had.
+        UserError: unknown network, or ImageNet weights that are not to be had.
     """
     known = (*RESNETS, *VGGS, INCEPTION)
     if network not in known:
-        raise ValueError(f"the network must be one of {', '.join(known)}; received {network!r}")
+        raise UserError(f"the network must be one of {', '.join(known)}; received {network!r}")
     image = layers.Input(image_shape, name="image")
     if network == INCEPTION:
         backbone = build_backbone("InceptionV3", image_shape, weights, seed)
         return keras.Model(image, backbone(preprocess(image, "symmetric")), name="features")
     if weights not in (NO_WEIGHTS, IMAGENET):
-        raise ValueError(f"weights must be {NO_WEIGHTS} or {IMAGENET}; received {weights!r}")
+        raise UserError(f"weights must be {NO_WEIGHTS} or {IMAGENET}; received {weights!r}")
     from_keras = weights == IMAGENET
     if from_keras and network not in IN_KERAS:
-        raise ValueError(
+        raise UserError(
             f"Keras has no ImageNet weights of {network}, only of {', '.join(IN_KERAS)}: instead "
             f"of {IMAGENET}, give a checkpoint of torchvision, or {NO_WEIGHTS} to start from "
             "random ones"
@@ -181,13 +182,13 @@ class FeatureMaps:
         native: images to the two maps, [B, 2h, 2w, F] and [B, h, w, G], at that size.
 
     Raises:
-        ValueError: no feature maps in it.
+        UserError: no feature maps in it.
     """
 
     def __init__(self, classifier: keras.Model):
         self.image_shape = tuple(classifier.input_shape[1:])
         if None in self.image_shape:
-            raise ValueError(
+            raise UserError(
                 f"the classifier takes images of shape {self.image_shape}; a fixed size is needed "
                 "to find its feature maps"
             )
@@ -196,7 +197,7 @@ class FeatureMaps:
         logits = _opened(classifier, image, inside)
         maps = [own for own in inside if len(own.shape) == 4 and min(own.shape[1:3]) > 1]
         if not maps:
-            raise ValueError(f"{classifier.name} has no feature maps [B, h, w, C]")
+            raise UserError(f"{classifier.name} has no feature maps [B, h, w, C]")
         deep = maps[-1]
         rows, columns = deep.shape[1:3]
         fine = [own for own in maps if tuple(own.shape[1:3]) == (2 * rows, 2 * columns)]
@@ -250,7 +251,7 @@ def _opened(
             inputs = _called(layer, inside, inputs)
         return inputs
     if not hasattr(model, "_run_through_graph"):
-        raise ValueError(
+        raise UserError(
             f"{model.name} is a {type(model).__name__}; a functional or sequential Keras model is "
             "needed to see its feature maps"
         )

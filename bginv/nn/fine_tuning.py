@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bginv.errors import UserError
 from bginv.ops.losses import soft_cross_entropy
 from bginv.output_files import write_file
 
@@ -202,7 +203,7 @@ def stored_features(
             held[start : start + len(found)] = found
             start += len(found)
         if start != count:
-            raise ValueError(f"{start} images came for {count} features")
+            raise UserError(f"{start} images came for {count} features")
         return held
 
     def write(temporary: str) -> None:

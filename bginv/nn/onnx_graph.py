@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from bginv.errors import UserError
+
 MISSING = (
     "ONNX files are read by the package onnx, which is not installed: pip install 'bginv[photos]'"
 )
@@ -38,7 +40,7 @@ class OnnxGraph:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not an ONNX file, or one with other inputs.
+        UserError: not an ONNX file, or one with other inputs.
         NotImplementedError: an operation that is not known here, or known otherwise; some show
             when the network is traced.
     """
@@ -54,7 +56,7 @@ class OnnxGraph:
         self.shape = _shape(given[0])
         if len(given) != 1 or len(self.shape) != 4 or self.shape[1] not in (1, 3, None):
             shapes = ", ".join(str(list(_shape(own))) for own in given)
-            raise ValueError(f"{path} takes inputs of shape {shapes}; one [1, 3, H, W] is needed")
+            raise UserError(f"{path} takes inputs of shape {shapes}; one [1, 3, H, W] is needed")
         self._input = given[0].name
         self._outputs = [own.name for own in model.graph.output]
         self.any_size = not any(
@@ -97,23 +99,23 @@ def read_onnx(path: pathlib.Path) -> Any:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the package onnx is missing, or not such a file.
+        UserError: the package onnx is missing, or not such a file.
     """
     try:
         import onnx
     except ImportError as error:
-        raise ValueError(MISSING) from error
+        raise UserError(MISSING) from error
     if not path.is_file():
         raise FileNotFoundError(f"there is no ONNX file {path}")
     try:
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:  # the parser's own kind, which other packages' versions rename
-        raise ValueError(f"{path} is not an ONNX file, or is damaged: get it again") from error
+        raise UserError(f"{path} is not an ONNX file, or is damaged: get it again") from error
     if not model.graph.node:
-        raise ValueError(f"{path} is not an ONNX file, or is damaged: get it again")
+        raise UserError(f"{path} is not an ONNX file, or is damaged: get it again")
     outside = [own.name for own in model.graph.initializer if own.external_data]
     if outside:
-        raise ValueError(f"{path} keeps weights in other files, which are not read: save it as one")
+        raise UserError(f"{path} keeps weights in other files, which are not read: save it as one")
     return model
 
 

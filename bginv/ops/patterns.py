@@ -8,6 +8,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from bginv.errors import UserError
+
 FOREGROUND_MARGIN = 2
 """Radius in pixels of the disk that keeps a test background away from the object."""
 
@@ -44,10 +46,10 @@ def circumferences(size: int) -> np.ndarray:
     """Four circles of radius 6 near the corners.
 
     Raises:
-        ValueError: the image is too small to hold them.
+        UserError: the image is too small to hold them.
     """
     if size < 15:
-        raise ValueError(f"circumferences needs a size of at least 15 pixels; received {size}")
+        raise UserError(f"circumferences needs a size of at least 15 pixels; received {size}")
     image = np.zeros((size, size), np.float32)
     for row in (8, size - 8):
         for column in (8, size - 8):

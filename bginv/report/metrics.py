@@ -10,6 +10,7 @@ import cv2
 import tensorflow as tf
 from absl import logging
 
+from bginv.errors import UserError
 from bginv.output_files import write_text
 
 EVENTS, EPOCH = "tensorboard", "_epoch_"
@@ -69,10 +70,10 @@ def check_tensorboard() -> None:
     """Raise if nothing can be written for TensorBoard.
 
     Raises:
-        ValueError: the package is not there.
+        UserError: the package is not there.
     """
     if not importlib.util.find_spec("tensorboard"):
-        raise ValueError("--tensorboard needs the package: pip install tensorboard")
+        raise UserError("--tensorboard needs the package: pip install tensorboard")
 
 
 def log_pictures(folder: pathlib.Path) -> None:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
+from bginv.errors import UserError
 from bginv.evaluation.calibration import Reliability
 from bginv.output_files import write_file
 from bginv.report.metrics import training_records
@@ -182,10 +183,10 @@ def read_strip(path: pathlib.Path, width: int) -> list[bytes]:
         width: W of an image, in pixels.
 
     Raises:
-        ValueError: another file.
+        UserError: another file.
     """
     strip = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if strip is None or strip.shape[1] % width:
-        raise ValueError(f"{path} is no strip of images {width} pixels wide")
+        raise UserError(f"{path} is no strip of images {width} pixels wide")
     parts = np.split(strip, strip.shape[1] // width, axis=1)
     return [cv2.imencode(".png", part)[1].tobytes() for part in parts]

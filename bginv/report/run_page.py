@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 
+from bginv.errors import UserError
 from bginv.evaluation.accuracy import ERROR, Accuracies
 from bginv.output_files import write_text
 from bginv.report.charts import learning_curves, noise_curves
@@ -137,10 +138,10 @@ def read_run(path: pathlib.Path) -> Run:
     """What lies in a run's folder.
 
     Raises:
-        ValueError: no run is there, or a damaged one.
+        UserError: no run is there, or a damaged one.
     """
     if not (path / "config.json").is_file():
-        raise ValueError(f"{path} is no folder of a run: it has no config.json")
+        raise UserError(f"{path} is no folder of a run: it has no config.json")
     results = path / "results.json"
     metrics = path / "metrics.jsonl"
     return Run(
@@ -155,7 +156,7 @@ def _read_json(path: pathlib.Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def write_report(folder: pathlib.Path) -> pathlib.Path:

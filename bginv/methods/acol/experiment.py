@@ -8,6 +8,7 @@ from absl import logging
 from bginv.data.catalog import FOLDER
 from bginv.engine.experiment import Experiment, Stage, inputs
 from bginv.engine.results import on_evaluated_epochs
+from bginv.errors import UserError
 from bginv.evaluation.accuracy import evaluate_accuracy
 from bginv.interop.model_files import check_ending_for
 from bginv.methods.acol.model import build_acol, build_classifiers
@@ -82,13 +83,13 @@ def _check_recipe(settings: AcolSettings) -> None:
     """Raise if the recipe cannot be followed.
 
     Raises:
-        ValueError: another letter, none, or too few deltas.
+        UserError: another letter, none, or too few deltas.
     """
     recipe, deltas = settings.cls_recipe, settings.delta_list
     if not recipe or set(recipe) - {"p", "n"}:
-        raise ValueError(f"--cls-recipe must be letters p and n, such as pn; received {recipe!r}")
+        raise UserError(f"--cls-recipe must be letters p and n, such as pn; received {recipe!r}")
     if len(deltas) < len(recipe) - 1:
-        raise ValueError(
+        raise UserError(
             f"--delta-list needs {len(recipe) - 1} numbers, one for each classifier of "
             f"{recipe!r} but the last; received {len(deltas)}"
         )

@@ -15,6 +15,7 @@ from bginv.engine.experiment import Experiment, Stage, paper_command_line
 from bginv.engine.loop import total_steps
 from bginv.engine.results import on_evaluated_epochs
 from bginv.engine.settings import option_name
+from bginv.errors import UserError
 from bginv.evaluation.segmentation import segmentation_evaluator
 from bginv.interop.model_files import load_segmenter
 from bginv.interop.torch_weights import load_state, named_weights, read_state, to_torch
@@ -100,7 +101,7 @@ class DomainEvaluation:
         strategy: not used.
 
     Raises:
-        ValueError: a model that does not fit, or a file that is there.
+        UserError: a model that does not fit, or a file that is there.
     """
 
     def __init__(self, settings: EvaluateDomainSettings, strategy: tf.distribute.Strategy):
@@ -140,10 +141,10 @@ def _build_method(settings: AdaptationSettings, num_classes: int, steps: int) ->
     """The network, from random weights or a checkpoint, and what trains it.
 
     Raises:
-        ValueError: rates that are 0 before the last step; see `restore`.
+        UserError: rates that are 0 before the last step; see `restore`.
     """
     if settings.num_steps and settings.num_steps < steps:
-        raise ValueError(
+        raise UserError(
             f"--num-steps {settings.num_steps} is where rates reach 0, before the last of {steps} "
             "steps: raise it, or train for fewer"
         )
@@ -187,7 +188,7 @@ def restore(deeplab: keras.Model, path: str) -> None:
     The only head of a single-level checkpoint becomes the last one.
 
     Raises:
-        ValueError: see `read_state` and `load_state`.
+        UserError: see `read_state` and `load_state`.
     """
     state = with_last_head(read_state(path))
     kept = []
@@ -225,7 +226,7 @@ def _load_domains(settings: AdaptationSettings) -> tuple[Domain, Domain]:
     """Source and target.
 
     Raises:
-        ValueError: other classes in one than in the other; see `load_domain`.
+        UserError: other classes in one than in the other; see `load_domain`.
     """
     common = {
         "classes": settings.classes,
@@ -256,12 +257,12 @@ def _load_domains(settings: AdaptationSettings) -> tuple[Domain, Domain]:
     )
     if source.classes.names != target.classes.names:
         names = [", ".join(domain.classes.names) for domain in (source, target)]
-        raise ValueError(
+        raise UserError(
             f"source and target need the same classes; {source.name} has {names[0]}, "
             f"{target.name} has {names[1]}"
         )
     if settings.validation == "target" and not target.held_out:
-        raise ValueError(f"--validation target needs label maps, and {target.name} has none")
+        raise UserError(f"--validation target needs label maps, and {target.name} has none")
     return source, target
 
 
@@ -269,13 +270,13 @@ def _size(settings: AdaptationSettings | EvaluateDomainSettings, name: str) -> t
     """Height and width, from an option with width and height; or `--image-size`.
 
     Raises:
-        ValueError: another number of numbers.
+        UserError: another number of numbers.
     """
     if settings.image_size is not None:
         return settings.image_size, settings.image_size
     given = getattr(settings, name)
     if len(given) != 2:
-        raise ValueError(
+        raise UserError(
             f"{option_name(name)} must be width,height; received {','.join(map(str, given))}"
         )
     return given[1], given[0]
@@ -285,9 +286,9 @@ def _check_output_kind(settings: AdaptationSettings) -> None:
     """Raise if the network cannot be adapted this way, or not be saved.
 
     Raises:
-        ValueError: it says so.
+        UserError: it says so.
     """
     if settings.adaptation == "multi" and settings.model == "DeeplabVGG":
-        raise ValueError("DeeplabVGG has one output; give --adaptation single or feature")
+        raise UserError("DeeplabVGG has one output; give --adaptation single or feature")
     if settings.output and settings.output.endswith(".h5"):
-        raise ValueError(f"a segmentation network is saved as .keras; received {settings.output}")
+        raise UserError(f"a segmentation network is saved as .keras; received {settings.output}")

@@ -21,6 +21,7 @@ from bginv.engine.loop import total_steps
 from bginv.engine.method import Method
 from bginv.engine.results import evaluate_and_log, evaluation_of_epochs
 from bginv.engine.run_folder import RunFolder
+from bginv.errors import UserError
 from bginv.evaluation.attention import crop_statistics, evaluate_auroc
 from bginv.interop.model_files import check_ending_for, load_classifier
 from bginv.methods.attention.model import (
@@ -81,21 +82,21 @@ def _check_fusion(settings: AttentionSettings) -> None:
     """Raise if an option would not be used.
 
     Raises:
-        ValueError: it names the option.
+        UserError: it names the option.
     """
     if settings.fusion == "paper" and settings.global_model:
-        raise ValueError(
+        raise UserError(
             "--global-model is for --fusion joint; --fusion paper trains its branches together"
         )
     if settings.fusion == "joint" and settings.threshold == "tau":
-        raise ValueError("--threshold is for --fusion paper; --fusion joint always takes --tau")
+        raise UserError("--threshold is for --fusion paper; --fusion joint always takes --tau")
     if settings.architecture != "auto" and (settings.global_model or settings.fusion == "paper"):
         other = "--global-model" if settings.global_model else "--fusion paper"
-        raise ValueError(
+        raise UserError(
             f"--architecture is for a global classifier that is to be trained, not for {other}"
         )
     if settings.weights != "imagenet" and settings.global_model:
-        raise ValueError("--weights is for networks that are to be trained, not --global-model")
+        raise UserError("--weights is for networks that are to be trained, not --global-model")
 
 
 def _build(
@@ -115,8 +116,8 @@ def _build(
         stages = [ClassifierTraining(classifier, settings)]
     try:
         features = features_of(classifier)
-    except ValueError as error:
-        raise ValueError(f"{settings.global_model or 'the global classifier'}: {error}") from error
+    except UserError as error:
+        raise UserError(f"{settings.global_model or 'the global classifier'}: {error}") from error
     branch = build_attention_branch(
         shape,
         features.compute_output_shape((None, *shape))[1:],

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from bginv.errors import UserError
 from bginv.nn.backbones import build_backbone, preprocess
 from bginv.nn.layers import glorot_uniform
 from bginv.ops.cams import above_otsu, boxes_of, channel_sum, largest_component, strongest_channel
@@ -63,14 +64,14 @@ def features_of(classifier: keras.Model) -> keras.Model:
     """Images to the last feature maps of a classifier, those that its head flattens or averages.
 
     Raises:
-        ValueError: no such maps.
+        UserError: no such maps.
     """
     own_layers = (layer for layer in classifier.layers if not isinstance(layer, keras.Model))
     for layer in own_layers:
         into, out = (_tensor(layer, name) for name in ("input", "output"))
         if into is not None and out is not None and (len(into.shape), len(out.shape)) == (4, 2):
             return keras.Model(classifier.inputs, into, name="features")
-    raise ValueError(
+    raise UserError(
         f"{classifier.name} has no layer that flattens or averages feature maps; name a classifier "
         "of convolutions, such as train1.py writes"
     )
@@ -154,7 +155,7 @@ def build_ag_cnn(
         of the logits are probabilities, class by class.
 
     Raises:
-        ValueError: see `build_backbone`.
+        UserError: see `build_backbone`.
     """
     initializers = glorot_uniform(seed)
     seeds = (None, None) if seed is None else (2 * seed, 2 * seed + 1)

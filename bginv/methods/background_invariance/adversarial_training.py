@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from bginv.engine.method import with_own_losses
+from bginv.errors import UserError
 from bginv.methods.background_invariance.classifier_training import (
     ClassifierMethod,
     decaying,
@@ -30,7 +31,7 @@ class Adversary:
         uses: see `generate_backgrounds`.
 
     Raises:
-        ValueError: tiles that do not fit the image.
+        UserError: tiles that do not fit the image.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class AdversarialTraining(ClassifierMethod):
         loss: of the classifier's outputs.
 
     Raises:
-        ValueError: tiles that do not fit the image or stand there twice, or fewer images than
+        UserError: tiles that do not fit the image or stand there twice, or fewer images than
             generators; or see `ClassifierMethod`.
     """
 
@@ -107,16 +108,16 @@ class AdversarialTraining(ClassifierMethod):
             for i, tiles in enumerate(settings.tiles if settings.back == "adv" else ())
         ]
         if len(set(settings.tiles)) < len(settings.tiles):
-            raise ValueError(f"--tiles names a count twice: {','.join(map(str, settings.tiles))}")
+            raise UserError(f"--tiles names a count twice: {','.join(map(str, settings.tiles))}")
         if settings.background_mixing and not (settings.clean_fraction and settings.align_masks):
-            raise ValueError(
+            raise UserError(
                 "--background-mixing changes the images that --clean-fraction leaves as they are, "
                 "in step with their masks: give that, and --align-masks"
             )
         share = settings.batchsize // self.strategy.num_replicas_in_sync
         injected = self._num_injected(share)
         if injected < len(self.adversaries):
-            raise ValueError(
+            raise UserError(
                 f"--batchsize {settings.batchsize}, {share} a device, with "
                 f"--clean-fraction {settings.clean_fraction}, leaves {injected} images for "
                 f"{len(self.adversaries)} generators; "

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from bginv.engine.common_settings import ClassifierTrainingSettings
 from bginv.engine.method import Method, augmentation_of, with_own_losses
+from bginv.errors import UserError
 from bginv.methods.background_invariance.settings import TechniqueSettings
 from bginv.nn.backbones import VGG19_SIDE
 from bginv.nn.fine_tuning import is_deep
@@ -24,7 +25,7 @@ class ClassifierMethod(Method):
         loss: of its outputs.
 
     Raises:
-        ValueError: labels that are smoothed for another loss, or images too few to be mixed.
+        UserError: labels that are smoothed for another loss, or images too few to be mixed.
     """
 
     def __init__(
@@ -42,11 +43,11 @@ class ClassifierMethod(Method):
         self._background_mixing = techniques.background_mixing if techniques else 0.0
         smoothing = techniques.label_smoothing if techniques else 0.0
         if smoothing and loss is not cross_entropy:
-            raise ValueError("--label-smoothing is for cross-entropy; leave it out, or the loss")
+            raise UserError("--label-smoothing is for cross-entropy; leave it out, or the loss")
         self.loss = smoothed_cross_entropy(smoothing) if smoothing else loss
         share = settings.batchsize // self.strategy.num_replicas_in_sync
         if share < SMALLEST_MIXED and self._background_mixing:
-            raise ValueError(
+            raise UserError(
                 f"--batchsize {settings.batchsize} gives {share} image a device, and mixing needs "
                 f"{SMALLEST_MIXED}; raise it"
             )
@@ -74,7 +75,7 @@ class ClassifierTraining(ClassifierMethod):
         loss: of its outputs.
 
     Raises:
-        ValueError: see `ClassifierMethod`.
+        UserError: see `ClassifierMethod`.
     """
 
     name = "classifier"

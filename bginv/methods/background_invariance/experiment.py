@@ -26,6 +26,7 @@ from bginv.engine.experiment import (
 from bginv.engine.loop import total_steps
 from bginv.engine.results import Results
 from bginv.engine.run_folder import RunFolder, default_run_dir
+from bginv.errors import UserError
 from bginv.interop.model_files import (
     check_ending_for,
     load_classifier,
@@ -191,7 +192,7 @@ class BackgroundInvariance(Experiment):
         rows: names of the rows of results before and after phase 3.
 
     Raises:
-        ValueError: settings that do not go together, or with the data.
+        UserError: settings that do not go together, or with the data.
 
     Attributes:
         unet: the mask generator, or None.
@@ -299,7 +300,7 @@ class ThreePhasesRun(BackgroundInvariance):
         strategy: tf.distribute.Strategy,
     ):
         if settings.masks not in (LEARNED, HEURISTIC, GIVEN):
-            raise ValueError(
+            raise UserError(
                 f"--masks must be {LEARNED}, {HEURISTIC} or {GIVEN} for --recipe "
                 f"{settings.recipe}, other sources are for photographs; received {settings.masks!r}"
             )
@@ -329,10 +330,10 @@ def _check_masks(masks: str, dataset: Dataset) -> None:
     """Raise if the data set's own masks are asked for, and it has none.
 
     Raises:
-        ValueError: it says where masks belong.
+        UserError: it says where masks belong.
     """
     if masks == GIVEN and not dataset.train.has_masks:
-        raise ValueError(
+        raise UserError(
             f"the training images of {dataset.name} have no masks of their own: name a mask "
             f"generator or {HEURISTIC}, or put masks into PATH/train/masks of a folder"
         )
@@ -342,15 +343,15 @@ def _load_photographs(settings: AdversarialSettings, dataset: Dataset) -> Photog
     """The photographs for `back` = "real", the user's or those of the data set; else None.
 
     Raises:
-        ValueError: no folder given, one without photographs, or one that would not be used.
+        UserError: no folder given, one without photographs, or one that would not be used.
     """
     if settings.back != "real" and settings.backgrounds is not None:
-        raise ValueError("--backgrounds is for back = real; give that, or leave it out")
+        raise UserError("--backgrounds is for back = real; give that, or leave it out")
     if settings.back != "real":
         return None
     folder = settings.backgrounds or dataset.backgrounds
     if folder is None:
-        raise ValueError("back = real needs --backgrounds with a folder of photographs")
+        raise UserError("back = real needs --backgrounds with a folder of photographs")
     return Photographs(folder, dataset.image_shape, settings.crops, settings.skip_bad_files)
 
 

@@ -25,6 +25,7 @@ from bginv.engine.settings import (
     setting,
     show_default,
 )
+from bginv.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -226,7 +227,7 @@ def resolve_phases(given: Mapping[str, Any], recipe: str) -> dict[str, ThreePhas
     """Each phase's settings from the flags of `add_run_flags`.
 
     Raises:
-        ValueError: as `config.resolve`.
+        UserError: as `config.resolve`.
     """
     resolved = {}
     for phase, settings in PHASES.items():
@@ -240,8 +241,8 @@ def resolve_phases(given: Mapping[str, Any], recipe: str) -> dict[str, ThreePhas
         shared = {name: value for name, value in given.items() if name not in excluded}
         try:
             resolved[phase] = resolve(settings, {**shared, **own, **_MADE_BY_RUN}, recipe)
-        except ValueError as error:
-            raise ValueError(f"{phase}: {error}") from None
+        except UserError as error:
+            raise UserError(f"{phase}: {error}") from None
     return resolved
 
 

@@ -16,6 +16,7 @@ from bginv.engine.experiment import Stage
 from bginv.engine.loop import last_epoch
 from bginv.engine.results import evaluation_of_epochs
 from bginv.engine.run_folder import RunFolder
+from bginv.errors import UserError
 from bginv.evaluation.accuracy import predict
 from bginv.interop.model_files import load_classifier
 from bginv.methods.background_invariance.adversarial_training import AdversarialTraining
@@ -59,7 +60,7 @@ class ClassifierStage(Stage):
         folder: of the run.
 
     Raises:
-        ValueError: backgrounds are to be mixed without masks; or see `drawing_of`.
+        UserError: backgrounds are to be mixed without masks; or see `drawing_of`.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ def fit_new_head(classifier: keras.Model, source: Source, folder: RunFolder, see
 
 def _check_mixing(settings: ClassifierSettings, dataset: Dataset) -> None:
     if settings.background_mixing and not dataset.train.has_masks:
-        raise ValueError(
+        raise UserError(
             f"--background-mixing needs masks, and the training images of {dataset.name} have none "
             "of their own: put masks into PATH/train/masks of a folder, or mix in phase 3 alone "
             "(train3.py, or bginv run --adversarial-background-mixing), which learns them"
@@ -131,7 +132,7 @@ class MaskStage(Stage):
         debug_prefix: of the pictures' names for `debug`.
 
     Raises:
-        ValueError: see `drawing_of`.
+        UserError: see `drawing_of`.
     """
 
     def __init__(
@@ -177,7 +178,7 @@ class AdversarialStage(Stage):
         photographs: backgrounds, or None.
 
     Raises:
-        ValueError: see `drawing_of`.
+        UserError: see `drawing_of`.
     """
 
     def __init__(
@@ -253,20 +254,20 @@ def drawing_of(settings: ThreePhasesSettings, dataset: Dataset) -> Draw:
         dataset: what the classifier is for.
 
     Raises:
-        ValueError: a classifier of something else, or labels that are numbers to tell.
+        UserError: a classifier of something else, or labels that are numbers to tell.
     """
     name = settings.mistakes_of
     if name is None:
         return lambda source: source
     if dataset.regression:
-        raise ValueError(f"--mistakes-of is for classes; the labels of {dataset.name} are numbers")
+        raise UserError(f"--mistakes-of is for classes; the labels of {dataset.name} are numbers")
     classifier = load_classifier(name, dataset)
 
     def draw(source: Source) -> Source:
         (found,) = predict(classifier, [source])
         wrong = found.predicted != found.labels
         if wrong.all() or not wrong.any():
-            raise ValueError(
+            raise UserError(
                 f"--mistakes-of {name} gets {wrong.sum()} of the {len(source)} training images "
                 "wrong, and its mistakes are to be a part of them: train it for "
                 f"{'more' if wrong.all() else 'fewer'} steps"

@@ -8,6 +8,7 @@ import tensorflow as tf
 from bginv.engine.experiment import Experiment, Stage, inputs
 from bginv.engine.results import on_evaluated_epochs
 from bginv.engine.run_folder import experiment_dir
+from bginv.errors import UserError
 from bginv.interop.model_files import check_ending_for, load_mask_model
 from bginv.interop.torch_weights import load_state, read_state
 from bginv.methods.erasing.model import build_localizer, build_network, has_linear_head
@@ -35,7 +36,7 @@ def erasing_run(
     """What a command line asks for.
 
     Raises:
-        ValueError: see `Experiment`.
+        UserError: see `Experiment`.
     """
     settings = with_dataset(settings, "dataset_root", {"dataset": VOC, "data_dir": "{}"})
     if settings.experiment_name and not settings.run_dir:
@@ -54,7 +55,7 @@ class ErasingExperiment(Experiment):
         settings = self.settings
         self.dataset = dataset = load_sized(settings, IMAGE_SIDE, several_labels=True)
         if dataset.multi_label and settings.xla == "on":
-            raise ValueError(
+            raise UserError(
                 f"--xla on needs one label an image, and {dataset.name} has several; leave it out"
             )
         weights = _weights(settings.localizer_from_scratch, settings.localizer_weights)
@@ -94,12 +95,12 @@ class Evaluation:
         settings: of the command.
 
     Raises:
-        ValueError: no model is named, or none that fits.
+        UserError: no model is named, or none that fits.
     """
 
     def __init__(self, settings: ErasingSettings):
         if settings.output is None:
-            raise ValueError("--evaluate needs --output with the model to evaluate")
+            raise UserError("--evaluate needs --output with the model to evaluate")
         self._settings = settings
         self._dataset = load_sized(settings, IMAGE_SIDE, several_labels=True)
         self._model = load_mask_model(settings.output, self._dataset)
@@ -125,14 +126,14 @@ def _check(settings: ErasingSettings) -> None:
     """Raise if two options exclude each other.
 
     Raises:
-        ValueError: it names them.
+        UserError: it names them.
     """
     if settings.share_weights and settings.adversarial_model:
-        raise ValueError(
+        raise UserError(
             "--share-weights makes the localizer its own adversary; leave --adversarial-model out"
         )
     if settings.attention_type == "cam" and not has_linear_head(settings.localizer_model):
-        raise ValueError(
+        raise UserError(
             f"--attention-type cam needs one dense layer behind averaged features, which "
             f"{settings.localizer_model} does not have; give gcam"
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from bginv.engine.common_settings import PhaseSettings
 from bginv.engine.settings import option_name, setting
+from bginv.errors import UserError
 from bginv.methods.background_invariance.settings import PHOTOGRAPHS
 from bginv.nn.weights_package import is_installed
 
@@ -130,11 +131,11 @@ def refuse_unknown(given: Mapping[str, Any]) -> None:
     """Raise where an option is of other recipes alone.
 
     Raises:
-        ValueError: it names the option.
+        UserError: it names the option.
     """
     others = sorted(given.keys() - OWN - {"command"})
     if others:
-        raise ValueError(
+        raise UserError(
             f"{option_name(others[0])} is not for {RECIPE}: leave it out, or give --recipe tuned"
         )
 
