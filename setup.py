@@ -45,6 +45,7 @@ setup(
         "completion": ["shtab>=1.7"],
         "tensorboard": ["tensorboard>=2.20"],
         "test": [
+            "hypothesis>=6.100",
             "mypy>=1.13",
             "pandas>=2.2",
             "pytest>=8",
