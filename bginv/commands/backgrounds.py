@@ -31,7 +31,7 @@ from bginv.evaluation.background_challenge import (
     correct_on,
     predictor,
 )
-from bginv.interop.model_files import LogitsOf, load_logits
+from bginv.interop.classifiers import Classifier, load_logits
 from bginv.output_files import (
     check_writable,
     content_number,
@@ -88,7 +88,7 @@ def prepare_evaluate_backgrounds(
     return job
 
 
-def _size(model: LogitsOf, settings: EvaluateBackgroundsSettings) -> tuple[int, int]:
+def _size(model: Classifier, settings: EvaluateBackgroundsSettings) -> tuple[int, int]:
     """Height and width of the images.
 
     Raises:
@@ -105,7 +105,7 @@ def _size(model: LogitsOf, settings: EvaluateBackgroundsSettings) -> tuple[int, 
     return model.size
 
 
-def _class_map(model: LogitsOf, settings: EvaluateBackgroundsSettings) -> np.ndarray | None:
+def _class_map(model: Classifier, settings: EvaluateBackgroundsSettings) -> np.ndarray | None:
     """What each logit stands for.
 
     Raises:

@@ -1,6 +1,5 @@
 """Load and save models: `.keras` in Keras' safe mode, `.h5` by weights alone."""
 
-import dataclasses
 import functools
 import importlib
 import pathlib
@@ -8,7 +7,6 @@ import zipfile
 from collections.abc import Callable
 
 import keras
-import tensorflow as tf
 
 from bginv.data.sources import Dataset
 from bginv.errors import UserError, first_line
@@ -45,11 +43,11 @@ def load_classifier(path: str, dataset: Dataset, needs_logits: bool = False) -> 
         FileNotFoundError: no such file.
         UserError: not a model, or one for other images or fewer classes.
     """
-    model = _load(path, load_classifier_h5)
+    model = load_file(path, load_classifier_h5)
     check_input(model, path, dataset)
     if is_localizer(model):
         model = logits_alone(model)
-    if len(_output_shape(model, path)) != 2:
+    if len(output_shape(model, path)) != 2:
         raise UserError(
             f"{path} gives outputs of shape {model.output_shape[1:]}, "
             "which are no logits: name a classifier, such as train1.py writes"
@@ -79,7 +77,7 @@ def is_localizer(model: keras.Model) -> bool:
 
 def load_mask_model(path: str, dataset: Dataset) -> keras.Model:
     """A mask generator or a localizer that fits the data set; see `load_classifier`."""
-    model = _load(path, load_mask_unet_h5)
+    model = load_file(path, load_mask_unet_h5)
     if not is_localizer(model):
         return _checked_mask_unet(model, path, dataset)
     check_input(model, path, dataset)
@@ -94,7 +92,7 @@ def load_mask_model(path: str, dataset: Dataset) -> keras.Model:
 
 def load_mask_unet(path: str, dataset: Dataset) -> keras.Model:
     """A mask generator that fits the data set; see `load_classifier`."""
-    return _checked_mask_unet(_load(path, load_mask_unet_h5), path, dataset)
+    return _checked_mask_unet(load_file(path, load_mask_unet_h5), path, dataset)
 
 
 def load_any(path: str) -> keras.Model:
@@ -104,7 +102,7 @@ def load_any(path: str) -> keras.Model:
         FileNotFoundError: no such file.
         UserError: not a model, or one of something else than images.
     """
-    model = _load(path, load_h5)
+    model = load_file(path, load_h5)
     if len(model.inputs) != 1 or len(model.input_shape) != 4:
         raise UserError(f"{path} takes inputs of shape {model.input_shape}: name a model of images")
     return model
@@ -123,8 +121,8 @@ def load_segmenter(path: str, num_classes: int) -> keras.Model:
     """
     if path.endswith(".h5"):
         raise UserError(f"a segmentation network is saved as .keras; received {path}")
-    model = _load(path, None)
-    shape = _output_shape(model, path)
+    model = load_file(path, None)
+    shape = output_shape(model, path)
     if len(shape) != 4 or shape[-1] != num_classes:
         raise UserError(
             f"{path} gives outputs of shape {shape[1:]}, but maps of {num_classes} classes are "
@@ -133,71 +131,9 @@ def load_segmenter(path: str, num_classes: int) -> keras.Model:
     return model
 
 
-@dataclasses.dataclass(frozen=True)
-class LogitsOf:
-    """A classifier of any origin.
-
-    Attributes:
-        call: images float32 [B, H, W, 3] in [0, 1] to logits [B, K], in graph.
-        size: (H, W) of the images; None for any.
-        num_classes: K.
-    """
-
-    call: Callable[[tf.Tensor], tf.Tensor]
-    size: tuple[int | None, int | None]
-    num_classes: int
-
-
-def load_logits(path: str) -> LogitsOf:
-    """A classifier from a `.keras` file, or from the folder of a SavedModel.
-
-    Raises:
-        FileNotFoundError: no such file.
-        UserError: not a classifier of colour images.
-    """
-    if pathlib.Path(path).is_dir():
-        return _of_saved_model(path)
-    if path.endswith(".h5"):
-        raise UserError(f"{path}: save the model as .keras, or as a SavedModel")
-    model = _load(path, None)
-    if is_localizer(model):
-        model = logits_alone(model)
-    shape, given = _output_shape(model, path), model.input_shape
-    _check_classifier(path, shape, given)
-    return LogitsOf(lambda images: model(images, training=False), given[1:3], shape[-1])
-
-
-def _of_saved_model(path: str) -> LogitsOf:
-    try:
-        loaded = tf.saved_model.load(path)
-        signature = loaded.signatures["serving_default"]
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path} is no SavedModel with a serving signature: {error}") from error
-    (name, taken), (key, given) = (
-        next(iter(part.items()))
-        for part in (signature.structured_input_signature[1], signature.structured_outputs)
-    )
-    _check_classifier(path, tuple(given.shape), tuple(taken.shape))
-
-    def call(images: tf.Tensor) -> tf.Tensor:
-        return signature(**{name: images})[key]
-
-    # the model has to live as long as its function
-    call.loaded = loaded
-    return LogitsOf(call, tuple(taken.shape[1:3]), given.shape[-1])
-
-
-def _check_classifier(path: str, given: tuple, taken: tuple) -> None:
-    if len(taken) != 4 or taken[-1] != 3 or len(given) != 2 or given[-1] is None:
-        raise UserError(
-            f"{path} makes outputs of shape {given[1:]} of inputs of shape {taken[1:]}: name a "
-            "classifier of colour images"
-        )
-
-
 def _checked_mask_unet(model: keras.Model, path: str, dataset: Dataset) -> keras.Model:
     check_input(model, path, dataset)
-    shape, expected = _output_shape(model, path), (*dataset.image_shape[:2], 1)
+    shape, expected = output_shape(model, path), (*dataset.image_shape[:2], 1)
     if len(shape) != 4 or not _fits(shape[1:], expected):
         raise UserError(
             f"{path} gives outputs of shape {shape[1:]}, which are no masks: "
@@ -242,7 +178,17 @@ def save_model(model: keras.Model, path: pathlib.Path) -> None:
     write_file(path, save)
 
 
-def _load(path: str, load_h5) -> keras.Model:
+def load_file(path: str, load_h5: Callable[[pathlib.Path], keras.Model] | None) -> keras.Model:
+    """Any model in a file.
+
+    Args:
+        path: `.keras` or `.h5`.
+        load_h5: what takes the weights out of an `.h5` file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        UserError: not a model.
+    """
     if pathlib.Path(path).suffix in PICKLES:
         raise UserError(
             f"{path} may hold pickled code, which is never run here; save the model as .keras, and "
@@ -273,7 +219,12 @@ def _fits(taken: tuple[int | None, ...], given: tuple[int, ...]) -> bool:
     return all(side in (None, own) for side, own in zip(taken, given, strict=True))
 
 
-def _output_shape(model: keras.Model, path: str) -> tuple[int | None, ...]:
+def output_shape(model: keras.Model, path: str) -> tuple[int | None, ...]:
+    """The shape of a model's one output.
+
+    Raises:
+        UserError: it has several.
+    """
     if len(model.outputs) != 1:
         raise UserError(f"{path} has {len(model.outputs)} outputs; a model with one is needed")
     return model.output_shape

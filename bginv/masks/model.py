@@ -1,7 +1,6 @@
 """Masks by any network from images to masks, in a Keras or an ONNX file."""
 
 import hashlib
-import os
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -12,15 +11,10 @@ import tensorflow as tf
 
 from bginv.errors import UserError, first_line
 from bginv.interop.model_files import load_any
+from bginv.interop.onnx_session import FREE_SIDE, OnnxSession
 from bginv.masks.source import Mask, MaskSource, Picture, confidence_of
-from bginv.nn.onnx_graph import read_onnx
 
-FREE_SIDE = 256
-"""Of the images that a network of any size is given."""
 TOLERANCE = 1e-3
-NO_RUNTIME = (
-    "ONNX networks are run by onnxruntime, which is not installed: pip install 'bginv[photos]'"
-)
 Run = Callable[[np.ndarray], np.ndarray]
 """Images float32 [B, H, W, C] in [0, 1] to masks float32 [B, H, W]."""
 
@@ -43,7 +37,7 @@ class ModelMasks(MaskSource):
         file = pathlib.Path(path).expanduser()
         self.name = f"model:{path}"
         if file.suffix == ".onnx":
-            session = OnnxSession(file)
+            session = MapSession(file)
             self._run: Run = session
             self._size, self._channels = session.size, session.channels
             self.batch_size = session.batch_size
@@ -111,7 +105,7 @@ def _of_keras(path: str) -> tuple[Run, tuple[int, int], int]:
     return call, size, channels
 
 
-class OnnxSession:
+class MapSession:
     """An ONNX network as ONNX Runtime computes it: images to its first map.
 
     Args:
@@ -119,7 +113,7 @@ class OnnxSession:
         first_alone: do not look at what it gives besides the first map.
 
     Attributes:
-        size: rows and columns of the images that it takes.
+        size: rows and columns of the images that it is given.
         channels: 1 or 3.
         batch_size: images that it takes at once; 16 where the file leaves that open.
 
@@ -129,42 +123,18 @@ class OnnxSession:
     """
 
     def __init__(self, path: pathlib.Path, first_alone: bool = False):
-        read_onnx(path)
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise UserError(NO_RUNTIME) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = os.cpu_count() or 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # the runtime's own kinds, which it does not export
-            raise UserError(f"{path} cannot be run: {first_line(error)}") from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        shape = [side if isinstance(side, int) and side > 0 else None for side in inputs[0].shape]
-        fits = len(inputs) == 1 and len(shape) == 4 and inputs[0].type == "tensor(float)"
-        last = fits and shape[3] in (1, 3) and shape[1] not in (1, 3)
-        if not fits or not (last or shape[1] in (1, 3)):
-            taken = ", ".join(f"{own.name} {own.type} {own.shape}" for own in inputs)
-            raise UserError(
-                f"{path} takes {taken}; one input of float32 images, [B, 3, H, W] or [B, H, W, 3], "
-                "is needed"
-            )
-        self._names = inputs[0].name, outputs[0].name
-        self._first_axis_of_channels = not last
-        self.channels = int((shape[3] if last else shape[1]) or 3)
-        rows, columns = shape[1:3] if last else shape[2:]
+        self._session = OnnxSession(path)
+        self.channels = self._session.channels
+        rows, columns = self._session.size
         self.size = (rows or FREE_SIDE, columns or FREE_SIDE)
-        self.batch_size, self._whole_batches = shape[0] or 16, shape[0] is not None
-        self._check(path, shape[0] or 1, first_alone)
+        self.batch_size = self._session.batch_size or 16
+        self._first = self._session.output_names[:1]
+        self._check(path, first_alone)
 
-    def _check(self, path: pathlib.Path, batch: int, first_alone: bool) -> None:
+    def _check(self, path: pathlib.Path, first_alone: bool) -> None:
         """Run it once, and look at what it gives."""
-        images = np.zeros((batch, *self.size, self.channels), np.float32)
-        found = _try(path, lambda given: self._call(given, everything=not first_alone), images)
+        images = np.zeros((1, *self.size, self.channels), np.float32)
+        found = self._session.run(images, self._first if first_alone else None)
         shapes = [tuple(own.shape) for own in found]
         if len(set(shapes)) > 1:
             listed = ", ".join(map(str, shapes))
@@ -172,22 +142,14 @@ class OnnxSession:
                 f"{path} has {len(shapes)} outputs, of shapes {listed}; a network with "
                 "one mask, or with several of one shape, the first being the mask, is needed"
             )
-        _check_output(str(path), shapes[0], channels_last=not self._first_axis_of_channels)
+        _check_output(str(path), shapes[0], channels_last=self._session.channels_last)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Masks float32 [B, h, w] of images float32 [B, H, W, C], at most `batch_size`."""
-        short = self.batch_size - len(images) if self._whole_batches else 0
-        padded = np.concatenate([images, np.zeros((short, *images.shape[1:]), np.float32)])
-        masks = self._call(padded)[0][: len(images)]
+        masks = self._session.run(images, self._first)[0]
         if masks.ndim == 3:
             return masks
-        return masks[:, 0] if self._first_axis_of_channels else masks[..., 0]
-
-    def _call(self, images: np.ndarray, everything: bool = False) -> list[np.ndarray]:
-        if self._first_axis_of_channels:
-            images = images.transpose(0, 3, 1, 2)
-        name, first = self._names
-        return self._session.run(None if everything else [first], {name: images})
+        return masks[..., 0] if self._session.channels_last else masks[:, 0]
 
 
 def _try(path: str | pathlib.Path, run: Callable, images: np.ndarray):

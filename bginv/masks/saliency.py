@@ -15,7 +15,7 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.errors import UserError, first_line
-from bginv.masks.model import OnnxSession
+from bginv.masks.model import MapSession
 from bginv.masks.source import Mask, MaskSource, Picture, confidence_of
 from bginv.nn.onnx_graph import OnnxGraph, read_onnx
 from bginv.nn.precision import chosen_precision
@@ -117,7 +117,7 @@ class SaliencyMasks(MaskSource):
         self._run = lambda images: run(tf.constant(images)).numpy()[..., 0]
 
     def _by_runtime(self) -> None:
-        session = OnnxSession(self.path, first_alone=True)
+        session = MapSession(self.path, first_alone=True)
         self._side, self.batch_size, self._precision = session.size[0], 1, "float32"
         self._run = session
 

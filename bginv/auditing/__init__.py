@@ -1,0 +1,1 @@
+"""The diagnosis: whether a model looks at the background, without training."""
