@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bginv.data.catalog import load_data
     from bginv.errors import UserError
+    from bginv.library.audit import audit
     from bginv.library.methods import adversarial_training, classifier_training, mask_training
     from bginv.library.results import evaluate, export
     from bginv.library.robustify import robustify
@@ -22,6 +23,7 @@ _PLACES = {
     "BackgroundAugmentation": "bginv.nn.background_augmentation",
     "UserError": "bginv.errors",
     "adversarial_training": "bginv.library.methods",
+    "audit": "bginv.library.audit",
     "classifier_training": "bginv.library.methods",
     "evaluate": "bginv.library.results",
     "export": "bginv.library.results",
@@ -33,6 +35,7 @@ __all__ = [
     "BackgroundAugmentation",
     "UserError",
     "adversarial_training",
+    "audit",
     "classifier_training",
     "evaluate",
     "export",

@@ -85,8 +85,8 @@ def run(namespace: argparse.Namespace) -> int:
         namespace: of `parse`.
 
     Returns:
-        The exit code: 0, 2 for a bad argument (nothing was written), 1 for a failure later on,
-        130 for SIGINT, 143 for SIGTERM.
+        The exit code: 0, 2 for a bad argument (nothing was written), 1 for a failure later on, 3
+        where a condition of an audit holds, 130 for SIGINT, 143 for SIGTERM.
     """
     logging.use_absl_handler()
     logging.get_absl_handler().setFormatter(None)
@@ -126,14 +126,14 @@ def _run(namespace: argparse.Namespace) -> int:
     gpus = tf.config.list_physical_devices("GPU")
     logging.info("running on %s", f"{len(gpus)} GPU" if gpus else "CPU")
     try:
-        job()
+        found = job()
     except (UserError, OSError, FloatingPointError, MemoryError) as error:
         return _fail(error, FAILURE)
     except tf.errors.OpError as error:
         if not _is_of_the_machine(error):
             raise
         return _fail(error, FAILURE)
-    return 0
+    return found or 0
 
 
 def _is_of_the_machine(error: Exception) -> bool:
@@ -180,7 +180,7 @@ def _of_photographs() -> types.ModuleType:
     return importlib.import_module("bginv.methods.photographs.settings")
 
 
-def _prepare(given: dict) -> Callable[[], None]:
+def _prepare(given: dict) -> Callable[[], int | None]:
     name = given.pop("command")
     settings = _resolve(name, given)
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

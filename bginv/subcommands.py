@@ -75,6 +75,11 @@ COMMANDS = {
         "output-space adaptation of a segmentation network",
         maker_path="bginv.methods.adaptation.experiment:AdaptationExperiment",
     ),
+    "audit": Command(
+        "bginv.commands.settings:AuditSettings",
+        "whether models look at the background: no training, three minutes",
+        maker_path="bginv.commands.audit:prepare_audit",
+    ),
     "evaluate": Command(
         "bginv.commands.settings:EvaluateSettings",
         "accuracy of a classifier on every test",

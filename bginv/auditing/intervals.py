@@ -1,11 +1,11 @@
 """Shares and their differences, with intervals that hold for pictures that share backgrounds.
 
-An answer belongs to a picture and, on another background, to the picture that lends it. Answers that
-share a picture are not independent, so variances are summed over all pairs of answers that do (Aronow,
-Samii and Assenova 2015, cluster-robust variance of dyads). Intervals of shares are Wilson's (1927) with
-the number of independent answers that such a variance stands for; those of differences are put
-together from them and from the correlation (Zou and Donner 2008). Both hold in small samples and
-near 0 and 1, where the percentiles of a bootstrap do not.
+An answer belongs to a picture and, on another background, to the picture that lends it. Answers
+that share a picture are not independent, so variances are summed over all pairs of answers that do
+(Aronow, Samii and Assenova 2015, cluster-robust variance of dyads). Intervals of shares are
+Wilson's (1927) with the number of independent answers that such a variance stands for; those of
+differences are put together from them and from the correlation (Zou and Donner 2008). Both hold in
+small samples and near 0 and 1, where the percentiles of a bootstrap do not.
 """
 
 import dataclasses
@@ -108,7 +108,8 @@ def wilson(share: float, trials: float) -> tuple[float, float]:
     centre = (share + Z**2 / (2 * trials)) / (1 + Z**2 / trials)
     half = Z * math.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials**2))
     half /= 1 + Z**2 / trials
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return 0.0 if share == 0 else low, 1.0 if share == 1 else high
 
 
 def share_of(answers: Answers) -> Interval:

@@ -105,8 +105,8 @@ def draw_donors(
     """Whose background each picture gets, int [N, draws], for each of `MIXED` (Xiao et al. 2021).
 
     `mixed_same` takes other pictures of the class, `mixed_rand` one of any class, each class as
-    often, `mixed_next` those of the next class. A picture gets no background twice before it has had
-    all, and its own only where there is no other.
+    often, `mixed_next` those of the next class. A picture gets no background twice before it has
+    had all, and its own only where there is no other.
 
     Args:
         labels: int [N].

@@ -194,3 +194,46 @@ class FindMasksSettings(DataSettings):
         help="side of the images that are measured; masks have their pictures' size "
         "(default: the model's, else 128)",
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AuditSettings:
+    """Whether models look at the background."""
+
+    models: tuple[str, ...] = positional(
+        help="classifiers: .keras, .h5, .onnx, .tflite, or folders of SavedModels"
+    )
+    dataset: str = positional(help="folder of photographs, or the name of a data set")
+    masks: str = setting(
+        "auto",
+        metavar="SOURCE",
+        help="where objects are: given, saliency[:NAME or PATH], boxes:PATH, heuristic, "
+        "model:PATH, command:PROGRAM; auto: given, else saliency",
+    )
+    split: str | None = setting(None, help="which part of the data (default: the first test)")
+    labels: str | None = setting(
+        None, metavar="FILE", help="names of the models' outputs in order, one a line"
+    )
+    class_map: str | None = setting(
+        None,
+        metavar="FILE",
+        help="outputs of each class of the pictures, .json, or .csv with lines of output,class",
+    )
+    pixels: tuple[float, ...] = setting(
+        (), metavar="LOW,HIGH", help="range of the pixels that the models take (default: found out)"
+    )
+    draws: int | None = setting(
+        None, minimum=1, help="backgrounds of each kind that a picture gets (default: 3)"
+    )
+    limit: int | None = setting(None, minimum=1, help="pictures at most, of each class its share")
+    quick: bool = setting(False, help="100 pictures and one background of each kind, in a minute")
+    output: str | None = setting(None, metavar="FILE", help="page to write, .html")
+    json: str | None = setting(None, metavar="FILE", help="file for the figures, .json")
+    fail_if: str | None = setting(
+        None,
+        metavar="CONDITION[,CONDITION...]",
+        help="exit with 3 where one holds for the whole interval, such as gap>0.03",
+    )
+    seed: int = setting(0, minimum=0, maximum=2**31 - 1, help="of whose backgrounds are taken")
+    data_dir: str | None = setting(None, help="folder with the data set's files")
+    overwrite: bool = setting(False, help="replace what --output and --json name")

@@ -84,6 +84,34 @@ def load_folder(path: str, image_size: int, skip_bad_files: bool) -> Dataset:
     return Dataset(f"folder:{path}", train, tests, class_names, shape)
 
 
+def is_of_classes_alone(path: str) -> bool:
+    """Whether a folder holds class folders and no splits, `PATH/CLASS/*.jpg`."""
+    root = pathlib.Path(path).expanduser()
+    if not root.is_dir():
+        return False
+    names = _folders(root)
+    return TRAIN not in names and any(
+        any(map(_is_image, _entries(root / own))) for own in names.values()
+    )
+
+
+def load_class_folders(
+    path: str, image_size: int, skip_bad_files: bool = False
+) -> tuple[FileSource, tuple[str, ...]]:
+    """All images of a folder with one folder a class, and the classes' names; see `load_folder`.
+
+    Masks may be in `PATH/masks/CLASS/NAME.png`.
+    """
+    root = pathlib.Path(path).expanduser()
+    ignored = collections.Counter()
+    names = _class_names(root)
+    split = _find_split(root, names, ignored)
+    if ignored:
+        logging.warning("%s: ignored %s", shown(root), _counts(ignored))
+    (source,) = read_splits([split], (image_size, image_size, 3), skip_bad_files)
+    return source, names
+
+
 def read_splits(
     splits: Sequence[Split],
     image_shape: tuple[int, int, int],

@@ -103,9 +103,43 @@ def noise_curves(curves: Mapping[str, Mapping[float, float]], title: str) -> str
     return _chart(draw, title)
 
 
-def _chart(draw, title: str) -> str:
+def intervals(
+    figures: Mapping[str, Mapping[str, tuple[float, float, float]]], title: str, unit: str
+) -> str:
+    """Shares with their intervals, one above the other.
+
+    Args:
+        figures: by the model's name: (value, low, high) of each figure, in [-1, 1].
+        title: told to those who cannot see the chart.
+        unit: of the horizontal axis, in words.
+
+    Returns:
+        An SVG element.
+    """
+    names = list(dict.fromkeys(name for own in figures.values() for name in own))
+
+    def draw(axes: Axes) -> None:
+        for number, (label, own) in enumerate(figures.items()):
+            shift = 0.5 * (number - (len(figures) - 1) / 2) / len(figures)
+            places = [names.index(name) + shift for name in own]
+            values, lows, highs = (
+                [100 * part for part in parts] for parts in zip(*own.values(), strict=True)
+            )
+            axes.hlines(places, lows, highs, color=COLOURS[number % len(COLOURS)], linewidth=2)
+            axes.plot(values, places, "o", label=label, markersize=5)
+        axes.axvline(0, color=TEXT_COLOUR, linewidth=0.8)
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlabel(unit)
+        if len(figures) > 1:
+            axes.figure.legend(loc="outside lower center")
+
+    return _chart(draw, title, 0.9 + 0.3 * len(names) + 0.35 * len(figures))
+
+
+def _chart(draw, title: str, height: float = HEIGHT) -> str:
     with matplotlib.rc_context(_STYLE):
-        figure = Figure((WIDTH, HEIGHT), layout="constrained")
+        figure = Figure((WIDTH, height), layout="constrained")
         axes = figure.subplots()
         axes.grid(alpha=0.25)
         draw(axes)
