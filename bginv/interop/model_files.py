@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from bginv.data.sources import Dataset
 from bginv.errors import UserError, first_line
@@ -19,7 +20,9 @@ from bginv.interop.paper_h5 import (
     load_mask_unet_h5,
     save_h5,
 )
+from bginv.interop.unit_images import on_unit_images, pixels_of_model
 from bginv.nn.features import last_activation, logits_alone
+from bginv.nn.pixel_range import UNIT, Range, range_of_layers
 from bginv.output_files import write_file
 
 ENDINGS = (".keras", ".h5")
@@ -33,13 +36,16 @@ LAYERS = (
 PICKLES = (".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth", ".tar")
 
 
-def load_classifier(path: str, dataset: Dataset, needs_logits: bool = False) -> keras.Model:
-    """A classifier that fits the data set.
+def load_classifier(
+    path: str, dataset: Dataset, needs_logits: bool = False, pixels: Range | None = None
+) -> keras.Model:
+    """A classifier that fits the data set, of images in [0, 1] whatever it was trained on.
 
     Args:
         path: `.keras` or `.h5` file.
         dataset: what it is for.
         needs_logits: refuse one that gives probabilities.
+        pixels: the range that the model takes; None finds it out.
 
     Raises:
         FileNotFoundError: no such file.
@@ -65,7 +71,10 @@ def load_classifier(path: str, dataset: Dataset, needs_logits: bool = False) -> 
             f"{path} knows {model.output_shape[1]} classes, but {dataset.name} has labels 0 to "
             f"{dataset.num_classes - 1}: name a classifier trained on these classes"
         )
-    return model
+    found = pixels_of_model(model, dataset, pixels)
+    if found.pixels == UNIT:
+        return model
+    return on_unit_images(model, dataset.image_shape, found.pixels, model.name)
 
 
 def is_localizer(model: keras.Model) -> bool:
@@ -164,7 +173,11 @@ def load_logits(path: str) -> LogitsOf:
         model = logits_alone(model)
     shape, given = _output_shape(model, path), model.input_shape
     _check_classifier(path, shape, given)
-    return LogitsOf(lambda images: model(images, training=False), given[1:3], shape[-1])
+    told = range_of_layers(model)
+    if told and told.pixels != UNIT:
+        logging.warning("%s takes pixels of %s", path, told)
+    of_unit = told.of_unit if told else tf.identity
+    return LogitsOf(lambda images: model(of_unit(images), training=False), given[1:3], shape[-1])
 
 
 def _of_saved_model(path: str) -> LogitsOf:
