@@ -248,6 +248,23 @@ def pixel_range(source: Source) -> tuple[float, float]:
     return low, high
 
 
+def sample_rows(source: Source, count: int) -> np.ndarray:
+    """Up to `count` records from everywhere, about as many of each class, in their order."""
+    labels = source.labels
+    if labels.ndim > 1:
+        return _spread(np.arange(len(labels)), count)
+    classes = np.unique(labels)
+    share = max(1, count // len(classes))
+    rows = [_spread(source.rows_of_class(own), share) for own in classes]
+    return np.sort(np.concatenate(rows))[:count]
+
+
+def _spread(rows: np.ndarray, count: int) -> np.ndarray:
+    """Some of the rows, from everywhere, as they may be sorted."""
+    count = min(count, len(rows))
+    return rows[np.linspace(0, len(rows), count, endpoint=False, dtype=np.int64)]
+
+
 def split_off_test(source: Source) -> tuple[Source, Source]:
     """Three quarters to train on and a quarter to test with, always the same ones.
 
@@ -275,6 +292,7 @@ class Dataset:
         class_names: one for each label, in order.
         image_shape: (H, W, C) of every split.
         backgrounds: folder of photographs that come with it, to put behind objects, or None.
+        came_in: the range that images had which came as floats; else None, as no model is meant.
 
     Raises:
         UserError: a label without a class.
@@ -286,6 +304,7 @@ class Dataset:
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
     backgrounds: str | None = None
+    came_in: tuple[float, float] | None = None
 
     def __post_init__(self):
         if self.regression:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from bginv.errors import UserError, first_line
 from bginv.interop.formats import read_class_names
@@ -16,6 +17,7 @@ from bginv.interop.model_files import is_localizer, load_file, output_shape
 from bginv.interop.onnx_session import OnnxSession
 from bginv.interop.paper_h5 import load_classifier_h5
 from bginv.nn.features import logits_alone
+from bginv.nn.pixel_range import UNIT, range_of_layers
 
 KINDS = ".keras, .h5, .onnx, .tflite, or the folder of a SavedModel"
 NO_LITERT = ".tflite files are run by ai-edge-litert, which is not installed: pip install " + (
@@ -82,11 +84,20 @@ def of_keras(model: keras.Model, path: str = "the model") -> Classifier:
 
 
 def load_logits(path: str) -> Classifier:
-    """A classifier of colour images; see `load_scores`."""
+    """A classifier of colour images in [0, 1], whatever range its first layers take.
+
+    Raises:
+        FileNotFoundError: see `load_scores`.
+        UserError: see `load_scores`; or a classifier of other images.
+    """
     found = load_scores(path)
     if found.channels not in (3, None):
         raise UserError(f"{path} takes images of {found.channels} channels: name a classifier of 3")
-    return found
+    told = range_of_layers(found.model) if found.model else None
+    if told is None or told.pixels == UNIT:
+        return found
+    logging.warning("%s takes pixels of %s", path, told)
+    return dataclasses.replace(found, call=lambda images: found.call(told.of_unit(images)))
 
 
 def _of_saved_model(path: pathlib.Path) -> Classifier:

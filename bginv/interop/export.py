@@ -14,6 +14,7 @@ from absl import logging
 from bginv.data.sources import Dataset
 from bginv.errors import UserError, first_line
 from bginv.interop.formats import FORMATS, Predict, named, run_keras
+from bginv.nn.pixel_range import range_of_layers
 from bginv.output_files import check_writable_folder, refuse_existing
 
 DEFAULT_FORMATS = tuple(name for name in FORMATS if name != "h5")
@@ -73,17 +74,22 @@ def comparison_images(
 ) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
     """Images to compare on, those to calibrate 8 bits with, and names for the model's classes.
 
+    They have the range of pixels that the model's layers tell, else that of [0, 1].
+
     Args:
         model: tells the size of the images where there is no data set, and how many classes.
         dataset: its first test and its training images; None takes noise for both.
         count: of images to compare on.
     """
+    told = range_of_layers(model)
+    of_unit = told.of_unit if told else np.asarray
     if dataset is None:
         taken = getattr(model, "input_shape", None)
         if not isinstance(taken, tuple) or len(taken) != 4:
             raise UserError(f"{model.name} does not tell which images it takes: name data")
         shape = [side or NOISE_SIDE for side in taken[1:3]]
         noise = np.random.default_rng(0).random((count, *shape, taken[3]), np.float32)
+        noise = of_unit(noise)
         return noise, noise[:NUM_CALIBRATION], ()
     shown, calibration = (
         source.first(number).without_masks()
@@ -93,7 +99,7 @@ def comparison_images(
         )
     )
     images, calibrated = (
-        np.concatenate([batch["image"] for batch in own.batches(BATCH)])
+        of_unit(np.concatenate([batch["image"] for batch in own.batches(BATCH)]))
         for own in (shown, calibration)
     )
     outputs = getattr(model, "output", None)

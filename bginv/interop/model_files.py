@@ -17,7 +17,9 @@ from bginv.interop.paper_h5 import (
     load_mask_unet_h5,
     save_h5,
 )
+from bginv.interop.unit_images import on_unit_images, pixels_of_model
 from bginv.nn.features import last_activation, logits_alone
+from bginv.nn.pixel_range import UNIT, Range
 from bginv.output_files import write_file
 
 ENDINGS = (".keras", ".h5")
@@ -31,13 +33,16 @@ LAYERS = (
 PICKLES = (".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth", ".tar")
 
 
-def load_classifier(path: str, dataset: Dataset, needs_logits: bool = False) -> keras.Model:
-    """A classifier that fits the data set.
+def load_classifier(
+    path: str, dataset: Dataset, needs_logits: bool = False, pixels: Range | None = None
+) -> keras.Model:
+    """A classifier that fits the data set, of images in [0, 1] whatever it was trained on.
 
     Args:
         path: `.keras` or `.h5` file.
         dataset: what it is for.
         needs_logits: refuse one that gives probabilities.
+        pixels: the range that the model takes; None finds it out.
 
     Raises:
         FileNotFoundError: no such file.
@@ -63,7 +68,10 @@ def load_classifier(path: str, dataset: Dataset, needs_logits: bool = False) -> 
             f"{path} knows {model.output_shape[1]} classes, but {dataset.name} has labels 0 to "
             f"{dataset.num_classes - 1}: name a classifier trained on these classes"
         )
-    return model
+    found = pixels_of_model(model, dataset, pixels)
+    if found.pixels == UNIT:
+        return model
+    return on_unit_images(model, dataset.image_shape, found.pixels, model.name)
 
 
 def is_localizer(model: keras.Model) -> bool:

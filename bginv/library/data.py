@@ -10,20 +10,21 @@ import tensorflow as tf
 from bginv.data.catalog import load_data, takes_any_size
 from bginv.data.sources import ArraySource, Dataset, Source, split_off_test
 from bginv.errors import UserError
+from bginv.nn.pixel_range import BYTES, SYMMETRIC, UNIT, Range
 
 Arrays: TypeAlias = tuple[Any, Any]
 Data: TypeAlias = str | os.PathLike | Dataset | Arrays | Mapping[str, Arrays] | tf.data.Dataset
 IN_MEMORY = "arrays"
 TRAIN = "train"
+LEAST_WHITE = 32.0
+"""Of floats up to 255: what is less bright might as well be [0, 1] that left it a little."""
 
 
-def as_dataset(
-    data: Data, image_size: int | None = None, pixels: tuple[float, float] = (0.0, 1.0)
-) -> Dataset:
+def as_dataset(data: Data, image_size: int | None = None, pixels: Range | None = None) -> Dataset:
     """Whatever holds images and labels, as a data set.
 
-    Images [N, H, W] or [N, H, W, C] are uint8, floats in [0, 1], which are rounded to multiples of
-    1/255, or floats up to 255 where `pixels` says so or all are whole numbers. Labels are class
+    Images [N, H, W] or [N, H, W, C] are uint8, or floats in [0, 1], up to 255, in [-1, 1] or in the
+    range that `pixels` tells; they are rounded to 256 steps of it. Labels are class
     numbers [N] or [N, 1], names of classes [N], one-hot rows [N, K], floats of 0 and 1 alone, or
     other floats [N] or [N, D], which a regressor is to tell.
 
@@ -34,7 +35,8 @@ def as_dataset(
             `tf.data.Dataset` of pairs, in batches or not, which is taken into memory. Two of
             these are one to train on and a test.
         image_size: of the images of a name or folder that come in any size.
-        pixels: the range that the model takes; images of floats beyond 1 may have it too.
+        pixels: the range that the model takes; images of floats outside of [0, 1] have it too.
+            None takes that of `KNOWN` in which they are.
 
     Raises:
         UserError: something else, or see `load_data`.
@@ -75,14 +77,14 @@ def is_split(data: Data) -> bool:
     return True
 
 
-def _of_splits(splits: dict[str, Any], pixels: tuple[float, float]) -> Dataset:
+def _of_splits(splits: dict[str, Any], pixels: Range | None) -> Dataset:
     if TRAIN not in splits:
         raise UserError(f"data needs a split named {TRAIN!r}; received {', '.join(splits)}")
     splits = {
         name: _gathered(pair) if isinstance(pair, tf.data.Dataset) else pair
         for name, pair in splits.items()
     }
-    _check_one_range({name: pair[0] for name, pair in splits.items()})
+    came_in = _range_of_floats({name: pair[0] for name, pair in splits.items()}, pixels)
     labels, class_names = _labels({name: pair[1] for name, pair in splits.items()})
     sources: dict[str, Source] = {
         name: ArraySource(pixels_of(images, name, pixels), labels[name])
@@ -96,28 +98,52 @@ def _of_splits(splits: dict[str, Any], pixels: tuple[float, float]) -> Dataset:
             raise UserError(
                 f"images of {name} are {source.image_shape}, those to train on {train.image_shape}"
             )
-    return Dataset(IN_MEMORY, train, sources, class_names, train.image_shape)
+    shape = train.image_shape
+    return Dataset(IN_MEMORY, train, sources, class_names, shape, came_in=came_in)
 
 
-def _check_one_range(images: Mapping[str, Any]) -> None:
-    """Raise if floats are in [0, 1] in one split and not in another.
+def _range_of_floats(images: Mapping[str, Any], pixels: Range | None) -> Range | None:
+    """The range that splits of floats have; None where no split is of floats.
 
     Raises:
-        UserError: it names both splits.
+        UserError: splits of several ranges; it names both.
     """
     arrays = {name: np.asarray(own) for name, own in images.items()}
     floats = {name: own for name, own in arrays.items() if own.dtype.kind == "f" and own.size}
-    inside = {name: bool(own.min() >= 0 and own.max() <= 1) for name, own in floats.items()}
-    if len(set(inside.values())) > 1:
-        one = next(name for name, own in inside.items() if own)
-        other = next(name for name, own in inside.items() if not own)
+    found = {name: _told_by(own, name, pixels) for name, own in floats.items()}
+    if len(set(found.values())) > 1:
+        (one, first), (other, second) = list({own: name for name, own in found.items()}.items())[:2]
         raise UserError(
-            f"{one} images are floats in [0, 1], and those of {other} reach from "
-            f"{floats[other].min():g} to {floats[other].max():g}: give all in one range"
+            f"{first} images are floats in [{one[0]:g}, {one[1]:g}], and those of {second} in "
+            f"[{other[0]:g}, {other[1]:g}], as they reach from {floats[second].min():g} to "
+            f"{floats[second].max():g}: give all in one range"
         )
+    return next(iter(found.values()), None)
 
 
-def pixels_of(images: Any, what: str, pixels: tuple[float, float] = (0.0, 1.0)) -> np.ndarray:
+def _told_by(array: np.ndarray, what: str, pixels: Range | None) -> Range:
+    """The range that floats have: [0, 1], bytes, or what `pixels` says; see `as_dataset`."""
+    low, high = float(array.min()), float(array.max())
+    if low >= 0 and high <= 1:
+        return UNIT
+    whole = 0 <= low and high <= 255 and (array == np.round(array)).all()
+    if whole and pixels in (None, UNIT):
+        return BYTES
+    if pixels is None and low >= 0 and LEAST_WHITE <= high <= 255:
+        return BYTES
+    if pixels is None and low >= -1 and high <= 1:
+        return SYMMETRIC
+    if pixels not in (None, UNIT) and pixels[0] <= low and high <= pixels[1]:
+        return pixels
+    asked = "[-1, 1] or [0, 255]" if pixels is None else f"pixels=({pixels[0]:g}, {pixels[1]:g})"
+    raise UserError(
+        f"{what} images must be uint8, floats in [0, 1], or in the range of {asked}; received "
+        f"{array.dtype} from {low:g} to {high:g}: scale them, or give the range that they and the "
+        "model have as pixels=(low, high)"
+    )
+
+
+def pixels_of(images: Any, what: str, pixels: Range | None = None) -> np.ndarray:
     """Images as uint8 [N, H, W, C]; see `as_dataset`.
 
     Args:
@@ -126,7 +152,8 @@ def pixels_of(images: Any, what: str, pixels: tuple[float, float] = (0.0, 1.0)) 
         pixels: a range that floats may have, where they leave [0, 1].
 
     Raises:
-        UserError: another rank or dtype, values outside [0, 1], or bytes that are 0 and 1 alone.
+        UserError: another rank or dtype, values outside of the range, or bytes that are 0 and 1
+            alone.
     """
     array = np.asarray(images)
     if array.ndim == 3:
@@ -142,18 +169,15 @@ def pixels_of(images: Any, what: str, pixels: tuple[float, float] = (0.0, 1.0)) 
         return array
     if array.dtype == bool:
         return array.astype(np.uint8) * 255
-    low, high = float(array.min()), float(array.max())
-    if array.dtype.kind == "f" and low >= 0 and high <= 1:
-        return np.round(array * 255).astype(np.uint8)
-    if 0 <= low and high <= 255 and (array.dtype.kind in "iu" or (array == np.round(array)).all()):
+    if array.dtype.kind == "f" and array.size:
+        low, high = _told_by(array, what, pixels)
+        return np.round((array - low) * (255 / (high - low))).astype(np.uint8)
+    if array.dtype.kind in "iu" and 0 <= array.min(initial=0) and array.max(initial=0) <= 255:
         return array.astype(np.uint8)
-    least, most = pixels
-    if array.dtype.kind == "f" and pixels != (0.0, 1.0) and least <= low and high <= most:
-        return np.round((array - least) * (255 / (most - least))).astype(np.uint8)
     raise UserError(
-        f"{what} images must be uint8, floats in [0, 1], or in the range that pixels=({least:g}, "
-        f"{most:g}) tells; received {array.dtype} from {low:g} to {high:g}: scale them, or cast "
-        "those up to 255 to uint8"
+        f"{what} images must be uint8, or other numbers from 0 to 255; received {array.dtype}"
+        + (f" from {array.min():g} to {array.max():g}" if array.dtype.kind in "iu" else "")
+        + ": scale them, or cast them"
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from bginv.data.sources import Dataset
-from bginv.errors import UserError, first_line
+from bginv.errors import UserError
 from bginv.nn.features import last_activation
 from bginv.ops.losses import Loss, cross_entropy
 
@@ -18,72 +18,12 @@ SMALLEST_PROBABILITY = 1e-30
 PROBABILITIES, LOGITS, SIGMOID, ONE_LOGIT = "probabilities", "logits", "sigmoid", "one logit"
 
 
-def on_unit_images(
-    model: keras.Model, image_shape: tuple[int, int, int], pixels: tuple[float, float]
-) -> keras.Model:
-    """The model on images in [0, 1]; the weights are its own.
-
-    Args:
-        model: of any kind; a subclassed one is built by it.
-        image_shape: (H, W, C).
-        pixels: the range of the images that the model takes.
-
-    Raises:
-        UserError: the model cannot take such images, or takes integers, as which all images in
-            [0, 1] are black.
-    """
-    low, high = pixels
-    if takes_integers(model) and high - low <= 1:
-        raise UserError(
-            f"{model.name} takes {model.inputs[0].dtype} images: give pixels=(0, 255), or whatever "
-            "their range is"
-        )
-    _check_shape(model, image_shape)
-    image = x = keras.Input(image_shape, name="image")
-    if pixels != (0.0, 1.0):
-        x = keras.layers.Rescaling(high - low, low, name="pixels")(x)
-    try:
-        outputs = model(x)
-    except Exception as error:  # as many kinds as there are layers
-        height, width, channels = image_shape
-        raise UserError(
-            f"{model.name} cannot take images of {height}x{width}x{channels}: {first_line(error)}"
-        ) from error
-    return keras.Model(image, outputs, name="classifier")
-
-
-def _check_shape(model: keras.Model, image_shape: tuple[int, int, int]) -> None:
-    """Raise if a model tells that it takes other images.
-
-    Raises:
-        UserError: it names both shapes, and what to do.
-    """
-    taken = getattr(model, "input_shape", None)
-    if not isinstance(taken, tuple) or len(taken) != 4:
-        return
-    if all(own in (None, given) for own, given in zip(taken[1:], image_shape, strict=True)):
-        return
-    wanted, given = ("x".join(map(str, shape)) for shape in (taken[1:], image_shape))
-    remedy = "resize them, or build the model for these"
-    if taken[3] != image_shape[2]:
-        remedy = f"give images of {taken[3]} channel{'s' * (taken[3] != 1)} as an array"
-    elif taken[1] != taken[2]:
-        remedy = "images of a folder become squares: give an array [N, H, W, C] of this size"
-    raise UserError(f"{model.name} takes images of {wanted}, and these are {given}: {remedy}")
-
-
 def side_of(model: keras.Model) -> int | None:
     """Side of the square images that a model takes, if it tells."""
     shape = getattr(model, "input_shape", None)
     if isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2]:
         return shape[1]
     return None
-
-
-def takes_integers(model: keras.Model) -> bool:
-    """Whether a model rounds its images, so that it has no gradient by them."""
-    inputs = getattr(model, "inputs", None) or ()
-    return any("int" in tensor.dtype for tensor in inputs)
 
 
 def with_logits(model: keras.Model, dataset: Dataset) -> keras.Model:

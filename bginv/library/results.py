@@ -18,11 +18,13 @@ from bginv.interop.export import (
     export_model,
 )
 from bginv.interop.model_files import load_any, load_classifier
+from bginv.interop.unit_images import on_unit_images, pixels_of_model
 from bginv.library.data import Data, as_dataset
-from bginv.library.models import on_unit_images, side_of, with_logits
+from bginv.library.models import side_of, with_logits
 from bginv.methods.background_invariance.mask_training import soft_and_binary_masks
 from bginv.methods.background_invariance.settings import GIVEN, AdversarialSettings
 from bginv.methods.photographs.settings import PhotographSettings
+from bginv.nn.pixel_range import PixelRange, Range
 from bginv.output_files import refuse_existing
 from bginv.report.metrics import read_metrics
 from bginv.report.run_page import REPORT, notebook_page, read_run
@@ -46,6 +48,7 @@ class Robustified:
         mask_kind: "learned", "heuristic" or "given"; of photographs, the name of the source.
         settings: of phase 3, or of the run on photographs.
         headline: what a run on photographs found, in sentences.
+        pixels: the range of pixels that `model` takes, and how it was found.
     """
 
     model: keras.Model
@@ -57,6 +60,7 @@ class Robustified:
     mask_kind: str
     settings: AdversarialSettings | PhotographSettings
     headline: tuple[str, ...] = ()
+    pixels: PixelRange | None = None
 
     @property
     def table(self) -> Table:
@@ -121,25 +125,26 @@ class Robustified:
 
 
 def evaluate(
-    model: keras.Model | str | os.PathLike, data: Data, pixels: tuple[float, float] = (0.0, 1.0)
+    model: keras.Model | str | os.PathLike, data: Data, pixels: Range | None = None
 ) -> Table:
     """How well a model does on every test: accuracy, or the mean absolute error of a regressor.
 
     Args:
         model: as for `robustify`, or the path of one that bginv has saved.
         data: see `as_dataset`; "digits_backgrounds" names tests on other backgrounds.
-        pixels: the range of the pixels that the model takes.
+        pixels: the range of the pixels that the model takes; None finds it out, see `robustify`.
 
     Raises:
         UserError: a model for other images or fewer classes.
     """
     if not isinstance(model, keras.Model):
         name = os.fspath(model)
-        dataset = as_dataset(data, side_of(load_any(name)))
-        classifier = load_classifier(name, dataset)
+        dataset = as_dataset(data, side_of(load_any(name)), pixels)
+        classifier = load_classifier(name, dataset, pixels=pixels)
     else:
         name, dataset = model.name, as_dataset(data, side_of(model), pixels)
-        classifier = on_unit_images(model, dataset.image_shape, pixels)
+        found = pixels_of_model(model, dataset, pixels)
+        classifier = on_unit_images(model, dataset.image_shape, found.pixels)
         if not dataset.regression and not dataset.multi_label:
             classifier = with_logits(classifier, dataset)
     return accuracy_table({name: evaluate_accuracy(classifier, dataset, with_train=False)})
@@ -156,7 +161,8 @@ def export(
     """Write a model in several formats, run each by its own runtime, and compare.
 
     Args:
-        model: images float32 [B, H, W, C] in [0, 1] to a tensor or a dict of tensors.
+        model: images float32 [B, H, W, C] to a tensor or a dict of tensors; they are compared on
+            the range of pixels that its layers tell, or in [0, 1].
         path: folder of the files, `model.onnx`, `model.tflite`, ...
         formats: "keras", "saved_model", "onnx", "litert", "litert_float16", "litert_int8", "h5";
             by default those whose packages are there, but "h5", which is for TensorFlow 2.15.

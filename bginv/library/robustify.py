@@ -21,15 +21,14 @@ from bginv.data.photographs import Photographs
 from bginv.data.sources import ArraySource, Dataset
 from bginv.engine.run_folder import RunFolder
 from bginv.errors import UserError
+from bginv.interop.unit_images import on_unit_images, pixels_of_model, takes_integers
 from bginv.library.data import Data, as_dataset, is_split, pixels_of
 from bginv.library.models import (
     can_be_saved,
     check_numbers,
     knows_something,
     loss_of,
-    on_unit_images,
     side_of,
-    takes_integers,
     with_logits,
 )
 from bginv.library.photographs import fits, refuse_finished, robustify_photographs
@@ -50,6 +49,7 @@ from bginv.methods.background_invariance.settings import (
 )
 from bginv.nn.backbones import VGG19_SIDE
 from bginv.nn.background_generator import fitting_tiles
+from bginv.nn.pixel_range import PixelRange, Range
 from bginv.ops.augment import Augmentation
 from bginv.ops.losses import cross_entropy
 from bginv.output_files import content_number
@@ -71,7 +71,7 @@ def robustify(
     loss: Any = None,
     train_first: bool | None = None,
     augment: bool | None = None,
-    pixels: tuple[float, float] = (0.0, 1.0),
+    pixels: Range | None = None,
     recipe: str | None = None,
     seed: int = 0,
     run_dir: str | os.PathLike | None = None,
@@ -105,8 +105,8 @@ def robustify(
             constant answer.
         augment: turn, move and mirror images at random; by default for classes, as numbers to tell
             may depend on places.
-        pixels: the range of the pixels that the model takes; (0, 255) for most of
-            `keras.applications`.
+        pixels: the range of the pixels that the model takes, such as (0, 255); None finds it out
+            from its layers, and from what it answers on the training images.
         recipe: "photographs", "tuned" or "paper"; None takes the first where it fits model, data
             and settings, else the second.
         seed: of everything that is drawn.
@@ -125,7 +125,8 @@ def robustify(
     dataset = as_dataset(_proof(data), side_of(model), pixels)
     if dataset.multi_label:
         raise UserError(f"{dataset.name} has several classes an image, which robustify cannot do")
-    start = _with_loss(model, dataset, loss, pixels, train_first)
+    found = _pixels(model, dataset, pixels)
+    start = _with_loss(model, dataset, loss, found.pixels, train_first)
     path = pathlib.Path(run_dir or _temporary_folder())
     adversary = isinstance(backgrounds, str) and backgrounds == "adv"
     may_fit = recipe is None and adversary and loss is None
@@ -133,9 +134,10 @@ def robustify(
         dataset, source = _masks_of_photographs(masks, dataset, is_split(data))
         start = dataclasses.replace(start, dataset=dataset)
         given = {"seed": seed, **settings, **({} if epochs is None else {"epochs": epochs})}
-        begun = _numbers({"pixels": pixels, "model": _weights_number(start.evaluated)})
+        begun = _numbers({"pixels": found.pixels, "model": _weights_number(start.evaluated)})
         numbers = {"training images": dataset.train.digest(), **begun}
-        return robustify_photographs(model, start, source, given, path, overwrite, numbers)
+        result = robustify_photographs(model, start, source, given, path, overwrite, numbers)
+        return dataclasses.replace(result, pixels=found)
     recipe = recipe or "tuned"
     dataset, mask_kind, unet = _masks(masks, dataset, is_split(data))
     given = {"recipe": recipe, "seed": seed, **settings}
@@ -158,8 +160,19 @@ def robustify(
         photographs=photographs,
         augmentation=None if augments else UNCHANGED,
     )
-    said = {"loss": _described(loss), "pixels": pixels, "augment": augments}
-    return _train(model, start, phases, path, overwrite, said)
+    said = {"loss": _described(loss), "pixels": found.pixels, "augment": augments}
+    result = _train(model, start, phases, path, overwrite, said)
+    return dataclasses.replace(result, pixels=found)
+
+
+def _pixels(model: keras.Model, dataset: Dataset, given: Range | None) -> PixelRange:
+    """The range of pixels that a model takes, which is to have a gradient by them."""
+    if takes_integers(model):
+        raise UserError(
+            f"{model.name} takes {model.inputs[0].dtype} images, by which its loss has no gradient:"
+            " build it on an input of float32"
+        )
+    return pixels_of_model(model, dataset, given, by_confidence=True)
 
 
 def _described(loss: Any) -> str:
@@ -175,15 +188,10 @@ def _with_loss(
     model: keras.Model,
     dataset: Dataset,
     loss: Any,
-    pixels: tuple[float, float],
+    pixels: Range,
     train_first: bool | None,
 ) -> Start:
     """The model as the phases take it, with its loss, and whether it needs phase 1."""
-    if takes_integers(model):
-        raise UserError(
-            f"{model.name} takes {model.inputs[0].dtype} images, by which its loss has no gradient:"
-            " build it on an input of float32"
-        )
     classifier = on_unit_images(model, dataset.image_shape, pixels)
     if not classifier.trainable_variables:
         raise UserError(

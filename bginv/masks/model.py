@@ -13,6 +13,7 @@ from bginv.errors import UserError, first_line
 from bginv.interop.model_files import load_any
 from bginv.interop.onnx_session import FREE_SIDE, OnnxSession
 from bginv.masks.source import Mask, MaskSource, Picture, confidence_of
+from bginv.nn.pixel_range import range_of_layers
 
 TOLERANCE = 1e-3
 Run = Callable[[np.ndarray], np.ndarray]
@@ -20,7 +21,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 
 class ModelMasks(MaskSource):
-    """Masks by a network that takes images in [0, 1] and gives one map in [0, 1].
+    """Masks by a network that gives one map in [0, 1], of images in [0, 1] unless it tells another.
 
     A `.keras` or `.h5` file is loaded in safe mode and takes images channels last; an `.onnx` file
     may take either order. The size and the number of channels are the network's own.
@@ -93,11 +94,12 @@ def _of_keras(path: str) -> tuple[Run, tuple[int, int], int]:
     size = (rows or FREE_SIDE, columns or FREE_SIDE)
     _check_output(path, tuple(model.output_shape), channels_last=True)
     run = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
-    low = tf.as_dtype(model.inputs[0].dtype)
-    scale = 255.0 if low.is_integer else 1.0  # integers in [0, 1] would all be black
+    dtype, told = tf.as_dtype(model.inputs[0].dtype), range_of_layers(model)
+    of_unit = told.of_unit if told else np.asarray
 
     def call(images: np.ndarray) -> np.ndarray:
-        given = tf.cast(np.round(images * 255) if scale > 1 else images, low)
+        given = of_unit(images)
+        given = tf.cast(np.round(given) if dtype.is_integer else given, dtype)
         masks = tf.cast(run(given), tf.float32).numpy()
         return masks[..., 0] if masks.ndim == 4 else masks
 

@@ -47,13 +47,24 @@ def is_trained(model: keras.Model) -> bool:
     training, so a network of which most have left them is a trained one, whatever it is called. The
     last layer does not count: it may be a new head.
     """
-    told = [
+    told = _have_moved(leaves(model)[:-1])
+    return bool(told) and float(np.mean(told)) >= LEAST_TRAINED
+
+
+def is_fresh(model: keras.Model) -> bool:
+    """Whether no layer of a network has learned anything yet, the last one neither."""
+    told = _have_moved(leaves(model))
+    return bool(told) and not any(told)
+
+
+def _have_moved(layers: list[keras.layers.Layer]) -> list[bool]:
+    """For each weight that starts as a constant, whether it is another one now."""
+    return [
         bool((np.asarray(weight.value) != CONSTANTS[weight.name]).any())
-        for layer in leaves(model)[:-1]
+        for layer in layers
         for weight in layer.weights
         if weight.name in CONSTANTS
     ]
-    return bool(told) and float(np.mean(told)) >= LEAST_TRAINED
 
 
 def is_deep(model: keras.Model) -> bool:

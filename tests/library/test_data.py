@@ -91,10 +91,15 @@ def test_pixels_that_would_be_wrong_are_refused():
         np.testing.assert_array_equal(pixels_of(IMAGES.astype(whole), "train")[..., 0], IMAGES)
     resized = np.clip(IMAGES + np.float32(0.4), 0, 255)
     with pytest.raises(ValueError, match=r"floats in \[0, 1\], .*pixels=\(0, 1\).* to 255: scale"):
-        pixels_of(resized, "train")
-    np.testing.assert_array_equal(pixels_of(resized, "train", (0.0, 255.0))[..., 0], IMAGES)
-    both = pixels_of(IMAGES / 127.5 - 1, "train", (-1.0, 1.0))[..., 0]
-    np.testing.assert_array_equal(both, IMAGES)
+        pixels_of(resized, "train", (0.0, 1.0))
+    both = np.float32(IMAGES / 127.5 - 1)
+    for pixels in (None, (0.0, 255.0)):
+        np.testing.assert_array_equal(pixels_of(resized, "train", pixels)[..., 0], IMAGES)
+    for pixels in (None, (-1.0, 1.0)):
+        np.testing.assert_array_equal(pixels_of(both, "train", pixels)[..., 0], IMAGES)
+    for strange in (2 * both, IMAGES / np.float32(200), np.full_like(both, np.nan)):
+        with pytest.raises(ValueError, match=r"train images must be .* or give the range that"):
+            pixels_of(strange, "train")
     with pytest.raises(ValueError, match=r"must be \[N, H, W, C\]; received \(12, 64\)"):
         pixels_of(IMAGES.reshape(12, 64), "train")
     with pytest.raises(ValueError, match="received int"):
@@ -103,7 +108,7 @@ def test_pixels_that_would_be_wrong_are_refused():
 
 def test_splits_of_two_ranges_are_refused():
     both = {"train": (np.float32(IMAGES), LABELS), "test": (IMAGES / 255, LABELS)}
-    with pytest.raises(ValueError, match=r"test images are floats in \[0, 1\], and those of train"):
+    with pytest.raises(ValueError, match=r"in \[0, 255\], and those of test in \[0, 1\]"):
         as_dataset(both, pixels=(0.0, 255.0))
     bright = {"train": (IMAGES / 127.5 - 1, LABELS), "test": (0 * IMAGES[:2] + 0.5, LABELS[:2])}
     with pytest.raises(ValueError, match="give all in one range"):
@@ -171,3 +176,18 @@ def test_forms_of_tf_data_that_would_lose_something_are_named():
     two = tf.data.Dataset.from_tensor_slices(({"left": IMAGES, "right": IMAGES}, LABELS))
     with pytest.raises(ValueError, match="a dict of left, right: leave one"):
         as_dataset(two)
+
+
+@pytest.mark.parametrize(
+    ("images", "came_in"),
+    [
+        (IMAGES, None),
+        (IMAGES / 255, (0, 1)),
+        (np.float32(IMAGES), (0, 255)),
+        (IMAGES / 127.5 - 1, (-1, 1)),
+    ],
+    ids=["bytes", "unit", "float bytes", "symmetric"],
+)
+def test_the_range_that_floats_came_in_is_kept(images, came_in):
+    data = as_dataset((images, LABELS))
+    assert data.came_in == came_in

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.library.models import can_be_saved, knows_something, loss_of, on_unit_images, with_logits
+from bginv.interop.unit_images import on_unit_images
+from bginv.library.models import can_be_saved, knows_something, loss_of, with_logits
 from bginv.ops.losses import cross_entropy
 
 SHAPE = (16, 16, 1)
