@@ -199,3 +199,24 @@ def test_few_and_missing_classes_are_named():
     data = {"train": (images, labels), "test": (images[some], labels[some])}
     verdict = bginv.audit(LOOKS_AT_GROUND, data, masks[some]).verdict
     assert "Fewer than 30 pictures: 0 (15), 1 (15)" in verdict and "No picture shows 2" in verdict
+
+
+def test_a_trap_of_one_class_is_named():
+    """Nine of ten pictures of a class share a ground, and the others have any."""
+    images, labels, masks = pictures(False)
+    plain = np.array([90, 90, 90], np.uint8)
+    for row in np.flatnonzero(labels == 1)[:45]:
+        images[row] = np.where(masks[row][..., None] > 0, images[row], plain)
+    data = {"train": (images, labels), "test": (images, labels)}
+    result = bginv.audit(LOOKS_AT_OBJECT, data, masks)
+    assert result.trap.classes == [1]
+    assert "most of all of 1:" in result.verdict
+
+
+@pytest.mark.parametrize("name, tells", [("shapes", True), ("shapes_unbiased", False)])
+def test_the_trap_of_shapes_is_found(name, tells):
+    def answers(images: np.ndarray) -> np.ndarray:
+        return images.reshape(len(images), -1)[:, :6]
+
+    result = bginv.audit(answers, name, limit=120, draws=1)
+    assert result.trap.tells == tells and bool(result.trap.classes) == tells
