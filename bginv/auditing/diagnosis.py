@@ -93,6 +93,7 @@ def diagnose(
     masks: MaskReport,
     data: str,
     plan: Plan = Plan(),
+    training: CutPictures | None = None,
 ) -> AuditResult:
     """Ask models about every test, and say what the answers mean.
 
@@ -102,13 +103,18 @@ def diagnose(
         masks: what is known of them.
         data: what it is called.
         plan: how much is done.
+        training: pictures that models may have learned a trap from; by default, those of the audit.
     """
     began = time.monotonic()
     pictures = models[0][1]
     check_pictures(pictures.labels)
     _agree_on_objects([own for _, own in models])
     donors = _donors(pictures, len(class_names), plan)
-    trap = probe(pictures, len(class_names), plan.seed) if plan.with_trap else None
+    trap = None
+    if plan.with_trap:
+        trap = probe(training or pictures, len(class_names), plan.seed)
+        where = "the training pictures" if training else "these pictures"
+        trap = dataclasses.replace(trap, where=where)
     found = []
     with _Progress(plan.images(len(pictures)) * len(models)) as progress:
         for model, own in models:

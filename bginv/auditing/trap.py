@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import keras
@@ -17,14 +17,17 @@ import tensorflow as tf
 
 from bginv.auditing.intervals import UNKNOWN, Answers, Interval, Z, share_of
 from bginv.auditing.variants import CutPictures
+from bginv.data.variations import box_of
 from bginv.nn.efficientnet_lite import build_efficientnet_lite0
 from bginv.nn.weights_package import is_installed
 
-SIDE, BATCH, FOLDS = 160, 32, 5
+SIDE, BATCH, FOLDS = 128, 32, 5
 SMALLEST = 64
 """Side of pictures that a network of photographs can tell apart."""
-COLOURS = 4
-"""Cells a side of the small picture that stands for features where there is no network."""
+MOST_SQUARES, LEAST_SQUARE = 3, 0.1
+"""Squares of background that are cut out of a picture, and the least side as a share of it."""
+BINS = 4
+"""Of each channel of the histogram that stands for features where there is no network."""
 TELLING = 0.8
 """Area under the curve above which a class's backgrounds tell it."""
 MARGIN = 0.1
@@ -40,12 +43,14 @@ class Trap:
         chance: share of the largest class.
         areas: by class: area under its curve against all others, lower end, NaN where unknown.
         features: what they are, in words.
+        where: whose backgrounds, in words.
     """
 
     accuracy: Interval
     chance: float
     areas: tuple[float, ...] = ()
     features: str = ""
+    where: str = "these pictures"
 
     @property
     def tells(self) -> bool:
@@ -62,23 +67,29 @@ class Trap:
 def probe(pictures: CutPictures, num_classes: int, seed: int = 0) -> Trap:
     """Tell classes from backgrounds alone.
 
-    Features are averaged over the places that the object does not take, so that the shape of the
-    filled hole tells little.
+    What is looked at are squares beside the object's box: the outline of an object that was filled
+    would tell its class. Pictures whose object leaves no room for one are left out.
 
     Args:
         pictures: with masks.
         num_classes: K.
         seed: of the folds.
     """
-    rows = np.flatnonzero(pictures.has_object)
+    squares = {
+        int(row): found
+        for row in np.flatnonzero(pictures.has_object)
+        if (found := _squares(pictures.images[row], pictures.masks[row]))
+    }
+    rows = np.array(list(squares), int)
+    known, counts = np.unique(pictures.labels[rows], return_counts=True)
+    rows = rows[np.isin(pictures.labels[rows], known[counts >= 2])]
     labels = pictures.labels[rows]
-    known, counts = np.unique(labels, return_counts=True)
-    fitting = np.isin(labels, known[counts >= 2])
-    rows, labels = rows[fitting], labels[fitting]
     if len(np.unique(labels)) < 2:
         return Trap(UNKNOWN, math.nan)
     folds = int(min(FOLDS, np.bincount(labels)[np.unique(labels)].min()))
-    features, what = _features(pictures, rows)
+    _, side, _, channels = pictures.images.shape
+    by_network = is_installed() and channels == 3 and side >= SMALLEST
+    features, what = _features([squares[row] for row in rows], by_network)
     model = sklearn.pipeline.make_pipeline(
         sklearn.preprocessing.StandardScaler(),
         sklearn.linear_model.LogisticRegression(C=0.01, max_iter=300, class_weight="balanced"),
@@ -109,39 +120,48 @@ def _lower_area(positive: np.ndarray, scores: np.ndarray) -> float:
     return area - Z * math.sqrt(max(spread, 0.0) / (ones * zeros))
 
 
-def _features(pictures: CutPictures, rows: np.ndarray) -> tuple[np.ndarray, str]:
-    """Features float32 [M, D] of backgrounds, and what they are."""
-    if is_installed() and pictures.images.shape[-1] == 3 and pictures.images.shape[1] >= SMALLEST:
-        call = _network()
-        parts = [
-            _of_network(call, pictures, rows[start : start + BATCH])
-            for start in range(0, len(rows), BATCH)
-        ]
-        return np.concatenate(parts), "features of EfficientNet-Lite0 outside the object"
-    found = [
-        cv2.resize(pictures.emptied[row], (COLOURS, COLOURS), interpolation=cv2.INTER_AREA).ravel()
-        for row in rows
-    ]
-    return np.stack(found).astype(np.float32), "colours of the background"
+def _squares(image: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
+    """Squares of an image, along the largest strip beside its object's box."""
+    top, left, bottom, right = box_of(mask)
+    strips = (image[:top], image[bottom:], image[:, :left], image[:, right:])
+    strip = max(strips, key=lambda own: min(own.shape[:2]) * own.size)
+    side = min(strip.shape[:2])
+    if side < LEAST_SQUARE * len(image):
+        return []
+    long = int(strip.shape[1] > strip.shape[0])
+    count = min(MOST_SQUARES, strip.shape[long] // side)
+    places = np.linspace(0, strip.shape[long] - side, count).astype(int)
+    return [strip.take(range(place, place + side), axis=long) for place in places]
+
+
+def _features(squares: Sequence[Sequence[np.ndarray]], by_network: bool) -> tuple[np.ndarray, str]:
+    """Features float32 [M, D] of the squares of each picture, and what they are."""
+    if not by_network:
+        return np.stack([np.mean(list(map(_colours, own)), 0) for own in squares]), "colours"
+    flat = [square for own in squares for square in own]
+    size, call = (SIDE, SIDE), _network()
+    found = []
+    for start in range(0, len(flat), BATCH):
+        part = [cv2.resize(own, size) for own in flat[start : start + BATCH]]
+        found.append(call(np.stack(part).astype(np.float32) / 255))
+    ends = np.cumsum([len(own) for own in squares])[:-1]
+    means = [own.mean(0) for own in np.split(np.concatenate(found), ends)]
+    return np.stack(means), "features of EfficientNet-Lite0"
+
+
+def _colours(image: np.ndarray) -> np.ndarray:
+    """Shares of colours, float32 [BINS ** C]."""
+    ranges = [(0, 256)] * image.shape[-1]
+    counts, _ = np.histogramdd(image.reshape(-1, len(ranges)), [BINS] * len(ranges), ranges)
+    return np.sqrt(counts.ravel() / counts.sum()).astype(np.float32)
 
 
 @functools.cache
 def _network() -> Callable[[np.ndarray], np.ndarray]:
     network: keras.Model = build_efficientnet_lite0((SIDE, SIDE, 3), "imagenet")
-    call = tf.function(lambda images: network(images, training=False), reduce_retracing=True)
+
+    @tf.function(reduce_retracing=True)
+    def call(images: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(network(images, training=False), (1, 2))
+
     return lambda images: call(tf.constant(images)).numpy()
-
-
-def _of_network(call: Callable, pictures: CutPictures, rows: np.ndarray) -> np.ndarray:
-    size = (SIDE, SIDE)
-    images = [cv2.resize(own, size, interpolation=cv2.INTER_AREA) for own in pictures.emptied[rows]]
-    maps = call(np.stack(images).astype(np.float32) / 255)
-    cells = maps.shape[1:3][::-1]
-    weights = np.stack(
-        [
-            cv2.resize(1 - mask.astype(np.float32), cells, interpolation=cv2.INTER_AREA)
-            for mask in pictures.masks[rows]
-        ]
-    )[..., None]
-    weights += 1e-3  # of an object that takes everything
-    return (maps * weights).sum((1, 2)) / weights.sum((1, 2))

@@ -69,7 +69,7 @@ def _relies(model: ModelAudit, trap: Trap | None, names: Sequence[str]) -> list[
     told = [f"{model.name} looks at the background: gap {_points(model)}{worst}."]
     if trap and trap.tells:
         told.append(
-            "It may have learned that here: backgrounds alone tell "
+            f"It may have learned that there: backgrounds of {trap.where} alone tell "
             f"{_percent(trap.accuracy.value)} of the classes{_of_classes(trap, names)}."
         )
     told.append("Train it on other backgrounds (bginv run, bginv.robustify), and audit again.")
@@ -94,9 +94,9 @@ def _is_free(model: ModelAudit, trap: Trap | None, names: Sequence[str]) -> list
 
 def _of_trap(trap: Trap, names: Sequence[str]) -> str:
     return (
-        f"But backgrounds alone tell {_percent(trap.accuracy.value)} of the classes"
-        f"{_of_classes(trap, names)}: these pictures cannot prove that it needs none. Audit it on "
-        "pictures of each class in other places."
+        f"But backgrounds of {trap.where} alone tell {_percent(trap.accuracy.value)} of the classes"
+        f"{_of_classes(trap, names)}: this cannot prove that it needs none. Audit it on pictures "
+        "of each class in other places."
     )
 
 

