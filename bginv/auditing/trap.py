@@ -92,16 +92,18 @@ def probe(pictures: CutPictures, num_classes: int, seed: int = 0) -> Trap:
     features, what = _features([squares[row] for row in rows], by_network)
     model = sklearn.pipeline.make_pipeline(
         sklearn.preprocessing.StandardScaler(),
-        sklearn.linear_model.LogisticRegression(C=0.01, max_iter=300, class_weight="balanced"),
+        sklearn.linear_model.RidgeClassifier(features.shape[1], class_weight="balanced"),
     )
     split = sklearn.model_selection.StratifiedKFold(folds, shuffle=True, random_state=seed)
-    shares = sklearn.model_selection.cross_val_predict(
-        model, features, labels, cv=split, method="predict_proba"
+    scores = sklearn.model_selection.cross_val_predict(
+        model, features, labels, cv=split, method="decision_function"
     )
+    if scores.ndim == 1:  # of the second of two classes
+        scores = np.stack([-scores, scores], -1)
     classes = np.unique(labels)
-    right = classes[shares.argmax(1)] == labels
+    right = classes[scores.argmax(1)] == labels
     areas = [
-        _lower_area(labels == number, shares[:, list(classes).index(number)])
+        _lower_area(labels == number, scores[:, list(classes).index(number)])
         if number in classes
         else math.nan
         for number in range(num_classes)
