@@ -213,6 +213,7 @@ def test_a_trap_of_one_class_is_named():
     assert "most of all of 1:" in result.verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, tells", [("shapes", True), ("shapes_unbiased", False)])
 def test_the_trap_of_shapes_is_found(name, tells):
     def answers(images: np.ndarray) -> np.ndarray:
