@@ -10,7 +10,7 @@ import numpy as np
 from measuring import head, line
 
 from bginv.auditing.intervals import Answers, difference, share_of
-from bginv.auditing.variants import draw_donors
+from bginv.data.variations import draw_donors
 
 CLASSES, DRAWS, NOISE = 7, 3, 0.3
 SIZES = (50, 200, 1000)

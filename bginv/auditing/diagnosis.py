@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tqdm
@@ -21,6 +21,7 @@ from bginv.auditing.result import (
     ModelAudit,
 )
 from bginv.auditing.scoring import Scored, score, strongest_pulls
+from bginv.auditing.shared_network import SharedNetwork
 from bginv.auditing.trap import probe
 from bginv.auditing.variants import (
     CLEAN,
@@ -29,9 +30,9 @@ from bginv.auditing.variants import (
     ONLY_FG_GREY,
     OWN,
     CutPictures,
-    draw_donors,
 )
 from bginv.auditing.verdict import doubts_of_data, verdict_of
+from bginv.data.variations import draw_donors
 from bginv.errors import UserError
 from bginv.masks.store import Found
 from bginv.masks.trust import measure_source, verdict
@@ -87,56 +88,84 @@ def mask_report(found: Found, reason: str) -> MaskReport:
     return MaskReport(reason, trust, usable, sentences, found.failures)
 
 
-def diagnose(
-    models: Sequence[tuple[AuditedModel, CutPictures]],
-    class_names: Sequence[str],
-    masks: MaskReport,
-    data: str,
-    plan: Plan = Plan(),
-    training: CutPictures | None = None,
-) -> AuditResult:
-    """Ask models about every test, and say what the answers mean.
+class Diagnosis:
+    """An audit of models, one after the other, on the same pictures.
 
     Args:
-        models: each with the pictures at the size that it takes, in the same order.
+        pictures: at the size of the first model.
         class_names: of the pictures.
         masks: what is known of them.
         data: what it is called.
         plan: how much is done.
         training: pictures that models may have learned a trap from; by default, those of the audit.
+
+    Attributes:
+        donors: by test: int [M, D], whose backgrounds the pictures with an object get.
+
+    Raises:
+        UserError: too few classes, of pictures or of those with an object.
     """
-    began = time.monotonic()
-    pictures = models[0][1]
-    check_pictures(pictures.labels)
-    _agree_on_objects([own for _, own in models])
-    donors = _donors(pictures, len(class_names), plan)
-    trap = None
-    if plan.with_trap:
-        trap = probe(training or pictures, len(class_names), plan.seed)
-        where = "the training pictures" if training else "these pictures"
-        trap = dataclasses.replace(trap, where=where)
-    found = []
-    with _Progress(plan.images(len(pictures)) * len(models)) as progress:
-        for model, own in models:
-            scored = score(model, own, donors, plan.tests, progress.advance)
-            found.append(_audit(model, scored, own, class_names, plan))
-    return AuditResult(
-        models=found,
-        verdicts=[verdict_of(own, masks, trap, class_names) for own in found],
-        data=data,
-        class_names=tuple(class_names),
-        labels=pictures.labels,
-        donors=donors,
-        masks=masks,
-        trap=trap,
-        pictures=pictures,
-        seed=plan.seed,
-        seconds=time.monotonic() - began,
-    )
+
+    def __init__(
+        self,
+        pictures: CutPictures,
+        class_names: Sequence[str],
+        masks: MaskReport,
+        data: str,
+        plan: Plan = Plan(),
+        training: CutPictures | None = None,
+    ):
+        self._began = time.monotonic()
+        check_pictures(pictures.labels)
+        self.pictures, self.plan = pictures, plan
+        self._class_names, self._masks, self._data = tuple(class_names), masks, data
+        self.donors = _donors(pictures, len(class_names), plan)
+        self._trap, self._shared = None, SharedNetwork()
+        self._found: list[ModelAudit] = []
+        if plan.with_trap:
+            trap = probe(training or pictures, len(class_names), plan.seed)
+            where = "the training pictures" if training else "these pictures"
+            self._trap = dataclasses.replace(trap, where=where)
+
+    def ask(
+        self,
+        model: AuditedModel,
+        pictures: CutPictures | None = None,
+        advance: Callable[[int], object] = lambda count: None,
+    ) -> ModelAudit:
+        """Ask one more model about every test.
+
+        Args:
+            model: see there.
+            pictures: the same at the size that it takes, where that is another.
+            advance: told how many images were looked at.
+        """
+        own = pictures or self.pictures
+        scored = score(model, own, self.donors, self.plan.tests, advance, self._shared)
+        self._found.append(_audit(model, scored, own, self._class_names, self.plan))
+        return self._found[-1]
+
+    def result(self) -> AuditResult:
+        """What was found, in the order in which models were asked."""
+        return AuditResult(
+            models=self._found,
+            verdicts=[
+                verdict_of(own, self._masks, self._trap, self._class_names) for own in self._found
+            ],
+            data=self._data,
+            class_names=self._class_names,
+            labels=self.pictures.labels,
+            donors=self.donors,
+            masks=self._masks,
+            trap=self._trap,
+            pictures=self.pictures,
+            seed=self.plan.seed,
+            seconds=time.monotonic() - self._began,
+        )
 
 
-def _agree_on_objects(pictures: Sequence[CutPictures]) -> None:
-    """Leave a picture out everywhere whose object is lost at one size."""
+def agree_on_objects(pictures: Sequence[CutPictures]) -> None:
+    """Leave a picture out at all sizes whose object is lost at one of them."""
     shown = np.all([own.has_object for own in pictures], 0)
     for own in pictures:
         own.has_object = shown
@@ -221,7 +250,7 @@ def _shuffled(scored: Scored, class_names: Sequence[str]) -> list[str]:
     ]
 
 
-class _Progress:
+class Progress:
     """A bar on a terminal, else lines now and then, the first after a moment."""
 
     def __init__(self, total: int):
@@ -231,7 +260,7 @@ class _Progress:
         self._total, self._done = total, 0
         self._began = self._last = time.monotonic()
 
-    def __enter__(self) -> "_Progress":
+    def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *error) -> None:

@@ -81,7 +81,10 @@ class AuditedModel:
 
     def ask(self, images: np.ndarray) -> Asked:
         """Answers to uint8 images [B, H, W, C]; see `scores`."""
-        probabilities = self.scores(images)
+        return self.answer(self.scores(images))
+
+    def answer(self, probabilities: np.ndarray) -> Asked:
+        """What probabilities [B, K] of its outputs mean."""
         best = probabilities.argmax(-1)
         return Asked(self.matching.classes[best], probabilities.max(-1))
 

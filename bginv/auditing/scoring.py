@@ -1,12 +1,14 @@
 """What a model answers on every test."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from bginv.auditing.intervals import Answers, Interval, difference, share_of
 from bginv.auditing.models import BATCH, AuditedModel
+from bginv.auditing.shared_network import SharedNetwork
 from bginv.auditing.variants import CLEAN, MIXED_RAND, MIXED_SAME, OWN, CutPictures
 from bginv.data.variations import MIXED
 
@@ -59,6 +61,7 @@ def score(
     donors: Mapping[str, np.ndarray],
     tests: Sequence[str],
     advance: Callable[[int], object],
+    shared: SharedNetwork,
 ) -> Scored:
     """Ask a model about every test.
 
@@ -68,7 +71,9 @@ def score(
         donors: by test of `MIXED`: int [M, D], for the pictures that have an object.
         tests: names.
         advance: told how many images were looked at.
+        shared: with features of the models before.
     """
+    shared.begin(model)
     with_object = np.flatnonzero(pictures.has_object)
     classes, confidence, rows_of = {}, {}, {}
     for test in tests:
@@ -80,11 +85,13 @@ def score(
         for draw, column in enumerate(columns):
             for start in range(0, len(rows), BATCH):
                 part = slice(start, start + BATCH)
-                shown = pictures.show(test, rows[part], None if column is None else column[part])
-                found = model.ask(shown)
+                show = functools.partial(
+                    pictures.show, test, rows[part], None if column is None else column[part]
+                )
+                found = shared.ask(model, (test, draw, start), show)
                 classes[test][part, draw] = found.classes
                 confidence[test][part, draw] = found.confidence
-                advance(len(shown))
+                advance(len(rows[part]))
     own_donors = {test: donors[test] for test in tests if test in donors}
     return Scored(pictures.labels, classes, confidence, rows_of, own_donors)
 

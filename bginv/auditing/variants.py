@@ -3,7 +3,7 @@
 import concurrent.futures
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -97,41 +97,6 @@ class CutPictures:
         if test == ONLY_FG_BLURRED:
             return np.stack([_blurred(own) for own in self.emptied[rows]])
         return self.emptied[donors]
-
-
-def draw_donors(
-    labels: np.ndarray, num_classes: int, draws: int, seed: int
-) -> Mapping[str, np.ndarray]:
-    """Whose background each picture gets, int [N, draws], for each of `MIXED` (Xiao et al. 2021).
-
-    `mixed_same` takes other pictures of the class, `mixed_rand` one of any class, each class as
-    often, `mixed_next` those of the next class. A picture gets no background twice before it has
-    had all, and its own only where there is no other.
-
-    Args:
-        labels: int [N].
-        num_classes: K.
-        draws: of each picture.
-        seed: of the choice.
-    """
-    rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(labels == label) for label in range(num_classes)]
-    filled = [label for label in range(num_classes) if len(members[label])]
-    found = {name: np.empty((len(labels), draws), int) for name in MIXED}
-    for row, label in enumerate(labels):
-        following = filled[(filled.index(int(label)) + 1) % len(filled)]
-        found[MIXED_SAME][row] = _some(rng, members[label], row, draws)
-        found[MIXED_NEXT][row] = _some(rng, members[following], row, draws)
-        classes = np.resize(rng.permutation(filled), draws)
-        times = {int(own): int((classes == own).sum()) for own in classes}
-        taken = [_some(rng, members[own], row, count) for own, count in times.items()]
-        found[MIXED_RAND][row] = np.concatenate(taken)
-    return found
-
-
-def _some(rng: np.random.Generator, members: np.ndarray, but: int, count: int) -> np.ndarray:
-    others = members[members != but]
-    return np.resize(rng.permutation(others), count) if len(others) else np.full(count, but)
 
 
 def stratified(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from bginv.data.files import FileSource, write_records
 from bginv.data.images import scan
 from bginv.data.sources import ArraySource, Source
-from bginv.data.variations import MIXED, choose_partners, inpainted_background
+from bginv.data.variations import MIXED, draw_donors, inpainted_background
 from bginv.data.wrapped import WrappedSource
 from bginv.errors import UserError
 from bginv.ops.compositing import composite
@@ -110,12 +110,11 @@ def composite_tests(
     rows = np.flatnonzero(source.has_object)
     if not len(rows):
         return {}
-    labels = source.labels[rows]
-    drawn = [choose_partners(labels, num_classes, seed + draw) for draw in range(draws)]
-    tests: dict[str, Source] = {}
-    for name in MIXED[:2]:
-        partners = rows[np.concatenate([own[name] for own in drawn])]
-        tests[name] = CompositeSource(source, np.tile(rows, draws), partners)
+    donors = draw_donors(source.labels[rows], num_classes, draws, seed)
+    tests: dict[str, Source] = {
+        name: CompositeSource(source, np.tile(rows, draws), rows[donors[name].T.ravel()])
+        for name in MIXED[:2]
+    }
     tests[ONLY_FG] = CompositeSource(source, rows, None)
     return tests
 

@@ -6,7 +6,7 @@ Images are uint8 [H, W, 3], masks bool [H, W], true where the object is.
 import concurrent.futures
 import io
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -118,32 +118,40 @@ def own_variations(
     }
 
 
-def choose_partners(labels: np.ndarray, num_classes: int, seed: int) -> dict[str, np.ndarray]:
-    """Whose background each image gets, int [N], for each of `MIXED`.
+def draw_donors(
+    labels: np.ndarray, num_classes: int, draws: int, seed: int
+) -> Mapping[str, np.ndarray]:
+    """Whose background each picture gets, int [N, draws], for each of `MIXED` (Xiao et al. 2021).
 
-    `mixed_same` takes another image of the class (the image itself where it is the only one),
-    `mixed_rand` one of any class, each class as often, `mixed_next` one of the next class.
+    `mixed_same` takes other pictures of the class, `mixed_rand` one of any class, each class as
+    often, `mixed_next` those of the next class. A picture gets no background twice before it has
+    had all, and its own only where there is no other.
 
     Args:
         labels: int [N].
         num_classes: K.
+        draws: of each picture.
         seed: of the choice.
     """
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(labels == label) for label in range(num_classes)]
     filled = [label for label in range(num_classes) if len(members[label])]
-
-    def one_of(label: int, but: int) -> int:
-        others = members[label][members[label] != but]
-        return int(rng.choice(others)) if len(others) else but
-
-    partners: dict[str, list[int]] = {name: [] for name in MIXED}
+    same, rand, following = MIXED
+    found = {name: np.empty((len(labels), draws), int) for name in MIXED}
     for row, label in enumerate(labels):
-        following = filled[(filled.index(int(label)) + 1) % len(filled)]
-        partners["mixed_same"].append(one_of(int(label), row))
-        partners["mixed_rand"].append(one_of(int(rng.choice(filled)), row))
-        partners["mixed_next"].append(one_of(following, row))
-    return {name: np.array(rows, int) for name, rows in partners.items()}
+        next_class = filled[(filled.index(int(label)) + 1) % len(filled)]
+        found[same][row] = _some(rng, members[label], row, draws)
+        found[following][row] = _some(rng, members[next_class], row, draws)
+        classes = np.resize(rng.permutation(filled), draws)
+        times = {int(own): int((classes == own).sum()) for own in classes}
+        taken = [_some(rng, members[own], row, count) for own, count in times.items()]
+        found[rand][row] = np.concatenate(taken)
+    return found
+
+
+def _some(rng: np.random.Generator, members: np.ndarray, but: int, count: int) -> np.ndarray:
+    others = members[members != but]
+    return np.resize(rng.permutation(others), count) if len(others) else np.full(count, but)
 
 
 FORMATS = {"jpeg": ".JPEG", "png": ".png"}
@@ -206,9 +214,9 @@ class VariationFiles:
                 list(pool.map(self._make_own, chosen, pixels, regions))
             kept = np.array([row for row in rows if self.path(MASKS, row).is_file()], int)
             labels = self.source.labels[kept]
-            found = choose_partners(labels, int(labels.max(initial=0)) + 1, self.seed)
+            found = draw_donors(labels, int(labels.max(initial=0)) + 1, 1, self.seed)
             partners = {
-                name: dict(zip(kept.tolist(), kept[own].tolist(), strict=True))
+                name: dict(zip(kept.tolist(), kept[own[:, 0]].tolist(), strict=True))
                 for name, own in found.items()
             }
             for chosen in self._missing(MIXED[-1], kept, "mixed"):

@@ -15,9 +15,11 @@ from bginv.auditing.diagnosis import (
     QUICK_DRAWS,
     QUICK_LIMIT,
     QUICK_TESTS,
+    Diagnosis,
     Plan,
+    Progress,
+    agree_on_objects,
     check_pictures,
-    diagnose,
     mask_report,
 )
 from bginv.auditing.models import (
@@ -135,8 +137,12 @@ def audit(
     title = dataset.name if name == ONLY_SPLIT else f"{dataset.name}, {name}"
     own = name in (TRAIN, ONLY_SPLIT) or not isinstance(masks, str) or masks not in (AUTO, GIVEN)
     training = None if own else _training(dataset)
-    result = diagnose(audited, dataset.class_names, report, title, plan, training)
-    return dataclasses.replace(result, seconds=time.monotonic() - began)
+    agree_on_objects([pictures for _, pictures in audited])
+    diagnosis = Diagnosis(audited[0][1], dataset.class_names, report, title, plan, training)
+    with Progress(plan.images(len(source)) * len(audited)) as progress:
+        for model, pictures in audited:
+            diagnosis.ask(model, pictures, progress.advance)
+    return dataclasses.replace(diagnosis.result(), seconds=time.monotonic() - began)
 
 
 def _load(data: Data, models: Sequence[Classifier], pixels: Range | None) -> Dataset:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bginv.auditing.intervals import Answers, difference, difference_of_sums, share_of, wilson
-from bginv.auditing.variants import draw_donors
+from bginv.data.variations import draw_donors
 
 CLASSES, DRAWS = 5, 3
 

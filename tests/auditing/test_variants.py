@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from bginv.auditing.variants import draw_donors, stratified
+from bginv.auditing.variants import stratified
+from bginv.data.variations import draw_donors
 
 LABELS = np.repeat([0, 1, 3], [6, 4, 1])
 

@@ -7,7 +7,7 @@ from bginv.data.variations import (
     FILLS,
     background_of,
     box_of,
-    choose_partners,
+    draw_donors,
     own_variations,
     tiled_background,
 )
@@ -89,7 +89,7 @@ def test_a_box_without_surroundings_is_inpainted(scene):
 
 def test_partners_are_of_the_right_class():
     labels = np.array([0, 1, 1, 0, 2, 1, 3, 0] * 20)
-    partners = choose_partners(labels, 4, seed=1)
+    partners = {name: own[:, 0] for name, own in draw_donors(labels, 4, 1, seed=1).items()}
     rows = np.arange(len(labels))
     same, following = labels[partners["mixed_same"]], labels[partners["mixed_next"]]
     np.testing.assert_array_equal(same, labels)
@@ -97,13 +97,13 @@ def test_partners_are_of_the_right_class():
     assert all(np.all(own != rows) for own in partners.values())
     counts = np.bincount(labels[partners["mixed_rand"]], minlength=4)
     assert counts.min() > 0.6 * len(labels) / 4  # classes, not images, are equally likely
-    again = choose_partners(labels, 4, seed=1)
-    assert all(np.array_equal(again[name], own) for name, own in partners.items())
-    assert not np.array_equal(choose_partners(labels, 4, 2)["mixed_rand"], partners["mixed_rand"])
+    again, other = (draw_donors(labels, 4, 1, seed) for seed in (1, 2))
+    assert all(np.array_equal(again[name][:, 0], own) for name, own in partners.items())
+    assert not np.array_equal(other["mixed_rand"][:, 0], partners["mixed_rand"])
 
 
 def test_the_only_image_of_a_class_keeps_its_own_background():
-    partners = choose_partners(np.array([0, 2, 2]), 3, seed=1)
+    partners = draw_donors(np.array([0, 2, 2]), 3, 1, seed=1)
     assert partners["mixed_same"][0] == 0
     assert partners["mixed_next"][0] in (1, 2)  # a class without images is passed over
     assert partners["mixed_next"][1] == 0
@@ -117,5 +117,5 @@ def test_backgrounds_do_not_change_outside_the_box(scene, fill):
 
 
 def test_no_image_has_no_partners():
-    found = choose_partners(np.array([], int), 1, 0)
-    assert all(own.tolist() == [] and own.dtype.kind == "i" for own in found.values())
+    found = draw_donors(np.array([], int), 1, 1, 0)
+    assert all(own.shape == (0, 1) and own.dtype.kind == "i" for own in found.values())

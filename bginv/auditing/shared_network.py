@@ -1,0 +1,59 @@
+"""Features of a network that several models share, computed once."""
+
+from collections.abc import Callable, Hashable
+
+import keras
+import numpy as np
+import scipy.special
+
+from bginv.auditing.models import Asked, AuditedModel
+from bginv.nn.features import weights_digest
+from bginv.nn.fine_tuning import compiled, split_head
+
+MOST_BYTES = 2**28
+"""Of features that are held in memory."""
+
+
+class SharedNetwork:
+    """Asks models, and computes anew only what lies behind a network that stays the same.
+
+    Classifiers before and after the training of a last layer differ in that layer alone. A model
+    whose last layer cannot be told, see `split_head`, is asked as it is.
+    """
+
+    def __init__(self):
+        self._digest: Hashable = None
+        self._network: Callable | None = None
+        self._held: dict[Hashable, np.ndarray] = {}
+
+    def ask(self, model: AuditedModel, key: Hashable, show: Callable[[], np.ndarray]) -> Asked:
+        """A model's answers.
+
+        Args:
+            model: that `begin` was called with.
+            key: of the pictures, the same for the same ones.
+            show: gives them, uint8 [B, H, W, C].
+        """
+        if self._network is None:
+            return model.ask(show())
+        if key not in self._held:
+            unit = show().astype(np.float32) / 255
+            features = self._network(model.pixels.of_unit(unit)).numpy().astype(np.float32)
+            if features.nbytes + sum(own.nbytes for own in self._held.values()) <= MOST_BYTES:
+                self._held[key] = features
+        else:
+            features = self._held[key]
+        kernel, *bias = self._head.get_weights()
+        return model.answer(scipy.special.softmax(features @ kernel + sum(bias), -1))
+
+    def begin(self, model: AuditedModel) -> None:
+        """Look at a model's weights, which may have changed since."""
+        split = split_head(model.model) if isinstance(model.model, keras.Model) else None
+        if split is None or split[1].units == 1:
+            self._digest = self._network = None
+            return
+        network, self._head = split
+        digest = (weights_digest(network), model.pixels.pixels, network.input_shape)
+        if digest != self._digest or self._network is None:
+            self._held.clear()
+            self._digest, self._network = digest, compiled(network)
