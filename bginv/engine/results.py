@@ -2,8 +2,9 @@
 
 import pathlib
 import sys
+import types
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -41,6 +42,18 @@ MOST_CLASSES = 50
 """Of a confusion matrix that is kept."""
 
 
+class KnownAnswers(NamedTuple):
+    """What a classifier was found to answer on a test.
+
+    Attributes:
+        predictions: its classes.
+        images: rows of the test, int [M], to images uint8 [M, H, W, C].
+    """
+
+    predictions: Predictions
+    images: Callable[[np.ndarray], np.ndarray]
+
+
 class Results:
     """Rows of accuracies, and what a report shows beside them.
 
@@ -72,7 +85,11 @@ class Results:
         self._noises: dict[str, dict[str, float]] = {}
 
     def add_row(
-        self, name: str, classifier: keras.Model, dataset: Dataset | None = None
+        self,
+        name: str,
+        classifier: keras.Model,
+        dataset: Dataset | None = None,
+        answers: Mapping[str, KnownAnswers] = types.MappingProxyType({}),
     ) -> Accuracies:
         """Evaluate a classifier; its most confident mistakes take the place of those before.
 
@@ -80,20 +97,26 @@ class Results:
             name: of the row.
             classifier: images to logits.
             dataset: the same records as this classifier takes them, where those are no images.
+            answers: what is known of tests, the data set's or further ones.
         """
         dataset = dataset or self.dataset
         if dataset.regression or dataset.multi_label:
             self.rows[name] = evaluate_accuracy(classifier, dataset)
         else:
-            tests, noisy = dataset.tests, noise_tests(dataset)
-            found = dict(zip(tests, predict(classifier, tests.values()), strict=True))
+            noisy = noise_tests(dataset)
+            left = {test: own for test, own in dataset.tests.items() if test not in answers}
+            found = dict(zip(left, predict(classifier, left.values()), strict=True))
+            found |= {test: own.predictions for test, own in answers.items()}
+            order = dict.fromkeys((*self.dataset.tests, *found))
+            found = {test: found[test] for test in order}
+
             counted = {"train": dataset.train, **noisy}
             counts = count_correct(classifier, counted.values())
             train, *noises = (
                 count / len(own) for own, count in zip(counted.values(), counts, strict=True)
             )
             self.rows[name] = Accuracies({test: own.accuracy for test, own in found.items()}, train)
-            self._keep(name, found)
+            self._keep(name, found, answers)
             self._noises[name] = dict(zip(noisy, noises, strict=True))
         row = self.rows[name]
         values = {"measure": row.measure, "train": row.train, "tests": dict(row.tests)}
@@ -142,7 +165,9 @@ class Results:
         measure = next(iter(self.rows.values())).measure
         return published_rows(self.dataset.name) if measure == ACCURACY else {}
 
-    def _keep(self, row: str, found: Mapping[str, Predictions]) -> None:
+    def _keep(
+        self, row: str, found: Mapping[str, Predictions], answers: Mapping[str, KnownAnswers]
+    ) -> None:
         self._confusion[row] = {
             test: own.confusion.counts.tolist()
             for test, own in found.items()
@@ -161,8 +186,11 @@ class Results:
                 for i in rows
             ]
             if len(rows):
-                held = take_in_memory(self.dataset.tests[test].without_masks(), rows)
-                write_strip(self.folder.strips / file, held.images / np.float32(255))
+                if test in answers:
+                    images = answers[test].images(rows)
+                else:
+                    images = take_in_memory(self.dataset.tests[test].without_masks(), rows).images
+                write_strip(self.folder.strips / file, images / np.float32(255))
 
     def _class_name(self, label: int) -> str:
         """A classifier may know more classes than the data has."""

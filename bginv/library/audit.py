@@ -135,8 +135,8 @@ def audit(
         plan = dataclasses.replace(plan, tests=QUICK_TESTS)
     _announce(audited, plan)
     title = dataset.name if name == ONLY_SPLIT else f"{dataset.name}, {name}"
-    own = name in (TRAIN, ONLY_SPLIT) or not isinstance(masks, str) or masks not in (AUTO, GIVEN)
-    training = None if own else _training(dataset)
+    given = isinstance(masks, str) and masks in (AUTO, GIVEN) and name not in (TRAIN, ONLY_SPLIT)
+    training = _training(dataset) if given else None
     agree_on_objects([pictures for _, pictures in audited])
     diagnosis = Diagnosis(audited[0][1], dataset.class_names, report, title, plan, training)
     with Progress(plan.images(len(source)) * len(audited)) as progress:
@@ -242,7 +242,7 @@ def _side(classifier: Classifier, name: str, dataset: Dataset) -> tuple[int, int
         UserError: the data cannot have it.
     """
     own = dataset.image_shape[:2]
-    wanted = tuple(side or given for side, given in zip(classifier.size, own, strict=True))
+    wanted = (classifier.size[0] or own[0], classifier.size[1] or own[1])
     if wanted == own:
         return own
     square = wanted[0] == wanted[1]

@@ -116,4 +116,5 @@ def robustify_photographs(
         mask_kind=choice.name,
         settings=settings,
         headline=tuple(results.headline),
+        audit=experiment.audit.result() if experiment.audit else None,
     )

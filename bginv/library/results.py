@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
+from bginv.auditing.result import AuditResult
 from bginv.errors import UserError
 from bginv.evaluation.accuracy import Accuracies, evaluate_accuracy
 from bginv.interop.export import (
@@ -49,6 +50,7 @@ class Robustified:
         settings: of phase 3, or of the run on photographs.
         headline: what a run on photographs found, in sentences.
         pixels: the range of pixels that `model` takes, and how it was found.
+        audit: of photographs, the model before and after, see `bginv.audit`.
     """
 
     model: keras.Model
@@ -61,6 +63,7 @@ class Robustified:
     settings: AdversarialSettings | PhotographSettings
     headline: tuple[str, ...] = ()
     pixels: PixelRange | None = None
+    audit: AuditResult | None = None
 
     @property
     def table(self) -> Table:

@@ -66,6 +66,12 @@ def test_from_a_folder_to_a_report(folder, command, tmp_path, caplog):
         *("clean", "mixed_same", "mixed_rand", "only_fg")
     }
     assert set(results["validation"]) == {"phase 1", "phase 3"}
+    before, after = results["audit"]["models"]
+    for row, audited in (("phase 1", before), ("phase 3", after)):
+        tests = results["accuracy"][row]["tests"]
+        for name, accuracy in tests.items():
+            assert audited["tests"][name]["accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    assert "Does it look at the background?" in (run / "audit.html").read_text()
     page = (run / "report.html").read_text()
     assert "What the network saw" in page and lines[0].split(".")[0] in page
     classifier = keras.models.load_model(run / "robust_classifier.keras", safe_mode=True)

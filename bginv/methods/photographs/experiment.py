@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from bginv.data.composites import WithEmptied, composite_tests, emptied
+from bginv.data.composites import WithEmptied, emptied
 from bginv.data.sources import Dataset, Source
 from bginv.data.wrapped import hold_out
 from bginv.engine.experiment import (
@@ -21,11 +21,13 @@ from bginv.engine.experiment import (
 )
 from bginv.engine.results import Results
 from bginv.engine.run_folder import RunFolder, default_run_dir
+from bginv.errors import UserError
 from bginv.evaluation.last_layers import LastLayers
 from bginv.interop.model_files import save_model
 from bginv.masks.choice import GIVEN, Choice, choose
 from bginv.masks.store import Found, count_missing
 from bginv.methods.background_invariance.settings import PHOTOGRAPHS
+from bginv.methods.photographs.auditing import RunAudit
 from bginv.methods.photographs.estimate import estimated_seconds, told
 from bginv.methods.photographs.judging import (
     AFTER,
@@ -53,7 +55,6 @@ Done = tuple[Phase, Chosen]
 VALIDATION, TRAIN = "validation", "train"
 TRAINED_ON = "images trained on"
 """Among tests, one of which may be called train."""
-TEST_DRAWS = 2
 LOOKED_AT = 256
 """Training images whose accuracy is told, as their order is a mixed one."""
 
@@ -75,6 +76,7 @@ class PhotographExperiment(Experiment):
 
     Attributes:
         outcome: what a run found, when it is done.
+        audit: of the first test, before and after; None where it has no masks.
     """
 
     name = PHOTOGRAPHS
@@ -82,6 +84,7 @@ class PhotographExperiment(Experiment):
     models = types.MappingProxyType({})
     stages = ()
     outcome: Outcome
+    audit: RunAudit | None = None
 
     def __init__(
         self,
@@ -117,7 +120,7 @@ class PhotographExperiment(Experiment):
         masking = Masking(self._choice, self.classifier, own, seed)
         masked = masking.of(train)
         trusted = masking.trusted(masked, self.folder)
-        tested, unmasked = self._with_composites(masking)
+        self.audit, unmasked = self._run_audit(masking)
         train, validation = self._emptied(masked, masking)
         judge = self._judge(validation)
         before = judge.judge(self.classifier) if judge else None
@@ -128,9 +131,10 @@ class PhotographExperiment(Experiment):
             after = judge.judge(self.classifier) if judge else None
             decision = decide(before, after, self.settings.max_clean_loss)
         some = self.dataset.train.first(LOOKED_AT).without_masks()
-        looked_at = dataclasses.replace(tested, train=some)
+        looked_at = dataclasses.replace(self.dataset, train=some)
         results = Results(looked_at, self.folder, BEFORE, AFTER)
-        splits = LastLayers({TRAINED_ON: looked_at.train, **looked_at.tests})
+        others = dict(list(looked_at.tests.items())[1 if self.audit else 0 :])
+        splits = LastLayers({TRAINED_ON: looked_at.train, **others})
         self.classifier.set_weights(start)
         if first:
             self._finish(*first)
@@ -150,15 +154,21 @@ class PhotographExperiment(Experiment):
         """Write the decision and the results."""
         results = self.outcome.results
         results.headline, results.more = self.outcome.headline(), self.outcome.as_json()
+        if self.audit:
+            found = self.audit.result()
+            results.headline += found.comparisons()
+            results.more["audit"] = found.as_json()
+            self.audit.write_page(self.folder.path)
         results.write()
 
     def _add_row(self, results: Results, name: str, splits: LastLayers) -> None:
         model, own = splits.of(self.classifier)
-        train, tests = own[TRAINED_ON], {test: own[test] for test in results.dataset.tests}
+        train = own.pop(TRAINED_ON)
         taken = dataclasses.replace(
-            results.dataset, train=train, tests=tests, image_shape=train.image_shape
+            results.dataset, train=train, tests=own, image_shape=train.image_shape
         )
-        results.add_row(name, model, taken)
+        answers = self.audit.ask(name, self.classifier) if self.audit else {}
+        results.add_row(name, model, taken, answers)
 
     def _estimate(self) -> dict[str, float]:
         held, tests = self._own_validation, self.dataset.tests
@@ -219,20 +229,20 @@ class PhotographExperiment(Experiment):
         behind = emptied(found.source, self.folder.emptied(split))
         return WithEmptied(found.source, behind, found.confidence > 0)
 
-    def _with_composites(self, masking: Masking) -> tuple[Dataset, dict[str, str]]:
-        """The data set, with objects of its first test on other backgrounds as further tests.
+    def _run_audit(self, masking: Masking) -> tuple[RunAudit | None, dict[str, str]]:
+        """The audit of the first test, and which of its images have no mask, and why.
 
-        Beside it, which images of that test have no mask, and why.
+        There is none where fewer than two classes show an object.
         """
-        name, first = next(iter(self.dataset.tests.items()))
-        found = masking.of(first)
+        found = masking.of(next(iter(self.dataset.tests.values())))
         if found is None:
-            return self.dataset, {}
-        whole = self._whole(found, name)
-        made = composite_tests(whole, self.dataset.num_classes, TEST_DRAWS, self.settings.seed)
-        new = {own: test for own, test in made.items() if own not in self.dataset.tests}
-        tests = {**self.dataset.tests, **new}
-        return dataclasses.replace(self.dataset, tests=tests), found.failures
+            return None, {}
+        try:
+            audit = RunAudit(self.dataset, found, self._choice.reason, self.settings.seed)
+        except UserError as error:
+            logging.warning("no audit of the test: %s", error)
+            return None, found.failures
+        return audit, found.failures
 
     def _save_model(self, name: str) -> None:
         if self._save:
