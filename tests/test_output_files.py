@@ -2,9 +2,9 @@ import os
 
 import pytest
 
+from bginv.checksums import content_number
 from bginv.output_files import (
     check_writable,
-    content_number,
     refuse_existing,
     write_file,
     write_text,

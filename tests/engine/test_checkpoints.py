@@ -105,7 +105,10 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
-        with pytest.raises(OSError, match="20 cannot be written .*is .*step-10; make room"):
+        with pytest.raises(
+            OSError,
+            match="20 cannot be written: file too large; the last good .*step-10; mend that",
+        ):
             checkpoints.save(20)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
