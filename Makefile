@@ -3,11 +3,11 @@
 # make test   set up, then check the style and run the tests that are quick, JOBS files at a time
 # make test-all   the same with all tests, and their coverage
 # make torch  set up, then add PyTorch, for tests that read its checkpoints
-# make soak   set up, then kill each phase KILLS times at random moments and compare the weights
+# make soak   set up, then kill each command KILLS times, and damage, fill and share its files
 PYTHON ?= python3
 VENV ?= .venv
 RUN_DIR ?= runs/demo
-KILLS ?= 5
+KILLS ?= 25
 JOBS ?= 2
 BIN = $(VENV)/bin
 

@@ -25,6 +25,11 @@ def start(folder: pathlib.Path, script: str, *arguments: str, **variables) -> su
     return _start([str(ROOT / f"{script}.py"), *arguments], folder, **variables)
 
 
+def start_bginv(folder: pathlib.Path, *arguments: str, **variables) -> subprocess.Popen:
+    """Start `bginv ARGUMENTS` in a folder."""
+    return _start(["-m", "bginv", *arguments], folder, PYTHONPATH=ROOT, **variables)
+
+
 def start_on_devices(
     folder: pathlib.Path, count: int, script: str, *arguments: str
 ) -> subprocess.Popen:
@@ -73,17 +78,22 @@ def finish(process: subprocess.Popen) -> str:
     return out + err
 
 
-def wait_for_checkpoint(folder: pathlib.Path, process: subprocess.Popen) -> None:
-    """Wait until a program has written its first checkpoint."""
+def wait_for_file(folder: pathlib.Path, process: subprocess.Popen, pattern: str) -> None:
+    """Wait until a program has written a file whose name fits."""
 
     def written() -> bool:
         # unlike a glob, this passes over TensorFlow's temporary folders, which vanish
         names = (name for *_, files in os.walk(folder) for name in files)
-        return any(fnmatch.fnmatch(name, "step-*.index") for name in names)
+        return any(fnmatch.fnmatch(name, pattern) for name in names)
 
     while process.poll() is None and not written():
         time.sleep(0.02)
     assert process.poll() is None, process.communicate()[1]
+
+
+def wait_for_checkpoint(folder: pathlib.Path, process: subprocess.Popen) -> None:
+    """Wait until a program has written its first checkpoint."""
+    wait_for_file(folder, process, "step-*.index")
 
 
 def write_models(folder: pathlib.Path) -> None:
