@@ -18,6 +18,7 @@ from bginv.nn.paper_networks import build_classifier, build_mask_unet
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHAPE = (32, 32, 1)
 LONGEST = 300
+COMPARED = (".JPEG", ".npy", ".png")
 
 
 def start(folder: pathlib.Path, script: str, *arguments: str, **variables) -> subprocess.Popen:
@@ -117,3 +118,16 @@ def assert_identical(found, expected) -> None:
     for name, arrays in expected.items():
         for array, other in zip(arrays, found[name], strict=True):
             np.testing.assert_array_equal(array, other, err_msg=name)
+
+
+def left_in(folder: pathlib.Path) -> dict[str, bytes | None]:
+    """Weights of models and contents of pictures by name; of other files the name alone."""
+    left: dict[str, bytes | None] = {}
+    for path in filter(pathlib.Path.is_file, folder.rglob("*")):
+        content = None
+        if path.suffix == ".keras":
+            content = b"".join(map(np.ndarray.tobytes, keras.models.load_model(path).get_weights()))
+        elif path.suffix in COMPARED:
+            content = path.read_bytes()
+        left[path.relative_to(folder).as_posix()] = content
+    return left

@@ -8,14 +8,13 @@ import signal
 import subprocess
 import time
 
-import keras
-import numpy as np
 import pytest
 
 from tests.masks.onnx_files import brightness
 from tests.programs import (
     assert_identical,
     finish,
+    left_in,
     start,
     start_bginv,
     wait_for_checkpoint,
@@ -51,7 +50,6 @@ COMMANDS = {
     "evaluate": ("m1.keras", "evaluate", "digits", "m1.keras", "--limit", "100"),
 }  # fmt: skip
 """Which file tells that a command is at work, and its line, by name."""
-COMPARED = (".JPEG", ".npy", ".png")
 
 
 @pytest.fixture
@@ -69,19 +67,6 @@ def is_done(folder: pathlib.Path) -> bool:
         return not (folder / "m.keras.unfinished").exists()
     out = folder / "out"
     return (out / "m1.keras").exists() and not list(out.glob(".exporting-*"))
-
-
-def left_in(folder: pathlib.Path) -> dict[str, bytes | None]:
-    """Weights of models and contents of pictures by name; of other files the name alone."""
-    left: dict[str, bytes | None] = {}
-    for path in filter(pathlib.Path.is_file, folder.rglob("*")):
-        content = None
-        if path.suffix == ".keras":
-            content = b"".join(map(np.ndarray.tobytes, keras.models.load_model(path).get_weights()))
-        elif path.suffix in COMPARED:
-            content = path.read_bytes()
-        left[path.relative_to(folder).as_posix()] = content
-    return left
 
 
 @pytest.mark.slow
