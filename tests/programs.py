@@ -40,13 +40,28 @@ def start_on_devices(
 
 def start_workers(folder: pathlib.Path, script: str, *arguments: str) -> list[subprocess.Popen]:
     """Start a script as two workers of one training."""
-    addresses = [f"localhost:{port}" for port in _free_ports(2)]
-    workers = []
-    for index in range(2):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        flags = ("--distribute", "multiworker")
-        workers.append(start(folder, script, *arguments, *flags, TF_CONFIG=json.dumps(task)))
-    return workers
+    flags = ("--distribute", "multiworker")
+    return [
+        start(folder, script, *arguments, *flags, TF_CONFIG=task)
+        for task in _tasks_of_two_workers()
+    ]
+
+
+def start_program_of_workers(folder: pathlib.Path, program: str) -> list[subprocess.Popen]:
+    """Start a program, as text, as two workers."""
+    return [
+        _start(["-c", program], folder, PYTHONPATH=ROOT, TF_CONFIG=task)
+        for task in _tasks_of_two_workers()
+    ]
+
+
+def _tasks_of_two_workers() -> list[str]:
+    """What `TF_CONFIG` is for each."""
+    cluster = {"worker": [f"localhost:{port}" for port in _free_ports(2)]}
+    return [
+        json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+        for index in range(2)
+    ]
 
 
 def _start(command: list[str], folder: pathlib.Path, **variables) -> subprocess.Popen:

@@ -118,16 +118,11 @@ def send_from_chief(
 
         return [strategy.reduce("SUM", value, axis=None) for value in strategy.run(own)]
 
-    own_values = [_summable(tf.convert_to_tensor(variable)) for variable in variables]
+    own_values = [tf.convert_to_tensor(variable) for variable in variables]
     number, *values = send([tf.constant(number, tf.int64), *own_values])
     for variable, value in zip(variables, values, strict=True):
-        variable.assign(tf.cast(value, variable.dtype))
+        variable.assign(value)
     return int(number)
-
-
-def _summable(value: tf.Tensor) -> tf.Tensor:
-    """The same in a type that workers can sum: states of random layers are uint32."""
-    return value if value.dtype.is_floating else tf.cast(value, tf.int64)
 
 
 def _cluster(strategy: tf.distribute.Strategy) -> dict[str, list[str]]:
