@@ -134,10 +134,13 @@ class Checkpoints:
         return [(step, self._prefix(step)) for step in sorted(steps, reverse=True)]
 
     def _remove_old(self) -> None:
-        for _, prefix in self._found()[KEPT:]:
-            # the index first: without it the rest is no checkpoint
-            for path in sorted(self.folder.glob(f"{pathlib.Path(prefix).name}.*"), reverse=True):
-                path.unlink(missing_ok=True)
+        """Remove all but the last two; what is of later steps was passed over as damaged."""
+        kept = [step for step, _ in self._found() if step <= self.last_step][:KEPT]
+        for step, _ in self._found():
+            if step not in kept:
+                # the index first: without it the rest is no checkpoint
+                for path in sorted(self.folder.glob(f"{NAME}-{step}.*"), reverse=True):
+                    path.unlink(missing_ok=True)
 
     def _remove_unfinished(self) -> None:
         for path in self.folder.glob(f"{NAME}-*temp*"):

@@ -60,6 +60,15 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path, caplog, da
     assert damage == "no index" or "step-20 cannot be read and is passed over" in caplog.text
 
 
+def test_damaged_checkpoints_do_not_take_the_place_of_good_ones(tmp_path):
+    save_steps(tmp_path, 10, 20, 30)
+    (tmp_path / "step-30.index").write_bytes(b"")
+    checkpoints, _ = make(tmp_path)
+    assert checkpoints.restore() == 20
+    checkpoints.save(25)
+    assert {path.name for path in tmp_path.glob("*.index")} == {"step-20.index", "step-25.index"}
+
+
 def test_a_damaged_list_of_checkpoints_does_not_matter(tmp_path):
     save_steps(tmp_path, 10, 20)
     (tmp_path / "checkpoint").write_bytes(b"\0nonsense")
