@@ -12,7 +12,9 @@ import tensorflow as tf
 from bginv.data.composites import emptied
 from bginv.data.files import FileSource
 from bginv.data.images import scan
+from bginv.data.in9 import BACKGROUNDS, MASKS
 from bginv.data.sources import ArraySource
+from bginv.data.variations import VariationFiles
 from bginv.engine.checkpoints import Checkpoints
 from bginv.engine.run_folder import RunFolder, kept_settings
 from bginv.errors import UserError
@@ -23,6 +25,7 @@ from bginv.masks.store import find_masks
 from bginv.methods.background_invariance.settings import ClassifierSettings
 from bginv.nn.fine_tuning import compiled, stored_features
 from bginv.nn.paper_networks import build_classifier
+from bginv.output_files import write_bytes
 from bginv.report.metrics import put_evaluation, read_metrics
 from bginv.report.run_page import read_run
 from bginv.report.tables import json_results
@@ -186,3 +189,29 @@ def test_metrics_of_a_run(tmp_path, caplog):
         assert found == records[: len(found)] or "metrics.jsonl: line" in caplog.text
 
     each_damage(tmp_path, "metrics.jsonl", check)
+
+
+def test_variations_that_are_made(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.uint8)
+    masks = np.zeros((4, 8, 8, 1), np.uint8)
+    masks[:, 2:5, 2:5] = 255
+    source = ArraySource(images, np.arange(4) % 2, masks)
+
+    def regions(rows, records, pixels) -> list:
+        return [(mask, mask) for mask in records["mask"].numpy()[..., 0] > 0.5]
+
+    def make() -> None:
+        given = source, regions, tmp_path, "val", ("a", "b"), "tile", 0, "png", write_bytes
+        VariationFiles(*given).make()
+
+    def check() -> None:
+        for path in tmp_path.glob("mixed_next/*/*/*"):
+            path.unlink()
+        try:
+            make()
+        except UserError as error:
+            assert "is damaged: begin again with --overwrite" in str(error)
+
+    make()
+    each_damage(tmp_path, f"{MASKS}/*/*/*", check)
+    each_damage(tmp_path, f"{BACKGROUNDS}/*/*/*", check)

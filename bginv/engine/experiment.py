@@ -147,6 +147,8 @@ class Experiment(abc.ABC):
         """
         check_same_command(self.strategy, self.folder.number())
         with self.folder.opened():
+            if isinstance(self.settings, PhaseSettings):  # another process may have ended since
+                check_output(self.settings, self.folder)
             finished = self.in_one_folder and self.folder.has_results()
             if send_from_chief(self.strategy, finished, []):
                 logging.info("%s is finished: nothing is done again", self.folder.path)

@@ -1,12 +1,10 @@
-import resource
-import signal
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from bginv.engine.checkpoints import Checkpoints
+from tests.limits import largest_file
 
 
 def make(folder, value=0.0, steps=0, minutes=0.0, size=4) -> tuple[Checkpoints, tf.Variable]:
@@ -110,18 +108,9 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
     save_steps(tmp_path, 10, size=20_000)
     checkpoints, weights = make(tmp_path, size=20_000)
     checkpoints.restore()
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-    try:
-        with pytest.raises(
-            OSError,
-            match="20 cannot be written: file too large; the last good .*step-10; mend that",
-        ):
-            checkpoints.save(20)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
+    told = "20 cannot be written: file too large; the last good checkpoint is .*step-10; mend"
+    with largest_file(20_000), pytest.raises(OSError, match=told):
+        checkpoints.save(20)
     again, weights = make(tmp_path, size=20_000)
     assert again.restore() == 10
     np.testing.assert_array_equal(weights, [10] * 20_000)
