@@ -3,11 +3,13 @@
 # make test   set up, then check the style and run the tests that are quick, JOBS files at a time
 # make test-all   the same with all tests, and their coverage
 # make torch  set up, then add PyTorch, for tests that read its checkpoints
-# make soak   set up, then kill each phase KILLS times at random moments and compare the weights
+# make soak   set up, then kill each command KILLS times, damage files FLIPS times, run PAIRS at once
 PYTHON ?= python3
 VENV ?= .venv
 RUN_DIR ?= runs/demo
-KILLS ?= 5
+KILLS ?= 25
+FLIPS ?= 200
+PAIRS ?= 20
 JOBS ?= 2
 BIN = $(VENV)/bin
 
@@ -32,7 +34,8 @@ torch: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet torch==2.13.0
 
 soak: $(VENV)/ready
-	BGINV_SOAK_KILLS=$(KILLS) BGINV_SOAK_SEED=$$(date +%s) $(BIN)/python -m pytest tests/test_resume.py
+	BGINV_SOAK_KILLS=$(KILLS) BGINV_SOAK_FLIPS=$(FLIPS) BGINV_SOAK_PAIRS=$(PAIRS) BGINV_SOAK_SEED=$$(date +%s) \
+		$(BIN)/python -m pytest tests/test_resume.py tests/test_damaged_files.py tests/test_two_at_once.py tests/test_full_disks.py
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

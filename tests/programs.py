@@ -18,11 +18,17 @@ from bginv.nn.paper_networks import build_classifier, build_mask_unet
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHAPE = (32, 32, 1)
 LONGEST = 300
+COMPARED = (".JPEG", ".npy", ".png")
 
 
 def start(folder: pathlib.Path, script: str, *arguments: str, **variables) -> subprocess.Popen:
     """Start `SCRIPT.py ARGUMENTS` in a folder."""
     return _start([str(ROOT / f"{script}.py"), *arguments], folder, **variables)
+
+
+def start_bginv(folder: pathlib.Path, *arguments: str, **variables) -> subprocess.Popen:
+    """Start `bginv ARGUMENTS` in a folder."""
+    return _start(["-m", "bginv", *arguments], folder, PYTHONPATH=ROOT, **variables)
 
 
 def start_on_devices(
@@ -34,13 +40,28 @@ def start_on_devices(
 
 def start_workers(folder: pathlib.Path, script: str, *arguments: str) -> list[subprocess.Popen]:
     """Start a script as two workers of one training."""
-    addresses = [f"localhost:{port}" for port in _free_ports(2)]
-    workers = []
-    for index in range(2):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        flags = ("--distribute", "multiworker")
-        workers.append(start(folder, script, *arguments, *flags, TF_CONFIG=json.dumps(task)))
-    return workers
+    flags = ("--distribute", "multiworker")
+    return [
+        start(folder, script, *arguments, *flags, TF_CONFIG=task)
+        for task in _tasks_of_two_workers()
+    ]
+
+
+def start_program_of_workers(folder: pathlib.Path, program: str) -> list[subprocess.Popen]:
+    """Start a program, as text, as two workers."""
+    return [
+        _start(["-c", program], folder, PYTHONPATH=ROOT, TF_CONFIG=task)
+        for task in _tasks_of_two_workers()
+    ]
+
+
+def _tasks_of_two_workers() -> list[str]:
+    """What `TF_CONFIG` is for each."""
+    cluster = {"worker": [f"localhost:{port}" for port in _free_ports(2)]}
+    return [
+        json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+        for index in range(2)
+    ]
 
 
 def _start(command: list[str], folder: pathlib.Path, **variables) -> subprocess.Popen:
@@ -73,17 +94,22 @@ def finish(process: subprocess.Popen) -> str:
     return out + err
 
 
-def wait_for_checkpoint(folder: pathlib.Path, process: subprocess.Popen) -> None:
-    """Wait until a program has written its first checkpoint."""
+def wait_for_file(folder: pathlib.Path, process: subprocess.Popen, pattern: str) -> None:
+    """Wait until a program has written a file whose name fits."""
 
     def written() -> bool:
         # unlike a glob, this passes over TensorFlow's temporary folders, which vanish
         names = (name for *_, files in os.walk(folder) for name in files)
-        return any(fnmatch.fnmatch(name, "step-*.index") for name in names)
+        return any(fnmatch.fnmatch(name, pattern) for name in names)
 
     while process.poll() is None and not written():
         time.sleep(0.02)
     assert process.poll() is None, process.communicate()[1]
+
+
+def wait_for_checkpoint(folder: pathlib.Path, process: subprocess.Popen) -> None:
+    """Wait until a program has written its first checkpoint."""
+    wait_for_file(folder, process, "step-*.index")
 
 
 def write_models(folder: pathlib.Path) -> None:
@@ -107,3 +133,16 @@ def assert_identical(found, expected) -> None:
     for name, arrays in expected.items():
         for array, other in zip(arrays, found[name], strict=True):
             np.testing.assert_array_equal(array, other, err_msg=name)
+
+
+def left_in(folder: pathlib.Path) -> dict[str, bytes | None]:
+    """Weights of models and contents of pictures by name; of other files the name alone."""
+    left: dict[str, bytes | None] = {}
+    for path in filter(pathlib.Path.is_file, folder.rglob("*")):
+        content = None
+        if path.suffix == ".keras":
+            content = b"".join(map(np.ndarray.tobytes, keras.models.load_model(path).get_weights()))
+        elif path.suffix in COMPARED:
+            content = path.read_bytes()
+        left[path.relative_to(folder).as_posix()] = content
+    return left

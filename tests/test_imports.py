@@ -33,7 +33,10 @@ ALLOWED = {
     "__init__": {"data", "library", "nn"},
 }
 TOP_ALLOWED = {
-    **{room: {"errors", "output_files"} for room in (*ROOMS[1:], "library", "commands")},
+    **{
+        room: {"checksums", "errors", "output_files"}
+        for room in (*ROOMS[1:], "library", "commands")
+    },
     "ops": {"errors"},
     "output_files": {"errors"},
     "__main__": {"cli"},

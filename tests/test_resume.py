@@ -5,82 +5,113 @@ import pathlib
 import random
 import shutil
 import signal
+import subprocess
 import time
 
 import pytest
 
+from tests.masks.onnx_files import brightness
 from tests.programs import (
     assert_identical,
     finish,
+    left_in,
     start,
+    start_bginv,
     wait_for_checkpoint,
+    wait_for_file,
     write_models,
     written_weights,
 )
+from tests.toys import write_toys
 
 KILLS = int(os.environ.get("BGINV_SOAK_KILLS", "1"))
 SEED = int(os.environ.get("BGINV_SOAK_SEED", "0"))
 SMALL = ("--limit", "100", "--batchsize", "16", "--checkpoint-steps", "3", "--recipe", "tuned")
-PHASES = {
-    "train1": ("digits", "--steps", "150", "--output", "m.keras"),
-    "train2": ("digits", "m1.keras", "otsu", "--steps", "30", "--output", "m.keras"),
-    "train3": (
-        "digits", "m1.keras", "u1.keras", "otsu", "adv", "--steps", "60", "--restart-every", "15",
-        "--output", "m.keras",
+OUTPUT = ("--output", "m.keras")
+PHOTOGRAPHS = (
+    "--image-size", "128", "--masks", "given", "--architecture", "small", "--copies", "1",
+    "--batchsize", "4", "--epochs", "1", "--checkpoint-steps", "2", "--run-dir", "out",
+)  # fmt: skip
+COMMANDS = {
+    "train1": ("step-*.index", "train1", "digits", "--steps", "150", *SMALL, *OUTPUT),
+    "train2": (
+        "step-*.index", "train2", "digits", "m1.keras", "otsu", "--steps", "30", *SMALL, *OUTPUT
     ),
+    "train3": (
+        "step-*.index", "train3", "digits", "m1.keras", "u1.keras", "otsu", "adv", "--steps", "60",
+        "--restart-every", "15", *SMALL, *OUTPUT,
+    ),
+    "photographs": ("*.npy", "run", "toys", "--recipe", "photographs", *PHOTOGRAPHS),
+    "masks": (
+        "masks.json", "masks", "folder:toys", "--source", "model:net.onnx", "--output", "out"
+    ),
+    "make-variations": ("variations.json", "make-variations", "folder:toys", "out"),
+    "export": (".exporting-*", "export", "m1.keras", "--output", "out"),
+    "evaluate": ("m1.keras", "evaluate", "digits", "m1.keras", "--limit", "100"),
 }  # fmt: skip
+"""Which file tells that a command is at work, and its line, by name."""
 
 
 @pytest.fixture
-def models(tmp_path) -> pathlib.Path:
-    """A folder with what phases 2 and 3 start from."""
+def inputs(tmp_path) -> pathlib.Path:
+    """A folder with what the commands start from."""
     write_models(tmp_path)
+    write_toys(tmp_path / "toys")
+    brightness(tmp_path / "net.onnx")
     return tmp_path
 
 
-def remove_output(folder: pathlib.Path) -> None:
-    for name in written_weights(folder):
-        (folder / name).unlink()
+def is_done(folder: pathlib.Path) -> bool:
+    """Whether the same command would be refused, as its output is there."""
+    if (folder / "m.keras").exists():
+        return not (folder / "m.keras.unfinished").exists()
+    out = folder / "out"
+    return (out / "m1.keras").exists() and not list(out.glob(".exporting-*"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", PHASES)
-def test_a_killed_phase_ends_with_the_same_weights(models, tmp_path_factory, script):
-    """Kill it at random moments, the first of them after its first checkpoint."""
-    moments = random.Random(f"{SEED} {script}")
-    arguments = (*PHASES[script], *SMALL)
-    calm, killed = models, tmp_path_factory.mktemp("killed") / "run"
-    shutil.copytree(models, killed)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_killed_command_ends_as_one_that_was_not(inputs, tmp_path_factory, name):
+    """Kill it at random moments, the first of them soon after it was at work."""
+    moments = random.Random(f"{SEED} {name}")
+    at_work, *arguments = COMMANDS[name]
+    calm, killed = inputs, tmp_path_factory.mktemp("killed") / "run"
+    shutil.copytree(inputs, killed)
+
+    def begin(folder: pathlib.Path) -> subprocess.Popen:
+        return start_bginv(folder, *arguments, BGINV_CACHE=folder / "cache")
+
     began = time.monotonic()
-    finish(start(calm, script, *arguments))
+    expected = finish(begin(calm))
     duration = time.monotonic() - began
     kills = 0
     while kills < KILLS:
-        process = start(killed, script, *arguments)
+        process = begin(killed)
         if kills == 0:
-            wait_for_checkpoint(killed, process)
+            wait_for_file(killed, process, at_work)
             time.sleep(moments.uniform(0, duration / 8))
         else:
             time.sleep(moments.uniform(0, duration))
         process.kill()
         process.communicate()
-        if (killed / "m.keras").exists() and not (killed / "m.keras.unfinished").exists():
-            remove_output(killed)  # it was done, so the kill does not count
+        if is_done(killed):  # so the kill does not count, and the command begins anew
+            shutil.rmtree(killed / "out", ignore_errors=True)
+            (killed / "m.keras").unlink(missing_ok=True)
         else:
             kills += 1
-    told = finish(start(killed, script, *arguments))
-    assert KILLS > 1 or "goes on after step" in told
-    assert_identical(written_weights(killed), written_weights(calm))
-    assert {path.name for path in killed.iterdir()} == {path.name for path in calm.iterdir()}
+    told = finish(begin(killed))
+    assert KILLS > 1 or not at_work.startswith("step-") or "goes on after step" in told
+    assert told.splitlines()[0] == expected.splitlines()[0]
+    assert left_in(killed) == left_in(calm)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_the_step_and_the_same_command_goes_on(models, number, code):
+def test_a_signal_saves_the_step_and_the_same_command_goes_on(tmp_path, number, code):
     steps = ("--steps", "600", "--steps-per-call", "1000", "--checkpoint-steps", "100")
-    arguments = (*PHASES["train1"], *SMALL, *steps)
-    process = start(models, "train1", *arguments)
-    wait_for_checkpoint(models, process)
+    arguments = ("digits", *SMALL, *steps, *OUTPUT)
+    process = start(tmp_path, "train1", *arguments)
+    wait_for_checkpoint(tmp_path, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (code, "")
@@ -90,7 +121,7 @@ def test_a_signal_saves_the_step_and_the_same_command_goes_on(models, number, co
         f"{signal.Signals(number).name} after step {step} of 600; "
         "the same command goes on from there"
     )
-    assert f"goes on after step {step} of 600" in finish(start(models, "train1", *arguments))
-    interrupted = written_weights(models)
-    finish(start(models, "train1", *arguments, "--overwrite"))
-    assert_identical(written_weights(models), interrupted)
+    assert f"goes on after step {step} of 600" in finish(start(tmp_path, "train1", *arguments))
+    interrupted = written_weights(tmp_path)
+    finish(start(tmp_path, "train1", *arguments, "--overwrite"))
+    assert_identical(written_weights(tmp_path), interrupted)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from bginv.checksums import content_number
 from bginv.commands.settings import EvaluateBackgroundsSettings
 from bginv.data.in9 import (
     IMAGENET_CLASSES,
@@ -34,7 +35,6 @@ from bginv.evaluation.background_challenge import (
 from bginv.interop.classifiers import Classifier, load_logits
 from bginv.output_files import (
     check_writable,
-    content_number,
     refuse_existing,
     write_file,
     write_text,

@@ -40,7 +40,7 @@ from bginv.interop.model_files import (
     load_mask_model,
     save_model,
 )
-from bginv.output_files import check_writable, check_writable_folder, refuse_existing
+from bginv.output_files import check_writable, check_writable_folder, refuse_existing, while_locked
 from bginv.report.comparison import write_comparison
 from bginv.report.pictures import write_image, write_reliability, write_sheet
 from bginv.report.run_page import read_run
@@ -105,7 +105,7 @@ def prepare_evaluate_seg(
                 found = evaluate_masks(predict, split, settings.area, threshold)
                 print(agreement_table(found, title))
 
-    return job
+    return while_locked(folder, job)
 
 
 def prepare_datasets(

@@ -14,6 +14,7 @@ from bginv.engine.experiment import load
 from bginv.errors import UserError
 from bginv.interop.export import (
     available_formats,
+    check_exports,
     comparison_images,
     export_files,
     export_model,
@@ -48,7 +49,7 @@ def prepare_export(
     files = export_files(
         folder, pathlib.Path(settings.model).stem, settings.formats or available_formats()
     )
-    refuse_existing(files.values(), settings.overwrite)
+    check_exports(files.values(), settings.overwrite)
     model = load_any(settings.model)
     dataset = load(settings, several_labels=True) if settings.dataset else None
     if dataset:

@@ -27,7 +27,8 @@ from bginv.masks.trust import Predict, Trust, measure_source, verdict
 from bginv.output_files import (
     OVERWRITE,
     check_writable_folder,
-    write_file,
+    while_locked,
+    write_bytes,
     write_text,
 )
 from bginv.report.masks import trust_table, write_mask_sheet
@@ -55,10 +56,13 @@ def prepare_masks(
     inputs = {"source": _fingerprint(choice)}
     # of the pictures alone: masks do not depend on the size that they are measured at
     inputs |= {name: source.at_size(IMAGE_SIZE).digest() for name, source in splits.items()}
-    if choice.source:
-        _check_same(inputs, root, splits, settings.overwrite)
+
+    def check() -> None:
+        if choice.source:
+            _check_same(inputs, root, splits, settings.overwrite)
 
     def job() -> None:
+        check()  # another process may have been at work here since
         logging.info("%s", choice.reason)
         if choice.source:
             write_text(root / SETTINGS_FILE, to_json(inputs=inputs))
@@ -79,7 +83,8 @@ def prepare_masks(
         write_mask_sheet(root / SHEET, _pictured(found), f"{dataset.name}, {choice.name}")
         logging.info("wrote %s", root / SHEET)
 
-    return job
+    check()
+    return while_locked(root, job)
 
 
 def _image_size(model: str | None) -> int:
@@ -175,12 +180,8 @@ def _write_masks(folder: pathlib.Path, source: FileSource) -> None:
         contents = pathlib.Path(source.masks.path(row)).read_bytes()
         path = folder / pathlib.PurePath(name).with_suffix(".png")
         if not path.is_file() or path.read_bytes() != contents:
-            _write_bytes(path, contents)
+            write_bytes(path, contents, durable=False)
     logging.info("wrote %d masks to %s", len(source), folder)
-
-
-def _write_bytes(path: pathlib.Path, contents: bytes) -> None:
-    write_file(path, lambda place: pathlib.Path(place).write_bytes(contents), durable=False)
 
 
 def _pictured(found: dict[str, Found]) -> dict[str, list[tuple[Source, int]]]:

@@ -1,6 +1,7 @@
 """The command that makes the Backgrounds Challenge of anybody's images."""
 
 import dataclasses
+import functools
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from bginv.checksums import content_number
 from bginv.commands.settings import MakeVariationsSettings
 from bginv.data.catalog import full_name
 from bginv.data.files import FileSource
@@ -23,7 +25,7 @@ from bginv.interop.model_files import load_mask_unet
 from bginv.masks.boxes import Boxes, placed
 from bginv.masks.cam import Box, grab_cut
 from bginv.ops.binarize import binarize
-from bginv.output_files import check_writable_folder, content_number, write_file, write_text
+from bginv.output_files import check_writable_folder, while_locked, write_bytes, write_text
 from bginv.report.pictures import write_sheet
 
 IMAGE_SIZE, TRAIN = 224, "train"
@@ -43,11 +45,12 @@ def prepare_make_variations(
     dataset = load(settings)
     splits = {TRAIN: dataset.train, SPLIT: next(iter(dataset.tests.values()))}
     kept = {SETTINGS_NAME: settings, "inputs": _inputs(settings, splits)}
-    _check_same(kept, root, settings.overwrite)
+    check = functools.partial(_check_same, kept, root, settings.overwrite)
+    check()
     makers = {split: _regions_of(settings, source, dataset) for split, source in splits.items()}
 
     def job() -> None:
-        root.mkdir(parents=True, exist_ok=True)
+        check()  # another process may have been at work here since
         if settings.overwrite:
             for folder in (MASKS, *VARIATIONS):
                 shutil.rmtree(root / folder, ignore_errors=True)
@@ -62,7 +65,7 @@ def prepare_make_variations(
                 settings.fill,
                 settings.seed,
                 settings.format,
-                _write_bytes,
+                functools.partial(write_bytes, durable=False),
             )
             left_out = files.make()
             if left_out:
@@ -75,7 +78,7 @@ def prepare_make_variations(
             _write_contact_sheet(root / f"{split}.png", files)
             logging.info("wrote %s", root / f"{split}.png")
 
-    return job
+    return while_locked(root, job)
 
 
 def _inputs(settings: MakeVariationsSettings, splits: dict[str, Source]) -> dict[str, int]:
@@ -181,10 +184,6 @@ def _read_boxes(path: str, source: Source) -> list[Box]:
         sized = own if own.size else own._replace(size=(float(width), float(height)))
         boxes.append(placed(sized, source.image_shape[:2]))
     return boxes
-
-
-def _write_bytes(path: pathlib.Path, data: bytes) -> None:
-    write_file(path, lambda temporary: pathlib.Path(temporary).write_bytes(data), durable=False)
 
 
 def _write_contact_sheet(path: pathlib.Path, files: VariationFiles) -> None:

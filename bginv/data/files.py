@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from bginv.checksums import has_trailer, trailer
 from bginv.data.images import ImageFiles, readable_rows, scan
 from bginv.data.sources import Source
 from bginv.errors import UserError
-from bginv.output_files import write_file
+from bginv.output_files import write_bytes
 
 CHANGED = re.compile(r"assertion failed: \[(.* has changed since it was checked)\]")
 NOT_OPENED = re.compile(
@@ -226,16 +227,12 @@ def write_records(
         ending: of their names; ".jpg" has OpenCV's quality, 95 of 100.
     """
     files = [folder / f"{index}{ending}" for index in range(len(source))]
-    missing = next((i for i, file in enumerate(files) if not _is_whole(file)), None)
+    missing = next((i for i, file in enumerate(files) if not has_trailer(file)), None)
     if missing is not None:
         size = source.pass_batch
         start = missing // size
         for number, batch in enumerate(source.batches(size, start=start), start):
             for file, picture in zip(files[number * size :], pictures_of(batch), strict=False):
-                _, encoded = cv2.imencode(ending, picture)
-                write_file(file, encoded.tofile, durable=False)
+                content = cv2.imencode(ending, picture)[1].tobytes()
+                write_bytes(file, content + trailer(zlib.crc32(content)), durable=False)
     return list(map(str, files))
-
-
-def _is_whole(file: pathlib.Path) -> bool:
-    return file.is_file() and file.stat().st_size > 0

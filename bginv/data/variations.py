@@ -6,6 +6,7 @@ Images are uint8 [H, W, 3], masks bool [H, W], true where the object is.
 import concurrent.futures
 import io
 import pathlib
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import cv2
@@ -13,10 +14,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from bginv.checksums import has_trailer, trailer
 from bginv.data.files import FileSource
 from bginv.data.in9 import BACKGROUNDS, MASKS
 from bginv.data.sources import Source
 from bginv.errors import UserError
+from bginv.output_files import OVERWRITE
 
 FILLS = ("tile", "inpaint")
 INPAINT_RADIUS = 5
@@ -212,7 +215,7 @@ class VariationFiles:
                 records, pixels = self._read(chosen)
                 regions = self.regions_of(chosen, records, pixels)
                 list(pool.map(self._make_own, chosen, pixels, regions))
-            kept = np.array([row for row in rows if self.path(MASKS, row).is_file()], int)
+            kept = np.array([row for row in rows if self._is_made(MASKS, row)], int)
             labels = self.source.labels[kept]
             found = draw_donors(labels, int(labels.max(initial=0)) + 1, 1, self.seed)
             partners = {
@@ -235,9 +238,14 @@ class VariationFiles:
         """The mask that was written, bool [H, W]."""
         return np.load(self.path(MASKS, row), allow_pickle=False)
 
+    def _is_made(self, variation: str, row: int) -> bool:
+        """Whether a file is there; of masks, which tell that all else is, whether it is whole."""
+        path = self.path(variation, row)
+        return has_trailer(path) if variation == MASKS else path.is_file()
+
     def _missing(self, variation: str, rows: np.ndarray, what: str) -> Iterator[np.ndarray]:
         """Rows without that file, in batches."""
-        missing = np.array([row for row in rows if not self.path(variation, row).is_file()], int)
+        missing = np.array([row for row in rows if not self._is_made(variation, row)], int)
         size = self.source.pass_batch
         for start in range(0, len(missing), size):
             yield missing[start : start + size]
@@ -259,13 +267,17 @@ class VariationFiles:
         stream = io.BytesIO()
         np.save(stream, mask)
         # last, as it tells that the image is done
-        self.write(self.path(MASKS, row), stream.getvalue())
+        content = stream.getvalue()
+        self.write(self.path(MASKS, row), content + trailer(zlib.crc32(content)))
 
     def _make_mixed(self, row: int, image: np.ndarray, behind: dict[str, int]) -> None:
         mask = self.mask(row)[..., None]
         for variation, partner in behind.items():
-            background = cv2.imread(str(self.path(BACKGROUNDS, partner)))[..., ::-1]
-            self._write_image(variation, row, np.where(mask, image, background))
+            path = self.path(BACKGROUNDS, partner)
+            background = cv2.imread(str(path))
+            if background is None or background.shape != image.shape:
+                raise _damaged(path)
+            self._write_image(variation, row, np.where(mask, image, background[..., ::-1]))
 
     def _write_image(self, variation: str, row: int, pixels: np.ndarray) -> None:
         if self.ending == FORMATS["png"]:
@@ -276,6 +288,10 @@ class VariationFiles:
         if not encoded:
             raise OSError(f"OpenCV could not encode {variation} of {self.names[row]}")
         self.write(self.path(variation, row), data.tobytes())
+
+
+def _damaged(path: pathlib.Path) -> UserError:
+    return UserError(f"{path} is damaged: begin again with {OVERWRITE}")
 
 
 def _names(source: Source) -> list[str]:

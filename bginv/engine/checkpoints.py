@@ -12,7 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.errors import UserError, first_line
-from bginv.output_files import OVERWRITE
+from bginv.output_files import OVERWRITE, told_as_not_written
 
 NAME = "step"
 KEPT = 2
@@ -43,9 +43,6 @@ class Checkpoints:
         self._saved_at = time.monotonic()
         if folder:
             self._checkpoint = tf.train.Checkpoint(**objects, **_not_tracked(objects))
-            self._manager = tf.train.CheckpointManager(
-                self._checkpoint, str(folder), max_to_keep=KEPT, checkpoint_name=NAME
-            )
 
     def restore(self) -> int:
         """Read the latest checkpoint that is whole.
@@ -65,7 +62,7 @@ class Checkpoints:
                 )
                 continue
             try:
-                self._checkpoint.restore(prefix).assert_existing_objects_matched()
+                self._checkpoint.read(prefix).assert_existing_objects_matched()
             except (AssertionError, ValueError) as error:
                 raise UserError(
                     f"checkpoint {prefix} does not fit the models of this command (was it written "
@@ -104,17 +101,15 @@ class Checkpoints:
         """
         if not self.folder or (step == self.last_step and not again):
             return
+        remedy = f"{self.last()}; mend that"
         try:
-            with _without_tensorflow_notes():
-                self._manager.save(checkpoint_number=step)
-        except (tf.errors.OpError, OSError) as error:
+            with _without_tensorflow_notes(), told_as_not_written(f"checkpoint {step}", remedy):
+                self._checkpoint.write(self._prefix(step))
+        except OSError:
             self._remove_unfinished()
-            reason = first_line(error)
-            raise OSError(
-                f"checkpoint {step} cannot be written ({reason}); {self.last()}; make room and run "
-                "the same command again"
-            ) from error
+            raise
         self.last_step, self._saved_at = step, time.monotonic()
+        self._remove_old()
 
     def last(self) -> str:
         """Where the last good checkpoint is, in words."""
@@ -122,13 +117,13 @@ class Checkpoints:
             return "no checkpoint is kept without --run-dir or --output"
         if self.last_step is None:
             return "there is no checkpoint yet"
-        return f"the last good checkpoint is {self.folder / f'{NAME}-{self.last_step}'}"
+        return f"the last good checkpoint is {self._prefix(self.last_step)}"
+
+    def _prefix(self, step: int) -> str:
+        return str(self.folder / f"{NAME}-{step}")
 
     def _found(self) -> list[tuple[int, str]]:
-        """Steps and prefixes of all checkpoints, the latest first.
-
-        From the files themselves: the list that the manager keeps may be damaged too.
-        """
+        """Steps and prefixes of all checkpoints, the latest first."""
         if not self.folder:
             return []
         steps = [
@@ -136,7 +131,16 @@ class Checkpoints:
             for path in self.folder.glob(f"{NAME}-*.index")
             if (match := re.fullmatch(rf"{NAME}-(\d+)\.index", path.name))
         ]
-        return [(step, str(self.folder / f"{NAME}-{step}")) for step in sorted(steps, reverse=True)]
+        return [(step, self._prefix(step)) for step in sorted(steps, reverse=True)]
+
+    def _remove_old(self) -> None:
+        """Remove all but the last two; what is of later steps was passed over as damaged."""
+        kept = [step for step, _ in self._found() if step <= self.last_step][:KEPT]
+        for step, _ in self._found():
+            if step not in kept:
+                # the index first: without it the rest is no checkpoint
+                for path in sorted(self.folder.glob(f"{NAME}-{step}.*"), reverse=True):
+                    path.unlink(missing_ok=True)
 
     def _remove_unfinished(self) -> None:
         for path in self.folder.glob(f"{NAME}-*temp*"):

@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from bginv.checksums import content_number
 from bginv.data.catalog import load_data
 from bginv.data.photographs import Photographs
 from bginv.data.sources import Dataset, Source
@@ -40,7 +41,7 @@ from bginv.interop.model_files import (
     save_model,
 )
 from bginv.nn.backbones import build_architecture
-from bginv.output_files import check_writable, content_number, refuse_existing
+from bginv.output_files import check_writable, refuse_existing
 from bginv.report.metrics import check_tensorboard
 from bginv.report.pictures import write_learning_curves
 from bginv.report.run_page import REPORT
@@ -146,6 +147,8 @@ class Experiment(abc.ABC):
         """
         check_same_command(self.strategy, self.folder.number())
         with self.folder.opened():
+            if isinstance(self.settings, PhaseSettings):  # another process may have ended since
+                check_output(self.settings, self.folder)
             finished = self.in_one_folder and self.folder.has_results()
             if send_from_chief(self.strategy, finished, []):
                 logging.info("%s is finished: nothing is done again", self.folder.path)

@@ -85,11 +85,11 @@ class _Training:
         self.steps = total_steps(settings, len(source))
         self.stop_request = StopRequest()
         self.epochs_ended = tf.Variable(0, trainable=False, dtype=tf.int64)
-        saved = {**method.checkpointed(), "epochs_ended": self.epochs_ended}
         random_states = _seed_random_layers(method, settings.seed)
+        saved = {**method.checkpointed(), "epochs_ended": self.epochs_ended, **random_states}
         self.checkpoints = Checkpoints(
             checkpoints if is_chief(method.strategy) else None,
-            {**saved, **random_states},
+            saved,
             settings.checkpoint_steps,
             settings.checkpoint_minutes,
         )

@@ -1,6 +1,5 @@
 """What a training tells while it runs: a bar or plain lines for people, JSON lines for programs."""
 
-import json
 import pathlib
 import sys
 import time
@@ -9,7 +8,7 @@ import tensorflow as tf
 import tqdm
 from absl import logging
 
-from bginv.report.metrics import remove_beyond
+from bginv.report.metrics import append_record, remove_beyond
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -37,9 +36,10 @@ class Progress:
     ):
         self._events = tensorboard and tf.summary.create_file_writer(str(tensorboard / phase))
         self._phase, self._steps, self._batch_size = phase, steps, batch_size
-        if metrics_file and metrics_file.exists():
+        if metrics_file:
+            metrics_file.touch()
             remove_beyond(metrics_file, phase, done)
-        self._metrics = metrics_file and metrics_file.open("a", encoding="utf-8")
+        self._metrics = metrics_file
         on_terminal = sys.stderr.isatty()
         self._bar = tqdm.tqdm(
             total=steps,
@@ -61,8 +61,6 @@ class Progress:
         self._bar.close()
         if self._events:
             self._events.close()
-        if self._metrics:
-            self._metrics.close()
 
     def clear(self) -> None:
         """Take the bar off the terminal until the next update, for lines of somebody else's."""
@@ -85,8 +83,7 @@ class Progress:
         if self._metrics:
             record = {"phase": self._phase, "step": step, "epoch": epoch, **metrics}
             speeds = {"images_per_second": round(speed, 1), "seconds": round(seconds, 4)}
-            self._metrics.write(json.dumps({**record, **speeds}) + "\n")
-            self._metrics.flush()
+            append_record(self._metrics, {**record, **speeds})
         if self._events:
             with self._events.as_default(step):
                 for name, value in {**metrics, "images_per_second": speed}.items():

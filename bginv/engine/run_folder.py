@@ -15,9 +15,9 @@ from bginv.errors import UserError
 from bginv.output_files import (
     OVERWRITE,
     check_writable_folder,
-    half_written,
     locked,
     refuse_existing,
+    remove_unfinished,
     write_text,
 )
 
@@ -37,15 +37,10 @@ _LEFT_BY_A_RUN = (
 _NEEDED_TO_GO_ON = (
     "trained",
     "checkpoints/*/step-*",
-    "checkpoints/*/checkpoint",
+    "checkpoints/*/checkpoint*",
     "masks/*[0-9].png",
     "features/*.npy",
     "emptied/*/*[0-9].jpg",
-)
-# of a process that was killed while it wrote, the last one by TensorFlow
-_LEFT_BEHIND = (
-    *map(half_written, (CONFIG, METRICS, "trained")),
-    "checkpoints/*/checkpoint.tmp*",
 )
 # what has no influence on the steps that workers take together
 _OF_ONE_WORKER = ("data_dir", "output", "overwrite", "resume", "run_dir")
@@ -184,8 +179,8 @@ class RunFolder:
         if not self._state:
             yield
             return
-        self._state.mkdir(parents=True, exist_ok=True)
         with locked(self._state):
+            remove_unfinished(self._state)
             if self._config.is_file() is not self._config_was_there:
                 raise BlockingIOError(f"another process was at work in {self._state}: try again")
             if not self.goes_on:
@@ -231,7 +226,7 @@ class RunFolder:
             with contextlib.suppress(OSError):  # something of the user's may lie there
                 self._state.rmdir()
         elif self._state:
-            self._remove((*_NEEDED_TO_GO_ON, *_LEFT_BEHIND))
+            self._remove(_NEEDED_TO_GO_ON)
 
     @property
     def metrics_file(self) -> pathlib.Path | None:
@@ -273,7 +268,7 @@ class RunFolder:
             raise UserError(f"{found[0]} is not of a run: choose a folder for the run alone")
 
     def _remove_all(self) -> None:
-        self._remove((*_LEFT_BY_A_RUN, *_NEEDED_TO_GO_ON, *_LEFT_BEHIND, CONFIG))
+        self._remove((*_LEFT_BY_A_RUN, *_NEEDED_TO_GO_ON, CONFIG))
 
     def _remove(self, patterns: Iterable[str]) -> None:
         """Remove files of ours, and the folders that they leave empty."""
@@ -282,10 +277,11 @@ class RunFolder:
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
         parents = ("checkpoints", "emptied")
         for folder in (
-            *(own for parent in parents for own in self._state.glob(f"{parent}/*")),
+            *(own for parent in parents for own in self._state.glob(f"{parent}/*/")),
             *(self._state / parent for parent in parents),
             self.masks,
             self.features,
         ):
             with contextlib.suppress(OSError):  # something of the user's may lie there
+                remove_unfinished(folder)
                 folder.rmdir()

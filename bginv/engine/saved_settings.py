@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from bginv.checksums import read_sealed_json, sealed_json
 from bginv.engine.settings import check, kind_of, show
 from bginv.errors import UserError
 
@@ -23,7 +24,7 @@ RETIRED = {
 
 def to_json(**configs: Any) -> str:
     """Resolved configurations, and other plain content, as JSON, each under its name."""
-    return json.dumps(_plain(configs), indent=2) + "\n"
+    return sealed_json(_plain(configs), indent=2) + "\n"
 
 
 def read_settings(path: pathlib.Path) -> dict[str, dict[str, Any]]:
@@ -33,12 +34,12 @@ def read_settings(path: pathlib.Path) -> dict[str, dict[str, Any]]:
         UserError: the file holds something else.
     """
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_sealed_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read ({error}): choose another folder, or remove that one"
         ) from error
-    if not isinstance(kept, dict) or not all(isinstance(part, dict) for part in kept.values()):
+    if not all(isinstance(part, dict) for part in kept.values()):
         raise UserError(f"{path} holds no settings of a run: choose another folder")
     return kept
 
@@ -46,10 +47,10 @@ def read_settings(path: pathlib.Path) -> dict[str, dict[str, Any]]:
 def are_settings(path: pathlib.Path) -> bool:
     """Whether a file is one that `to_json` wrote for a run."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_sealed_json(path.read_bytes())
     except (OSError, ValueError):
         return False
-    return isinstance(kept, dict) and {"inputs", "command"} <= kept.keys()
+    return {"inputs", "command"} <= kept.keys()
 
 
 def resume(

@@ -1,11 +1,12 @@
 """Export a model: every file is run again by its own runtime and compared with the model."""
 
+import contextlib
 import dataclasses
 import pathlib
 import shutil
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -15,7 +16,12 @@ from bginv.data.sources import Dataset
 from bginv.errors import UserError, first_line
 from bginv.interop.formats import FORMATS, Predict, named, run_keras
 from bginv.nn.pixel_range import range_of_layers
-from bginv.output_files import check_writable_folder, refuse_existing
+from bginv.output_files import (
+    check_writable_folder,
+    locked,
+    refuse_existing,
+    told_as_not_written,
+)
 
 DEFAULT_FORMATS = tuple(name for name in FORMATS if name != "h5")
 BATCH, TIMED_CALLS, WARM_UP_CALLS = 64, 30, 3
@@ -144,29 +150,65 @@ def export_model(
     Raises:
         UserError: a file exists.
     """
-    for path in files.values():
-        check_writable_folder(path.parent)
-        if path.is_dir() and any(path.iterdir()) and not (path / SAVED_MODEL).is_file():
-            raise UserError(f"{path} is a folder with something else in it: choose another place")
-    refuse_existing(files.values(), overwrite)
+    check_exports(files.values(), overwrite)
     with_names = named(model, images.shape[1:])
     expected = _in_batches(run_keras(with_names), images)
     found = {}
-    for name, path in files.items():
-        logging.info("writing %s", path)
-        chosen = with_names if FORMATS[name].named else model
-        unfinished = path.with_name(f".unfinished-{path.name}")
-        try:
-            _write(name, chosen, unfinished, calibration, class_names)
-            of_file = _compare(unfinished, FORMATS[name].load(unfinished), images, expected)
-            _remove(path)
-            unfinished.rename(path)
-            found[name] = dataclasses.replace(of_file, path=path)
-        except Exception as error:  # converters and runtimes have no error of their own
-            found[name] = Exported(problem=first_line(error))
-        finally:
-            _remove(unfinished)
+    with _begun(files.values()):
+        for name, path in files.items():
+            logging.info("writing %s", path)
+            chosen = with_names if FORMATS[name].named else model
+            unfinished = path.with_name(f".unfinished-{path.name}")
+            try:
+                _remove(unfinished)  # of a process that was killed
+                with told_as_not_written(path):
+                    _write(name, chosen, unfinished, calibration, class_names)
+                of_file = _compare(unfinished, FORMATS[name].load(unfinished), images, expected)
+                _remove(path)
+                unfinished.rename(path)
+                found[name] = dataclasses.replace(of_file, path=path)
+            except Exception as error:  # converters and runtimes have no error of their own
+                found[name] = Exported(problem=first_line(error))
+            finally:
+                _remove(unfinished)
     return found
+
+
+def check_exports(paths: Iterable[pathlib.Path], overwrite: bool) -> None:
+    """Raise if something is in the way of exported files.
+
+    What an export has left that was killed is not.
+
+    Raises:
+        UserError: a file or another folder is there, or the folder cannot be written.
+    """
+    for path in paths:
+        check_writable_folder(path.parent)
+        if path.is_dir() and any(path.iterdir()) and not (path / SAVED_MODEL).is_file():
+            raise UserError(f"{path} is a folder with something else in it: choose another place")
+        refuse_existing([path], overwrite or _mark_of(path).exists())
+
+
+def _mark_of(path: pathlib.Path) -> pathlib.Path:
+    """What is there until an export is done; a killed one is done when it is run again."""
+    return path.with_name(f".exporting-{path.name}")
+
+
+@contextlib.contextmanager
+def _begun(paths: Iterable[pathlib.Path]) -> Iterator[None]:
+    """Let these files be replaced if this export is killed; others are refused meanwhile."""
+    marks = list(map(_mark_of, paths))
+    with contextlib.ExitStack() as held:
+        for folder in dict.fromkeys(mark.parent for mark in marks):
+            held.enter_context(locked(folder))
+        try:
+            for mark in marks:
+                with told_as_not_written(mark):
+                    mark.touch()
+            yield
+        finally:
+            for mark in marks:
+                mark.unlink(missing_ok=True)
 
 
 def _write(

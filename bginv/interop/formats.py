@@ -83,7 +83,8 @@ def read_class_names(path: pathlib.Path) -> list[str]:
     if path.suffix == ".onnx":
         import onnx
 
-        kept = {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
+        model = onnx.load(str(path), load_external_data=False)
+        kept = {entry.key: entry.value for entry in model.metadata_props}
         return json.loads(kept.get("class_names", "[]"))
     if not zipfile.is_zipfile(path):
         return []

@@ -10,6 +10,7 @@ import keras
 
 from bginv.data.sources import Dataset
 from bginv.errors import UserError, first_line
+from bginv.interop.archives import check_archive
 from bginv.interop.paper_h5 import (
     is_paper_classifier,
     load_classifier_h5,
@@ -208,19 +209,28 @@ def load_file(path: str, load_h5: Callable[[pathlib.Path], keras.Model] | None) 
     if file.suffix == ".h5":
         return load_h5(file)
     try:
+        check_archive(file)
         with zipfile.ZipFile(file) as archive:
             holds_own_layers = REGISTERED in archive.read("config.json")
         for module in LAYERS if holds_own_layers else ():
             importlib.import_module(module)
         return keras.models.load_model(file, compile=False, safe_mode=True)
+    except UserError:
+        raise
     except Exception as error:  # Keras has no error of its own for a file that it cannot load
-        reason = first_line(error)
+        reason = _reason(error)
         if "lambda" in reason.lower():
             raise UserError(
                 f"{path} holds Python code (a Lambda layer), which is never run here; put a layer "
                 "of Keras in its place and save the model again"
             ) from error
         raise UserError(f"{path} cannot be loaded as a Keras model: {reason}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error of Keras', and the next where that only announces it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines and lines[0].endswith(":") else first_line(error)
 
 
 def _fits(taken: tuple[int | None, ...], given: tuple[int, ...]) -> bool:

@@ -4,6 +4,7 @@ Nothing stored in such a file is run; its configuration is read for the input's 
 """
 
 import functools
+import io
 import json
 import pathlib
 from collections.abc import Callable
@@ -161,15 +162,24 @@ def save_h5(model: keras.Model, path: str) -> None:
         model = keras.Model(model.inputs, model.outputs, name=model.name)
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)  # Keras recommends another format
+    content = io.BytesIO()
     try:
-        model.save(path)
+        with _InMemory(content, "w") as file:
+            model.save(file)
+            config = json.loads(file.attrs["model_config"])
+            file.attrs["model_config"] = json.dumps(
+                {"class_name": config["class_name"], "config": _network(config["config"])}
+            )
     finally:
         logging.set_verbosity(verbosity)
-    with h5py.File(path, "r+") as file:
-        config = json.loads(file.attrs["model_config"])
-        file.attrs["model_config"] = json.dumps(
-            {"class_name": config["class_name"], "config": _network(config["config"])}
-        )
+    pathlib.Path(path).write_bytes(content.getbuffer())
+
+
+class _InMemory(h5py.File):
+    """An HDF5 file for Keras to save to. On a disk that is full, HDF5 would end the process."""
+
+    def __str__(self) -> str:
+        return "model.h5"  # Keras tells the format by it
 
 
 def _network(config: dict[str, Any]) -> dict[str, Any]:

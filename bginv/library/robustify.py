@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from bginv.checksums import content_number
 from bginv.data.catalog import proof_name
 from bginv.data.photographs import Photographs
 from bginv.data.sources import ArraySource, Dataset
@@ -52,7 +53,6 @@ from bginv.nn.background_generator import fitting_tiles
 from bginv.nn.pixel_range import PixelRange, Range
 from bginv.ops.augment import Augmentation
 from bginv.ops.losses import cross_entropy
-from bginv.output_files import content_number
 
 BACKGROUNDS = ("adv", "noise", "black")
 UNCHANGED = Augmentation(rotation=0.0, shift=0.0, shear=0.0, flip=False, brightness=0.0)

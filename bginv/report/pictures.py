@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from bginv.errors import UserError
 from bginv.evaluation.calibration import Reliability
-from bginv.output_files import write_file
+from bginv.output_files import write_bytes, write_file
 from bginv.report.metrics import training_records
 
 INCHES_PER_IMAGE = 1.1
@@ -158,7 +158,7 @@ def write_image(path: pathlib.Path, image: np.ndarray) -> None:
     encoded, data = cv2.imencode(".png", shown)
     if not encoded:
         raise OSError(f"{path}: OpenCV could not encode an image of shape {image.shape}")
-    write_file(path, lambda temporary: pathlib.Path(temporary).write_bytes(data.tobytes()))
+    write_bytes(path, data.tobytes())
 
 
 def _write_figure(path: pathlib.Path, figure: Figure) -> None:

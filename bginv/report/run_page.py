@@ -3,13 +3,13 @@
 import base64
 import dataclasses
 import importlib.resources
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
 
+from bginv.checksums import read_sealed_json
 from bginv.errors import UserError
 from bginv.evaluation.accuracy import ERROR, Accuracies
 from bginv.output_files import write_text
@@ -154,9 +154,9 @@ def read_run(path: pathlib.Path) -> Run:
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_sealed_json(path.read_bytes())
     except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
+        raise UserError(f"{path} is damaged: {error}; remove it, or name another run") from error
 
 
 def write_report(folder: pathlib.Path) -> pathlib.Path:

@@ -2,12 +2,12 @@
 
 import dataclasses
 import html
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bginv.checksums import sealed_json
 from bginv.data.sources import Dataset, pixel_range
 from bginv.evaluation.accuracy import ERROR, Accuracies
 from bginv.evaluation.segmentation import Agreement, ClassCounts, Confusion
@@ -325,4 +325,4 @@ def json_results(rows: Mapping[str, Accuracies], **more: Any) -> str:
         }
         for name, row in rows.items()
     }
-    return json.dumps({**more, "accuracy": content}, indent=2) + "\n"
+    return sealed_json({**more, "accuracy": content}, indent=2) + "\n"

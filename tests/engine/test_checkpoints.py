@@ -1,12 +1,10 @@
-import resource
-import signal
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from bginv.engine.checkpoints import Checkpoints
+from tests.limits import largest_file
 
 
 def make(folder, value=0.0, steps=0, minutes=0.0, size=4) -> tuple[Checkpoints, tf.Variable]:
@@ -60,6 +58,15 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path, caplog, da
     assert damage == "no index" or "step-20 cannot be read and is passed over" in caplog.text
 
 
+def test_damaged_checkpoints_do_not_take_the_place_of_good_ones(tmp_path):
+    save_steps(tmp_path, 10, 20, 30)
+    (tmp_path / "step-30.index").write_bytes(b"")
+    checkpoints, _ = make(tmp_path)
+    assert checkpoints.restore() == 20
+    checkpoints.save(25)
+    assert {path.name for path in tmp_path.glob("*.index")} == {"step-20.index", "step-25.index"}
+
+
 def test_a_damaged_list_of_checkpoints_does_not_matter(tmp_path):
     save_steps(tmp_path, 10, 20)
     (tmp_path / "checkpoint").write_bytes(b"\0nonsense")
@@ -101,15 +108,9 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
     save_steps(tmp_path, 10, size=20_000)
     checkpoints, weights = make(tmp_path, size=20_000)
     checkpoints.restore()
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-    try:
-        with pytest.raises(OSError, match="20 cannot be written .*is .*step-10; make room"):
-            checkpoints.save(20)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
+    told = "20 cannot be written: file too large; the last good checkpoint is .*step-10; mend"
+    with largest_file(20_000), pytest.raises(OSError, match=told):
+        checkpoints.save(20)
     again, weights = make(tmp_path, size=20_000)
     assert again.restore() == 10
     np.testing.assert_array_equal(weights, [10] * 20_000)

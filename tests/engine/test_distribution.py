@@ -12,6 +12,7 @@ from bginv.engine.distribution import (
     send_from_chief,
 )
 from bginv.methods.background_invariance.settings import ClassifierSettings
+from tests.programs import finish, start_program_of_workers
 
 WORKERS = ["host0:2222", "host1:2222"]
 
@@ -65,3 +66,26 @@ def test_a_batch_that_cannot_be_shared_and_xla_are_refused():
         check_replicas(ClassifierSettings(dataset="digits", batchsize=8), Three())
     with pytest.raises(ValueError, match="--xla on is for one device; this command runs on 3"):
         check_replicas(ClassifierSettings(dataset="digits", batchsize=9, xla="on"), Three())
+
+
+WORKER = """
+import keras
+import tensorflow as tf
+from bginv.engine.distribution import send_from_chief
+
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+number = strategy.cluster_resolver.task_id
+with strategy.scope():
+    weight, layer = tf.Variable([0.0]), keras.layers.Dropout(0.5)
+state = layer.seed_generator.state.value
+weight.assign([0.5 + number])
+state.assign([2**32 - 1 - number, 7 + number])
+print(send_from_chief(strategy, 30 + number, [weight, state]))
+print(weight.numpy().tolist(), state.numpy().tolist())
+"""
+
+
+@pytest.mark.slow
+def test_every_worker_gets_the_chiefs_step_weights_and_states_of_random_layers(tmp_path):
+    for told in map(finish, start_program_of_workers(tmp_path, WORKER)):
+        assert told.splitlines()[:2] == ["30", "[0.5] [4294967295, 7]"]

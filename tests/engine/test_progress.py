@@ -1,7 +1,7 @@
 import io
-import json
 import sys
 
+from bginv.checksums import sealed_json
 from bginv.engine.progress import Progress
 from bginv.report.metrics import read_metrics, training_seconds
 
@@ -36,7 +36,7 @@ def test_elsewhere_the_last_step_is_a_plain_line(caplog):
 
 
 def record(phase: str, step: int, seconds: float = 0.25) -> str:
-    return json.dumps({"phase": phase, "step": step, "seconds": seconds}) + "\n"
+    return sealed_json({"phase": phase, "step": step, "seconds": seconds}) + "\n"
 
 
 def test_what_was_told_after_the_last_checkpoint_is_removed(tmp_path):

@@ -5,9 +5,13 @@ import sys
 
 import pytest
 
+from bginv.checksums import read_sealed_json, sealed_json
 from bginv.engine.run_folder import RunFolder, kept_settings
 from bginv.methods.background_invariance.settings import ClassifierSettings
+from bginv.output_files import name_of_unfinished
 
+KILLED = name_of_unfinished(process=2**22 + 1)
+"""What a process has left whose number Linux gives to none."""
 SETTINGS = ClassifierSettings(dataset="digits", epochs=5)
 
 
@@ -112,9 +116,9 @@ def test_other_settings_are_refused_with_the_differences(tmp_path):
 
 def test_a_setting_that_another_version_had_is_a_difference(tmp_path):
     begin(tmp_path / "run")
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config = read_sealed_json((tmp_path / "run" / "config.json").read_bytes())
     config["classifier"]["momentum"] = 0.9
-    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "run" / "config.json").write_text(sealed_json(config))
     with pytest.raises(ValueError, match="classifier.momentum: none, was 0.9"):
         folder(tmp_path / "run")
 
@@ -148,18 +152,18 @@ def test_an_output_keeps_its_checkpoints_beside_it_until_it_is_written(tmp_path)
 @pytest.mark.parametrize(
     "name",
     [
-        ".config-123.json",
-        ".metrics-123.jsonl",
-        ".trained-123",
+        KILLED,
+        f"{KILLED}.json",
+        f"masks/{KILLED}.png",
+        f"emptied/train/{KILLED}.jpg",
         "checkpoints/classifier/checkpoint.tmp0123abc",
         "checkpoints/classifier/step-6_temp/part-00000-of-00001.index",
-        "masks/.7-123.png",
     ],
 )
 def test_what_a_killed_process_was_writing_is_removed_at_the_end(tmp_path, name):
     begin(None, output=tmp_path / "m1.keras")
     left = tmp_path / "m1.keras.unfinished" / name
-    left.parent.mkdir(exist_ok=True)
+    left.parent.mkdir(parents=True, exist_ok=True)
     left.write_text("half")
     again = folder(None, output=tmp_path / "m1.keras")
     with again.opened():

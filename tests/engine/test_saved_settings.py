@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from bginv.checksums import read_sealed_json
 from bginv.engine.saved_settings import (
     RETIRED,
     differences,
@@ -28,7 +29,7 @@ def configs() -> dict:
 
 
 def test_json_and_back(configs):
-    kept = json.loads(to_json(**configs, inputs={"training images": 1}))
+    kept = read_sealed_json(to_json(**configs, inputs={"training images": 1}))
     assert kept["inputs"] == {"training images": 1}
     for name, kind in KINDS.items():
         assert from_plain(kind, kept, name) == configs[name]

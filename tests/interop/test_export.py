@@ -176,7 +176,7 @@ def test_overwriting_spares_what_is_no_export_and_what_still_works(tmp_path, mon
 
     monkeypatch.setitem(FORMATS, "litert", dataclasses.replace(FORMATS["litert"], write=full))
     found = export_model(model, files, images, images, overwrite=True)
-    assert "No space left" in found["litert"].problem
+    assert "no space left" in found["litert"].problem
     assert files["litert"].read_bytes() == before
     assert (tmp_path / "cats/cat.jpg").read_text() == "mine"
 

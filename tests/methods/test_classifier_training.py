@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from bginv.data.sources import Dataset
-from bginv.engine.loop import train
+from bginv.engine.loop import RANDOM_STATE, train
 from bginv.engine.optimizers import AveragedWeights
 from bginv.engine.settings import resolve
 from bginv.methods.background_invariance.classifier_training import (
@@ -157,3 +157,20 @@ def test_random_layers_follow_the_runs_seed_also_after_a_stop(squares, tmp_path)
     with pytest.raises(InterruptedError):
         weights(1, "stopped", stop=1)
     np.testing.assert_array_equal(whole, weights(1, "stopped"))
+
+
+def test_workers_get_the_states_of_random_layers_that_a_checkpoint_holds(
+    squares, tmp_path, monkeypatch
+):
+    settings = resolve(ClassifierSettings, {"dataset": "squares", "steps": 1}, "tuned")
+    model, sent = with_random_layers(), []
+
+    def send(strategy, step: int, variables: list) -> int:
+        sent.extend(id(variable) for variable in variables)
+        return step
+
+    monkeypatch.setattr("bginv.engine.loop.send_from_chief", send)
+    method = ClassifierTraining(model, settings)
+    train(method, squares.train, settings, None, None, tmp_path / "run")
+    states = [own.value for own in model.variables if own.name == RANDOM_STATE]
+    assert len(states) == 2 and {id(state) for state in states} <= set(sent)

@@ -11,38 +11,17 @@ import pytest
 
 import bginv
 from bginv.masks.choice import choose
+from tests.toys import SIDE, write, write_toys
 
-SIDE = 128
 SMALL = ("--image-size", "128", "--masks", "given", "--architecture", "small")
 SMALL += ("--copies", "1", "--batchsize", "4")
-
-
-def write(path: pathlib.Path, pixels: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), pixels)
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> pathlib.Path:
     """Discs and squares on noise of any colour, with their masks."""
     monkeypatch.setenv("BGINV_CACHE", str(tmp_path / "cache"))
-    rng = np.random.default_rng(0)
-    root = tmp_path / "toys"
-    for split, count in (("train", 12), ("clean", 4)):
-        for name in ("disc", "square"):
-            for number in range(count):
-                small = rng.integers(0, 256, (8, 8, 3), np.uint8)
-                image = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-                mask = np.zeros((SIDE, SIDE), np.uint8)
-                x, y = (int(place) for place in rng.integers(45, 83, 2))
-                if name == "disc":
-                    cv2.circle(mask, (x, y), 30, 255, -1)
-                else:
-                    cv2.rectangle(mask, (x - 28, y - 28), (x + 28, y + 28), 255, -1)
-                image[mask > 0] = rng.integers(100, 256, 3)
-                write(root / split / name / f"{number}.png", image)
-                write(root / split / "masks" / name / f"{number}.png", mask)
-    return root
+    return write_toys(tmp_path / "toys")
 
 
 def results_of(run_dir: pathlib.Path) -> dict:

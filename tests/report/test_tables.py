@@ -1,8 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 
+from bginv.checksums import read_sealed_json
 from bginv.data.sources import ArraySource, Dataset
 from bginv.evaluation.accuracy import Accuracies
 from bginv.evaluation.segmentation import Agreement
@@ -32,7 +31,7 @@ def test_markdown_has_a_row_a_model_and_the_mean_without_clean():
 
 
 def test_json_keeps_the_ratios():
-    content = json.loads(json_results(ROWS, dataset="digits"))
+    content = read_sealed_json(json_results(ROWS, dataset="digits"))
     assert content["dataset"] == "digits"
     assert content["accuracy"]["Traditional"]["tests"]["stripes"] == 0.3
     assert content["accuracy"]["Traditional"]["mean_of_backgrounds"] == pytest.approx(0.4)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from bginv.checksums import content_number
 from bginv.data.domains import Domain, DomainPlace, load_domain
 from bginv.data.labelled import WithTarget
 from bginv.engine.experiment import Experiment, Stage, paper_command_line
@@ -25,7 +26,6 @@ from bginv.nn.deeplab import BRANCHES, build_deeplab, build_segmenter, with_last
 from bginv.output_files import (
     check_writable,
     check_writable_folder,
-    content_number,
     refuse_existing,
 )
 from bginv.report.pictures import colour_label_maps, write_sheet
