@@ -72,6 +72,12 @@ def is_deep(model: keras.Model) -> bool:
     return len(leaves(model)) >= DEEP
 
 
+def has_batch_norm(model: keras.Model) -> bool:
+    """Whether training moves statistics of batches."""
+    kind = keras.layers.BatchNormalization
+    return any(isinstance(own, kind) and own.trainable for own in leaves(model))
+
+
 def split_head(classifier: keras.Model) -> tuple[keras.Model, keras.layers.Dense] | None:
     """The part of a classifier before its last layer, images to features [B, D], and that layer.
 
@@ -243,7 +249,7 @@ def train_head(
     """
     counts = [len(own) for own in features]
     starts = np.cumsum([0, *counts])
-    total, width = int(starts[-1]), features[0].shape[1]
+    total = int(starts[-1])
     answers = np.concatenate(labels).astype(np.int32)
     batch = min(BATCH, total)
     epochs = max(EPOCHS, -(-LEAST_STEPS // (total // batch)))
@@ -252,13 +258,15 @@ def train_head(
     rate = LOGIT_RATE / max(1.0, float(np.abs(sample).sum(1).mean()))
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=DECAY)
-    variables = [keras.Variable(tf.zeros(shape)) for shape in ((width, head.units), (head.units,))]
+    variables = [keras.Variable(tf.zeros(weight.shape)) for weight in head.weights]
     optimizer.build(variables)
 
     @tf.function
     def step(own: tf.Tensor, wanted: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            logits = own @ variables[0] + variables[1]
+            logits = own @ variables[0]
+            for bias in variables[1:]:
+                logits += bias
             loss = soft_cross_entropy(tf.one_hot(wanted, head.units), logits, SMOOTHING)
         optimizer.apply(tape.gradient(loss, variables), variables)
 
@@ -268,8 +276,8 @@ def train_head(
         for start in range(0, total - batch + 1, batch):
             rows = order[start : start + batch]
             step(tf.constant(_rows(features, starts, rows)), tf.constant(answers[rows]))
-    head.kernel.assign(variables[0])
-    head.bias.assign(variables[1])
+    for weight, found in zip(head.weights, variables, strict=True):
+        weight.assign(found)
 
 
 def _rows(features: list[np.ndarray], starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
