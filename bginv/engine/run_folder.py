@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import pathlib
 import shlex
 import shutil
@@ -9,6 +10,8 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from absl import logging
 
 from bginv.engine.saved_settings import are_settings, differences, read_settings, to_json
 from bginv.errors import UserError
@@ -22,8 +25,10 @@ from bginv.output_files import (
 )
 
 CONFIG, METRICS, RESULTS = "config.json", "metrics.jsonl", "results.md"
+PRECISION = "precision.json"
 _LEFT_BY_A_RUN = (
     METRICS,
+    PRECISION,
     "results.*",
     "report.html",
     "classifier.keras",
@@ -44,7 +49,7 @@ _NEEDED_TO_GO_ON = (
 )
 # of a process that was killed while it wrote, the last one by TensorFlow
 _LEFT_BEHIND = (
-    *map(half_written, (CONFIG, METRICS, "trained")),
+    *map(half_written, (CONFIG, METRICS, PRECISION, "trained")),
     "checkpoints/*/checkpoint.tmp*",
 )
 # what has no influence on the steps that workers take together
@@ -200,6 +205,26 @@ class RunFolder:
     def checkpoints(self, phase: str) -> pathlib.Path | None:
         """Folder of a phase's checkpoints, or None."""
         return self._state and self._state / "checkpoints" / phase
+
+    def kept_precision(self, phase: str, chosen: str) -> str:
+        """The precision that a phase was begun in, which another machine might not choose.
+
+        Args:
+            phase: its name.
+            chosen: for this machine; kept, if the phase begins now.
+        """
+        if not self._state:
+            return chosen
+        file = self._state / PRECISION
+        kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if phase not in kept:
+            write_text(file, json.dumps({**kept, phase: chosen}, indent=2) + "\n")
+        elif kept[phase] != chosen:
+            logging.info(
+                "%s: layers compute in %s, as the run began; this machine would take %s",
+                *(phase, kept[phase], chosen),
+            )
+        return kept.get(phase, chosen)
 
     @property
     def masks(self) -> pathlib.Path | None:
