@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 
 import keras
@@ -191,15 +192,33 @@ LOGIT_RATE, SAMPLE = 0.027, 1000
 second is how many features tell the rate of the weights that this comes to."""
 
 
-def compiled(network: keras.Model) -> tf.types.experimental.PolymorphicFunction:
-    """A network as a function of images, traced once for batches of every size."""
-    images = tf.TensorSpec((None, *network.input_shape[1:]))
-    return tf.function(lambda images: network(images, training=False), input_signature=[images])
+Compiled = tf.types.experimental.PolymorphicFunction
+_COMPILED: weakref.WeakKeyDictionary[keras.Model, dict[tuple, Compiled]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def compiled(network: keras.Model, image_shape: tuple[int, ...] | None = None) -> Compiled:
+    """A network as a function of images, traced once for batches of every size and all callers.
+
+    Args:
+        network: it is run as where nothing is trained.
+        image_shape: (H, W, C); None where the network tells it.
+    """
+    shape = tuple(image_shape or network.input_shape[1:])
+    kept = _COMPILED.setdefault(network, {})
+    if shape not in kept:
+        own = weakref.ref(network)  # what is kept must not keep its key
+        images = tf.TensorSpec((None, *shape))
+        run = tf.function(lambda images: own()(images, training=False), input_signature=[images])
+        run.get_concrete_function()
+        kept[shape] = run
+    return kept[shape]
 
 
 def stored_features(
     path: pathlib.Path | None,
-    network: tf.types.experimental.PolymorphicFunction,
+    network: Compiled,
     batches: Callable[[], Iterator[tf.Tensor]],
     count: int,
 ) -> np.ndarray:
