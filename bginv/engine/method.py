@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from bginv.engine.common_settings import AugmentedSettings, PhaseSettings
-from bginv.errors import UserError
+from bginv.errors import UserError, first_line
 from bginv.nn.precision import chosen_precision
 from bginv.ops.augment import Augmentation, augment
 
@@ -192,7 +192,13 @@ class Method(abc.ABC):
         factor = None if num_replicas == 1 else tf.constant(1 / num_replicas)
         if self.loss_scale:
             factor = self.loss_scale.scale / num_replicas
-        return tape.gradient(loss, variables, factor)
+        try:
+            return tape.gradient(loss, variables, factor)
+        except LookupError as error:  # of TensorFlow's registry of gradients
+            raise UserError(
+                f"a layer of the model has no gradient ({first_line(error)}): put another in its "
+                "place; if it only resizes images, its interpolation may be bilinear"
+            ) from error
 
     def move(self, updates: Sequence[Update]) -> None:
         """Let optimizers take a step each: all of them, or none where 16 bits overflowed.

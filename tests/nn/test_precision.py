@@ -270,6 +270,37 @@ def test_layers_of_others_stay_in_32_bits():
         assert model(tf.zeros([1, *SHAPE])).dtype == tf.float32
 
 
+def beyond_16_bits() -> keras.Model:
+    """Upsampling whose gradient TensorFlow has in float32 alone."""
+    up = keras.layers.UpSampling2D(2, interpolation="lanczos3")
+    stack = [keras.layers.Conv2D(2, 3), up, keras.layers.Flatten(), keras.layers.Dense(2)]
+    return keras.Sequential([keras.Input((8, 8, 1)), *stack], name="mine")
+
+
+def test_auto_is_float32_where_a_layer_has_no_gradient_in_16_bits(monkeypatch, tmp_path, caplog):
+    file = tmp_path / "cpuinfo"
+    file.write_text("avx512_bf16")
+    monkeypatch.setattr(precision_module, "PROCESSOR_FILE", file)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [])
+    model = beyond_16_bits()
+    assert chosen_precision("auto", [model]) == "float32"
+    assert "as mine cannot be trained in bfloat16: " in caplog.text
+    assert "ScaleAndTranslateGrad" in caplog.text
+    with pytest.raises(
+        ValueError, match=r"--precision float16: mine cannot .*; give float32, or auto"
+    ):
+        chosen_precision("float16", [model])
+    assert chosen_precision("float32", [model]) == "float32"
+    assert chosen_precision("auto", [build_classifier(SHAPE, 2, 1)]) == "bfloat16"
+
+
+def test_a_layer_without_a_gradient_in_any_precision_is_told(squares):
+    resized = keras.layers.Resizing(7, 7, interpolation="area")
+    method = small_training(resized, "float32", 3)
+    with pytest.raises(ValueError, match="no gradient .*ResizeArea.*bilinear"):
+        train(method, squares.train, method.settings)
+
+
 @pytest.mark.parametrize("kind", ["RandomRotation", "RandomZoom", "RandomTranslation"])
 def test_layers_that_warp_images_stay_in_32_bits(kind):
     amounts = (0.1, 0.1) if kind == "RandomTranslation" else (0.1,)
