@@ -1,5 +1,10 @@
 """What a user can mend, and what other packages' errors say."""
 
+import re
+
+STYLE = re.compile(r"\x1b\[\d*m")
+"""Of terminals: bold, colours."""
+
 
 class UserError(ValueError):
     """Something that the user can mend; the commands print its message as one line.
@@ -8,7 +13,13 @@ class UserError(ValueError):
     """
 
 
+KERAS_FRAME = "Exception encountered when calling"
+"""Begins the lines that Keras puts before a layer's own error, one for each layer around it."""
+
+
 def first_line(error: Exception) -> str:
     """The first line of an error's message, or its kind where it has none."""
-    message = str(getattr(error, "message", error)).strip()
-    return (message or type(error).__name__).splitlines()[0]
+    message = STYLE.sub("", str(getattr(error, "message", error)))
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(KERAS_FRAME)]
+    return next(iter(told), type(error).__name__)

@@ -38,6 +38,20 @@ class HeldImages:
         return self._images[row]
 
 
+def _colour_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The shape of images that photographs can stand behind.
+
+    Raises:
+        UserError: they have other channels than grey or colour.
+    """
+    if image_shape[-1] not in (1, 3):
+        raise UserError(
+            f"photographs have 1 or 3 channels, and these images have {image_shape[-1]}: "
+            "backgrounds may be adv, noise or black"
+        )
+    return image_shape
+
+
 class Photographs:
     """An endless stream of random crops; photographs are decoded when they are drawn.
 
@@ -61,7 +75,7 @@ class Photographs:
     ):
         if crops not in CROPS:
             raise UserError(f"crops must be one of {', '.join(CROPS)}; received {crops!r}")
-        self.image_shape, self.crops = image_shape, crops
+        self.image_shape, self.crops = _colour_shape(image_shape), crops
         files = scan(_find_photographs(folder))
         self.files: ImageFiles | HeldImages = files.take(readable_rows(files, skip_bad_files))
         if not len(self.files):
@@ -81,7 +95,7 @@ class Photographs:
                 f"photographs have 1 or 3 channels; received {images.shape}: drop the others"
             )
         photographs = cls.__new__(cls)
-        photographs.image_shape, photographs.crops = image_shape, crops
+        photographs.image_shape, photographs.crops = _colour_shape(image_shape), crops
         photographs.files = HeldImages(images)
         return photographs
 

@@ -85,6 +85,7 @@ class Stage:
         if after_epoch and not is_chief(self.method.strategy):
             after_epoch = _do_nothing  # but return to Python at the same steps as the chief
         checkpoints = folder.checkpoints(self.method.name)
+        self.method.precision = folder.kept_precision(self.method.name, self.method.precision)
         train(
             self.method, self.source, self.settings, folder.metrics_file, after_epoch, checkpoints
         )

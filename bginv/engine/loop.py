@@ -17,7 +17,7 @@ from bginv.engine.checkpoints import Checkpoints
 from bginv.engine.common_settings import PhaseSettings
 from bginv.engine.distribution import is_chief, num_workers, send_from_chief
 from bginv.engine.interrupts import Interrupted, StopRequest
-from bginv.engine.method import Method, Step
+from bginv.engine.method import MOST_SKIPPED, Method, Step
 from bginv.engine.progress import Progress
 from bginv.errors import UserError
 from bginv.nn.precision import computing_in
@@ -94,6 +94,7 @@ class _Training:
             settings.checkpoint_minutes,
         )
         self.step = send_from_chief(method.strategy, self.checkpoints.restore(), _variables(saved))
+        self.skipped = int(method.loss_scale.skipped) if method.loss_scale else 0
 
     def run(
         self, metrics_file: pathlib.Path | None, on_epoch_end: Callable[[int], None] | None
@@ -187,10 +188,31 @@ class _Training:
                 f"({_first_cause(error)}); {self.checkpoints.last()}; start every worker "
                 "again with the same command to go on from there"
             ) from error
+        self._tell_skipped(int(reached) - start)
         self.step = int(reached)
         means = {name: float(total) / (self.step - start) for name, total in sums.items()}
         self._check_finite(means)
         return means, bool(stopping)
+
+    def _tell_skipped(self, steps: int) -> None:
+        """Tell of steps that 16 bits have made useless, and of a loss scale that cannot help."""
+        scale = self.method.loss_scale
+        if scale is None:
+            return
+        skipped = int(scale.skipped) - self.skipped
+        self.skipped += skipped
+        if skipped:
+            logging.info(
+                "%s: %d of %d steps moved no weight, as gradients were not finite in float16; the "
+                "loss scale is %g now",
+                *(self.method.name, skipped, steps, float(scale.scale)),
+            )
+        if int(scale.skipped_at_floor) >= MOST_SKIPPED:
+            raise FloatingPointError(
+                f"{self.method.name}: the last {int(scale.skipped_at_floor)} steps moved no weight,"
+                f" as gradients are not finite in float16 at the smallest loss scale; "
+                f"{self.checkpoints.last()}: begin again with --overwrite and --precision float32"
+            )
 
     def _check_finite(self, metrics: dict[str, float]) -> None:
         for name, value in metrics.items():
@@ -273,14 +295,18 @@ def _compile(
         finite = tf.reduce_all(tf.math.is_finite(tf.stack(list(metrics.values()))))
         return metrics, stopping > 0, finite
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)  # which would change kinds of errors
     def run_steps(batches, start: tf.Tensor, stop: tf.Tensor):
-        sums, stopping, finite = one_step(batches, start)
-        step = start + 1
-        while step < stop and finite and not stopping:
+        def goes_on(sums, stopping, finite, step):
+            del sums
+            return tf.reduce_all([step < stop, finite, ~stopping])
+
+        def another(sums, stopping, finite, step):
             latest, stopping, finite = one_step(batches, step)
-            sums = {name: sums[name] + latest[name] for name in sums}
-            step += 1
+            return {name: sums[name] + latest[name] for name in sums}, stopping, finite, step + 1
+
+        first = (*one_step(batches, start), start + 1)
+        sums, stopping, _, step = tf.while_loop(goes_on, another, first)
         return sums, step, stopping
 
     return run_steps

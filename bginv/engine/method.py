@@ -7,13 +7,17 @@ import keras
 import tensorflow as tf
 
 from bginv.engine.common_settings import AugmentedSettings, PhaseSettings
+from bginv.errors import UserError, first_line
 from bginv.nn.precision import chosen_precision
 from bginv.ops.augment import Augmentation, augment
 
 Update = tuple[keras.Optimizer, Sequence[tf.Tensor], Sequence[keras.Variable]]
 
 INITIAL_SCALE = 2.0**15
+SMALLEST_SCALE, LARGEST_SCALE = 1.0, 2.0**24
 STEPS_BETWEEN_GROWTHS = 2000
+MOST_SKIPPED = 50
+"""Steps in a row at the smallest scale, after which no scale can help."""
 
 
 class LossScale(tf.Module):
@@ -21,16 +25,20 @@ class LossScale(tf.Module):
 
     Keras' own scales the loss of one optimizer; here one backward pass may serve several players.
     The scale is halved where a gradient is not finite, and that step is skipped; it is doubled
-    after 2000 steps in a row that were not.
+    after 2000 steps in a row that were not. It stays from 1 to 2**24.
 
     Attributes:
         scale: scalar float32, what the loss is multiplied by.
         good_steps: scalar int64, steps since the scale was changed.
+        skipped: scalar int64, steps that moved no weight.
+        skipped_at_floor: scalar int64, the last of these in a row that had the smallest scale.
     """
 
     def __init__(self):
         self.scale = tf.Variable(INITIAL_SCALE, trainable=False)
-        self.good_steps = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.good_steps, self.skipped, self.skipped_at_floor = (
+            tf.Variable(0, trainable=False, dtype=tf.int64) for _ in range(3)
+        )
 
     def apply(self, updates: Sequence[Update]) -> None:
         """Apply scaled gradients, in a replica; none of them where one is not finite."""
@@ -56,7 +64,10 @@ class LossScale(tf.Module):
                 return tf.constant(True)
 
             def skip():
-                self.scale.assign(tf.maximum(self.scale / 2, 1.0))
+                at_floor = tf.cast(self.scale <= SMALLEST_SCALE, tf.int64)
+                self.skipped.assign_add(1)
+                self.skipped_at_floor.assign((self.skipped_at_floor + 1) * at_floor)
+                self.scale.assign(tf.maximum(self.scale / 2, SMALLEST_SCALE))
                 self.good_steps.assign(0)
                 return tf.constant(False)
 
@@ -66,7 +77,9 @@ class LossScale(tf.Module):
 
     def _grow(self) -> None:
         enough = self.good_steps + 1 >= STEPS_BETWEEN_GROWTHS
-        self.scale.assign(tf.where(enough, self.scale * 2, self.scale))
+        grown = tf.minimum(self.scale * 2, LARGEST_SCALE)
+        self.scale.assign(tf.where(enough, grown, self.scale))
+        self.skipped_at_floor.assign(0)
         self.good_steps.assign(tf.where(enough, tf.zeros([], tf.int64), self.good_steps + 1))
 
 
@@ -99,6 +112,7 @@ class Method(abc.ABC):
         self.settings = settings
         self.strategy = tf.distribute.get_strategy()
         self.loss_scale = LossScale() if settings.precision == "float16" else None
+        self._precision: str | None = None
 
     @property
     @abc.abstractmethod
@@ -107,8 +121,14 @@ class Method(abc.ABC):
 
     @property
     def precision(self) -> str:
-        """Of the layers' arithmetic, for `computing_in`."""
-        return chosen_precision(self.settings.precision, self.models)
+        """Of the layers' arithmetic, for `computing_in`; a run that goes on sets its own."""
+        if self._precision is None:
+            self._precision = chosen_precision(self.settings.precision, self.models)
+        return self._precision
+
+    @precision.setter
+    def precision(self, precision: str) -> None:
+        self._precision = precision
 
     @abc.abstractmethod
     def state(self) -> dict[str, object]:
@@ -172,10 +192,23 @@ class Method(abc.ABC):
         factor = None if num_replicas == 1 else tf.constant(1 / num_replicas)
         if self.loss_scale:
             factor = self.loss_scale.scale / num_replicas
-        return tape.gradient(loss, variables, factor)
+        try:
+            return tape.gradient(loss, variables, factor)
+        except LookupError as error:  # of TensorFlow's registry of gradients
+            raise UserError(
+                f"a layer of the model has no gradient ({first_line(error)}): put another in its "
+                "place; if it only resizes images, its interpolation may be bilinear"
+            ) from error
 
     def move(self, updates: Sequence[Update]) -> None:
-        """Let optimizers take a step each: all of them, or none where 16 bits overflowed."""
+        """Let optimizers take a step each: all of them, or none where 16 bits overflowed.
+
+        A weight that the loss does not depend on has None for its gradient, and stays.
+
+        Raises:
+            UserError: that is so of all weights of a player.
+        """
+        updates = [(optimizer, *_with_gradients(*own)) for optimizer, *own in updates]
         if self.loss_scale:
             self.loss_scale.apply(updates)
             return
@@ -190,6 +223,20 @@ class Method(abc.ABC):
 
     def finish(self) -> None:  # noqa: B027
         """Called once after the last step."""
+
+
+def _with_gradients(
+    gradients: Sequence[tf.Tensor | None], weights: Sequence[keras.Variable]
+) -> tuple[list[tf.Tensor], list[keras.Variable]]:
+    """The weights that the loss depends on, and its gradients by them."""
+    pairs = [pair for pair in zip(gradients, weights, strict=True) if pair[0] is not None]
+    if not pairs:
+        paths = ", ".join([*(weight.path for weight in weights[:3]), *["..."][: len(weights) - 3]])
+        raise UserError(
+            f"the loss depends on no weight that is to learn ({paths}): "
+            "leave out of the model what has no gradient, such as rounding, argmax or stop_gradient"
+        )
+    return [gradient for gradient, _ in pairs], [weight for _, weight in pairs]
 
 
 def with_own_losses(loss: tf.Tensor, model: keras.Model) -> tf.Tensor:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import pathlib
 import shlex
 import shutil
@@ -9,6 +10,8 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from absl import logging
 
 from bginv.engine.saved_settings import are_settings, differences, read_settings, to_json
 from bginv.errors import UserError
@@ -22,10 +25,13 @@ from bginv.output_files import (
 )
 
 CONFIG, METRICS, RESULTS = "config.json", "metrics.jsonl", "results.md"
+PRECISION = "precision.json"
 _LEFT_BY_A_RUN = (
     METRICS,
+    PRECISION,
     "results.*",
     "report.html",
+    "audit.html",
     "classifier.keras",
     "mask_unet.keras",
     "robust_classifier.keras",
@@ -195,6 +201,26 @@ class RunFolder:
     def checkpoints(self, phase: str) -> pathlib.Path | None:
         """Folder of a phase's checkpoints, or None."""
         return self._state and self._state / "checkpoints" / phase
+
+    def kept_precision(self, phase: str, chosen: str) -> str:
+        """The precision that a phase was begun in, which another machine might not choose.
+
+        Args:
+            phase: its name.
+            chosen: for this machine; kept, if the phase begins now.
+        """
+        if not self._state:
+            return chosen
+        file = self._state / PRECISION
+        kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if phase not in kept:
+            write_text(file, json.dumps({**kept, phase: chosen}, indent=2) + "\n")
+        elif kept[phase] != chosen:
+            logging.info(
+                "%s: layers compute in %s, as the run began; this machine would take %s",
+                *(phase, kept[phase], chosen),
+            )
+        return kept.get(phase, chosen)
 
     @property
     def masks(self) -> pathlib.Path | None:

@@ -12,6 +12,7 @@ from bginv.data.sources import Dataset, Source
 from bginv.evaluation.attention import mean_auroc
 from bginv.evaluation.calibration import collect_all_logits, probabilities
 from bginv.evaluation.segmentation import Confusion, count_confusion
+from bginv.nn.fine_tuning import compiled
 
 SAME_PLACES = ("clean", "test", "original", "validation", "valid", "val", "dev", "holdout", "rest")
 NOT_IN_MEAN = (*SAME_PLACES, "background_only")
@@ -28,28 +29,24 @@ def count_correct(classifier: keras.Model, sources: Iterable[Source]) -> list[in
         sources: labelled images.
     """
 
-    @tf.function(reduce_retracing=True)
-    def correct(batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        predictions = tf.argmax(classifier(batch["image"], training=False), 1, tf.int32)
-        return tf.reduce_sum(tf.cast(predictions == batch["label"], tf.int64))
+    def correct(batch: dict[str, tf.Tensor]) -> int:
+        run = compiled(classifier, batch["image"].shape[1:])
+        predicted = run(batch["image"]).numpy().argmax(1)
+        return int((predicted == batch["label"].numpy()).sum())
 
     return [
-        sum(int(correct(batch)) for batch in source.batches(source.pass_batch))
+        sum(map(correct, source.batches(source.pass_batch)))
         for source in (own.without_masks() for own in sources)
     ]
 
 
 def mean_absolute_errors(model: keras.Model, sources: Iterable[Source]) -> list[float]:
     """Mean distance of a model's outputs from the numbers that each source has for labels."""
-
-    @tf.function(reduce_retracing=True)
-    def predict(images: tf.Tensor) -> tf.Tensor:
-        return model(images, training=False)
-
     means = []
     for source in sources:
         batches = source.without_masks().batches(source.pass_batch)
-        found = np.concatenate([predict(batch["image"]) for batch in batches])
+        run = compiled(model, source.image_shape)
+        found = np.concatenate([run(batch["image"]) for batch in batches])
         means.append(float(np.abs(found.reshape(source.labels.shape) - source.labels).mean()))
     return means
 

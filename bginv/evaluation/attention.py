@@ -11,6 +11,7 @@ import sklearn.metrics
 import tensorflow as tf
 
 from bginv.data.sources import Source
+from bginv.nn.fine_tuning import compiled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,16 +91,11 @@ def evaluate_auroc(
             each class.
         outputs: names in the dict.
     """
-
-    @tf.function(reduce_retracing=True)
-    def predict(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        predicted = model(images, training=False)
-        return {name: predicted[name] for name in outputs}
-
     found = []
     for source in sources:
         batches = source.without_masks().batches(source.pass_batch)
-        predicted = [predict(batch["image"]) for batch in batches]
+        run = compiled(model, source.image_shape)
+        predicted = [run(batch["image"]) for batch in batches]
         scores = {name: np.concatenate([part[name] for part in predicted]) for name in outputs}
         num_outputs = scores[outputs[0]].shape[1]
         labels = source.labels

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import scipy.optimize
 import scipy.special
-import tensorflow as tf
 
 from bginv.data.sources import Source
+from bginv.nn.fine_tuning import compiled
 
 BINS = 15
 LARGEST_LOG_TEMPERATURE, TOLERANCE = 5.0, 1e-9
@@ -47,16 +47,9 @@ def collect_all_logits(
     classifier: keras.Model, sources: Iterable[Source], dtype: type = np.float64
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The same for one source after the other, in a type of numbers."""
-
-    predict = None
     for source in sources:
-        if predict is None:
-            # one trace for batches of every size
-            images = tf.TensorSpec((None, *source.image_shape))
-            predict = tf.function(
-                lambda images: classifier(images, training=False), input_signature=[images]
-            )
-        parts = [predict(batch["image"]) for batch in source.batches(source.pass_batch)]
+        run = compiled(classifier, source.image_shape)
+        parts = [run(batch["image"]) for batch in source.batches(source.pass_batch)]
         yield np.concatenate(parts).astype(dtype), source.labels
 
 

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 
 import keras
+from absl import logging
 
 from bginv.data.sources import Dataset
 from bginv.errors import UserError, first_line
@@ -72,6 +73,7 @@ def load_classifier(
     found = pixels_of_model(model, dataset, pixels)
     if found.pixels == UNIT:
         return model
+    logging.info("%s gets images in [0, 1] scaled to that, and so does what is saved of it", path)
     return on_unit_images(model, dataset.image_shape, found.pixels, model.name)
 
 

@@ -115,7 +115,10 @@ def _check_shape(model: keras.Model, image_shape: tuple[int, int, int]) -> None:
         return
     if all(own in (None, given) for own, given in zip(taken[1:], image_shape, strict=True)):
         return
-    wanted, given = ("x".join(map(str, shape)) for shape in (taken[1:], image_shape))
+    wanted, given = (
+        "x".join("any" if side is None else str(side) for side in shape)
+        for shape in (taken[1:], image_shape)
+    )
     remedy = "resize them, or build the model for these"
     if taken[3] != image_shape[2]:
         remedy = f"give images of {taken[3]} channel{'s' * (taken[3] != 1)} as an array"

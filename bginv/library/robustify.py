@@ -48,8 +48,8 @@ from bginv.methods.background_invariance.settings import (
     phase_setting_names,
     resolve_phases,
 )
-from bginv.nn.backbones import VGG19_SIDE
 from bginv.nn.background_generator import fitting_tiles
+from bginv.nn.fine_tuning import has_batch_norm, is_deep
 from bginv.nn.pixel_range import PixelRange, Range
 from bginv.ops.augment import Augmentation
 from bginv.ops.losses import cross_entropy
@@ -57,6 +57,8 @@ from bginv.ops.losses import cross_entropy
 BACKGROUNDS = ("adv", "noise", "black")
 UNCHANGED = Augmentation(rotation=0.0, shift=0.0, shear=0.0, flip=False, brightness=0.0)
 BEFORE, AFTER = "before", "after"
+CLEAN_FRACTION = 0.25
+"""As in the tuned recipe: statistics of composites alone are not those of images."""
 NOT_FOR_MODELS = {"architecture", "back", "backgrounds", "weights"}
 """Settings of commands that make the classifier, or that have arguments of their own here."""
 
@@ -146,8 +148,10 @@ def robustify(
     generated = isinstance(backgrounds, str) and backgrounds in BACKGROUNDS
     given["back"] = backgrounds if generated else "real"
     if "learning_rate" not in settings:
-        rate = _rate(dataset, start.train_classifier)
+        rate = _rate(model, start.train_classifier)
         given = {"classifier_learning_rate": rate, "adversarial_learning_rate": rate, **given}
+    if recipe == "paper" and has_batch_norm(model):  # which the paper's networks have not
+        given = {"clean_fraction": CLEAN_FRACTION, **given}
     phases = _phases(dataset, given)
     crops = cast(AdversarialSettings, phases["adversarial"]).crops
     photographs = None if generated else _photographs(backgrounds, dataset, crops)
@@ -331,9 +335,9 @@ def _photographs(
     return Photographs.held(held, dataset.image_shape, crops)
 
 
-def _rate(dataset: Dataset, train_first: bool) -> float:
-    """Of Adam; the paper's small one for large networks that know something already."""
-    return 1e-5 if dataset.image_shape[0] >= VGG19_SIDE and not train_first else 1e-3
+def _rate(model: keras.Model, train_first: bool) -> float:
+    """Of Adam; the paper's small one for deep networks that know something already."""
+    return 1e-5 if is_deep(model) and not train_first else 1e-3
 
 
 def _phases(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, ThreePhasesSettings]:

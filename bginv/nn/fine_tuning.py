@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import pathlib
+import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 
@@ -74,6 +75,12 @@ def _have_moved(layers: list[keras.layers.Layer]) -> list[bool]:
 def is_deep(model: keras.Model) -> bool:
     """Whether a network is of the kind that is trained on ImageNet first: of many layers."""
     return len(leaves(model)) >= DEEP
+
+
+def has_batch_norm(model: keras.Model) -> bool:
+    """Whether training moves statistics of batches."""
+    kind = keras.layers.BatchNormalization
+    return any(isinstance(own, kind) and own.trainable for own in leaves(model))
 
 
 def split_head(classifier: keras.Model) -> tuple[keras.Model, keras.layers.Dense] | None:
@@ -189,15 +196,33 @@ LOGIT_RATE, SAMPLE = 0.027, 1000
 second is how many features tell the rate of the weights that this comes to."""
 
 
-def compiled(network: keras.Model) -> tf.types.experimental.PolymorphicFunction:
-    """A network as a function of images, traced once for batches of every size."""
-    images = tf.TensorSpec((None, *network.input_shape[1:]))
-    return tf.function(lambda images: network(images, training=False), input_signature=[images])
+Compiled = tf.types.experimental.PolymorphicFunction
+_COMPILED: weakref.WeakKeyDictionary[keras.Model, dict[tuple, Compiled]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def compiled(network: keras.Model, image_shape: tuple[int, ...] | None = None) -> Compiled:
+    """A network as a function of images, traced once for batches of every size and all callers.
+
+    Args:
+        network: it is run as where nothing is trained.
+        image_shape: (H, W, C); None where the network tells it.
+    """
+    shape = tuple(image_shape or network.input_shape[1:])
+    kept = _COMPILED.setdefault(network, {})
+    if shape not in kept:
+        own = weakref.ref(network)  # what is kept must not keep its key
+        images = tf.TensorSpec((None, *shape))
+        run = tf.function(lambda images: own()(images, training=False), input_signature=[images])
+        run.get_concrete_function()
+        kept[shape] = run
+    return kept[shape]
 
 
 def stored_features(
     path: pathlib.Path | None,
-    network: tf.types.experimental.PolymorphicFunction,
+    network: Compiled,
     batches: Callable[[], Iterator[tf.Tensor]],
     count: int,
 ) -> np.ndarray:
@@ -254,7 +279,7 @@ def train_head(
     """
     counts = [len(own) for own in features]
     starts = np.cumsum([0, *counts])
-    total, width = int(starts[-1]), features[0].shape[1]
+    total = int(starts[-1])
     answers = np.concatenate(labels).astype(np.int32)
     batch = min(BATCH, total)
     epochs = max(EPOCHS, -(-LEAST_STEPS // (total // batch)))
@@ -263,13 +288,15 @@ def train_head(
     rate = LOGIT_RATE / max(1.0, float(np.abs(sample).sum(1).mean()))
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=DECAY)
-    variables = [keras.Variable(tf.zeros(shape)) for shape in ((width, head.units), (head.units,))]
+    variables = [keras.Variable(tf.zeros(weight.shape)) for weight in head.weights]
     optimizer.build(variables)
 
     @tf.function
     def step(own: tf.Tensor, wanted: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            logits = own @ variables[0] + variables[1]
+            logits = own @ variables[0]
+            for bias in variables[1:]:
+                logits += bias
             loss = soft_cross_entropy(tf.one_hot(wanted, head.units), logits, SMOOTHING)
         optimizer.apply(tape.gradient(loss, variables), variables)
 
@@ -279,8 +306,8 @@ def train_head(
         for start in range(0, total - batch + 1, batch):
             rows = order[start : start + batch]
             step(tf.constant(_rows(features, starts, rows)), tf.constant(answers[rows]))
-    head.kernel.assign(variables[0])
-    head.bias.assign(variables[1])
+    for weight, found in zip(head.weights, variables, strict=True):
+        weight.assign(found)
 
 
 def _rows(features: list[np.ndarray], starts: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from bginv.errors import UserError
-from bginv.nn.fine_tuning import is_fresh
+from bginv.nn.fine_tuning import compiled, is_fresh
 
 Range = tuple[float, float]
 Scores = Callable[[np.ndarray], np.ndarray]
@@ -323,7 +323,9 @@ def find_pixel_range(
         first = PixelRange(float(given[0]), float(given[1]), GIVEN, "given as pixels")
 
     def scores(own: np.ndarray) -> np.ndarray:
-        return model.predict(own, batch_size=BATCH, verbose=0)
+        run = compiled(model, own.shape[1:])
+        starts = range(0, len(own), BATCH)
+        return np.concatenate([run(tf.constant(own[start : start + BATCH])) for start in starts])
 
     found = first
     if not is_fresh(model):

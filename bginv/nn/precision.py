@@ -6,12 +6,46 @@ from collections.abc import Iterable, Iterator
 
 import keras
 import tensorflow as tf
+from absl import logging
+
+from bginv.errors import UserError, first_line
 
 KNOWN_PACKAGES = ("keras", "bginv")
 PREPROCESSING = "image_preprocessing"
 """The part of Keras whose layers warp images, for which TensorFlow has no bfloat16."""
 PROCESSOR_FILE = pathlib.Path("/proc/cpuinfo")
 BFLOAT16_CAPABILITY = (8, 0)
+SIDE = 64
+"""Of images that a model is tried on, where it takes any size."""
+PLAIN = {
+    keras.layers.InputLayer,
+    keras.layers.Activation,
+    keras.layers.Add,
+    keras.layers.AveragePooling2D,
+    keras.layers.BatchNormalization,
+    keras.layers.Concatenate,
+    keras.layers.Conv2D,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Dense,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.LayerNormalization,
+    keras.layers.LeakyReLU,
+    keras.layers.MaxPooling2D,
+    keras.layers.Multiply,
+    keras.layers.Normalization,
+    keras.layers.RandomFlip,
+    keras.layers.ReLU,
+    keras.layers.Rescaling,
+    keras.layers.Reshape,
+    keras.layers.SeparableConv2D,
+    keras.layers.Softmax,
+    keras.layers.ZeroPadding2D,
+}
+"""Layers that need no trial, as they have gradients in 16 bits."""
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """Of x86 and, the last one, of Arm."""
 
@@ -20,9 +54,17 @@ def chosen_precision(precision: str, models: Iterable[keras.Model]) -> str:
     """What "auto" means for these models on this machine, or else the precision asked for.
 
     It is bfloat16 where the processor multiplies in it; but on CPUs networks with depthwise
-    convolutions, which become slower by it, stay in float32.
+    convolutions, which become slower by it, stay in float32, and so do those with a layer that has
+    no gradient in it.
+
+    Raises:
+        UserError: 16 bits are asked for, and a model cannot be trained in them.
     """
+    models = list(models)
     if precision != "auto":
+        problem = _problem(precision, models)
+        if problem:
+            raise UserError(f"--precision {precision}: {problem}; give float32, or auto")
         return precision
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
@@ -31,7 +73,48 @@ def chosen_precision(precision: str, models: Iterable[keras.Model]) -> str:
     else:
         native = not BFLOAT16_FLAGS.isdisjoint(_processor_flags())
         native = native and not any(map(_has_depthwise, models))
-    return "bfloat16" if native else "float32"
+    problem = _problem("bfloat16", models) if native else None
+    if problem:
+        logging.warning("layers compute in float32, as %s", problem)
+    return "bfloat16" if native and not problem else "float32"
+
+
+def _problem(precision: str, models: list[keras.Model]) -> str | None:
+    """Why a model that can be trained in float32 cannot in 16 bits."""
+    if precision == "float32":
+        return None
+    for model in models:
+        reason = None if _is_plain(model) else _untrainable(precision, model)
+        if reason and not _untrainable("float32", model):
+            return f"{model.name} cannot be trained in {precision}: {reason}"
+    return None
+
+
+def _is_plain(model: keras.Model) -> bool:
+    """Whether a model has only layers that are known to have gradients in 16 bits."""
+    return all(
+        _is_plain(own) if isinstance(own, keras.Model) else type(own) in PLAIN
+        for own in getattr(model, "operations", None) or [None]
+    )
+
+
+def _untrainable(precision: str, model: keras.Model) -> str | None:
+    """Why a step of a model cannot be traced; None where it can. Nothing is run."""
+
+    def gradients(images: tf.Tensor) -> list:
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = keras.tree.flatten(model(images, training=True))
+            loss = tf.add_n([tf.reduce_sum(tf.cast(own, tf.float32)) for own in outputs])
+        return tape.gradient(loss, [images, *model.trainable_variables])
+
+    inputs = [tf.TensorSpec((2, *(side or SIDE for side in own.shape[1:]))) for own in model.inputs]
+    try:
+        with computing_in(precision, [model]):
+            tf.function(gradients, autograph=False).get_concrete_function(*inputs)
+    except Exception as error:  # as many kinds as there are layers
+        return first_line(error)
+    return None
 
 
 def _has_depthwise(layer: keras.layers.Layer) -> bool:

@@ -29,7 +29,7 @@ def test_a_terminal_gets_a_bar_with_losses_and_speed(monkeypatch):
 
 
 def test_elsewhere_the_last_step_is_a_plain_line(caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "absl")
     report(2)
     (record,) = caplog.records
     assert record.getMessage().startswith("masks  step 2/2  epoch 1  loss 0.2500  images/s 16")
@@ -56,6 +56,6 @@ def test_seconds_of_all_commands_that_took_part_are_added_up(tmp_path):
 
 
 def test_a_training_that_goes_on_says_so(caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "absl")
     with Progress("masks", 2, 5, 8):
         assert "masks goes on after step 2 of 5" in caplog.text

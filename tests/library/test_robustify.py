@@ -292,3 +292,35 @@ def test_masks_of_small_numbers_are_refused(squares):
     data = {"train": (images, labels), "clean": (images, labels)}
     with pytest.raises(ValueError, match="masks must be bool, in .* received int64 from 2 to 2"):
         robustify(sequential(), data, masks=masks, **SHORT)
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+def test_images_of_any_number_of_channels(squares, channels):
+    images = np.repeat(squares.train.images, channels, -1)
+    pairs = {"train": (images, squares.train.labels), "clean": (images, squares.train.labels)}
+    shape = (16, 16, channels)
+    model = keras.Sequential([keras.Input(shape), layers.Flatten(), layers.Dense(2)])
+    given = {"masks": "heuristic", "train_first": False, **SHORT}
+    result = robustify(model, pairs, backgrounds="noise", **given)
+    picture = cv2.imread(str(result.folder / "pictures" / "composites.png"))
+    assert picture is not None
+    photographs = np.zeros((2, 20, 20, 3), np.uint8)
+    with pytest.raises(ValueError, match=f"1 or 3 channels, and these images have {channels}"):
+        robustify(model, pairs, backgrounds=photographs, **given)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_models_of_mixed_precision_are_trained(squares, policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = functional()
+    finally:
+        keras.config.set_dtype_policy(before)
+    weights = model.get_weights()
+    result = robustify(model, squares, train_first=True, **SHORT)
+    after = model.get_weights()
+    assert not any(np.array_equal(*pair) for pair in zip(weights, after, strict=True))
+    assert all(np.isfinite(own).all() and own.dtype == np.float32 for own in after)
+    assert 0 <= result.accuracies["after"].tests["clean"] <= 1

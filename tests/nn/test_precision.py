@@ -1,12 +1,18 @@
 import dataclasses
+import json
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from bginv.engine.experiment import Stage
 from bginv.engine.loop import train
-from bginv.engine.method import LossScale
+from bginv.engine.method import LARGEST_SCALE, SMALLEST_SCALE, LossScale
+from bginv.engine.run_folder import RunFolder
+from bginv.engine.settings import resolve
+from bginv.methods.background_invariance.classifier_training import ClassifierTraining
+from bginv.methods.background_invariance.settings import ClassifierSettings
 from bginv.nn import precision as precision_module
 from bginv.nn.paper_networks import build_classifier, build_mask_unet
 from bginv.nn.precision import chosen_precision, computing_in
@@ -154,6 +160,102 @@ def test_the_scale_doubles_after_enough_good_steps(monkeypatch):
     assert (float(scale.scale), int(scale.good_steps)) == (before * 2, 0)
 
 
+def skipping(scale: LossScale, steps: int) -> None:
+    weight, optimizer = weight_and_optimizer()
+    step = tf.function(lambda own: scale.apply([(optimizer, [own], [weight])]))
+    for _ in range(steps):
+        step(tf.constant([float("nan"), 1.0]))
+
+
+def test_the_scale_stays_above_its_floor_and_steps_there_are_counted():
+    scale = LossScale()
+    skipping(scale, 18)
+    assert float(scale.scale) == SMALLEST_SCALE
+    assert (int(scale.skipped), int(scale.skipped_at_floor)) == (18, 3)
+    weight, optimizer = weight_and_optimizer()
+    scale.apply([(optimizer, [tf.constant([1.0, 1.0])], [weight])])
+    assert (int(scale.skipped), int(scale.skipped_at_floor)) == (18, 0)
+
+
+def test_the_scale_stays_below_its_ceiling(monkeypatch):
+    monkeypatch.setattr("bginv.engine.method.STEPS_BETWEEN_GROWTHS", 1)
+    weight, optimizer = weight_and_optimizer()
+    scale = LossScale()
+    for _ in range(12):
+        scale.apply([(optimizer, [tf.constant([1.0, 1.0])], [weight])])
+    assert float(scale.scale) == LARGEST_SCALE
+
+
+class Overflowing(keras.layers.Layer):
+    """Its gradient leaves float16 at every loss scale."""
+
+    def call(self, inputs):
+        @tf.custom_gradient
+        def passed(x):
+            return tf.identity(x), lambda upstream: upstream + np.inf
+
+        return passed(inputs)
+
+
+def small_training(layer: keras.layers.Layer, precision: str, steps: int) -> ClassifierTraining:
+    stack = [layer, keras.layers.Flatten(), keras.layers.Dense(4), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Conv2D(2, 3), *stack])
+    given = {"dataset": "squares", "steps": steps, "batchsize": 4, "precision": precision}
+    return ClassifierTraining(model, resolve(ClassifierSettings, given, "tuned"))
+
+
+def test_steps_that_move_no_weight_are_told_and_end_a_training(squares, caplog):
+    method = small_training(Overflowing(), "float16", 200)
+    before = method.classifier.get_weights()
+    caplog.set_level("INFO", "absl")
+    with pytest.raises(FloatingPointError, match="--precision float32"):
+        train(method, squares.train, method.settings)
+    assert "20 of 20 steps moved no weight, as gradients were not finite" in caplog.text
+    after = method.classifier.get_weights()
+    assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
+
+
+class Rounded(keras.layers.Layer):
+    """A layer without a gradient."""
+
+    def call(self, inputs):
+        return tf.round(inputs)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_weights_without_a_gradient_stay_and_none_at_all_is_told(squares, precision):
+    method = small_training(Rounded(), precision, 3)
+    before = method.classifier.get_weights()
+    train(method, squares.train, method.settings)
+    after = method.classifier.get_weights()
+    moved = [not np.array_equal(*own) for own in zip(before, after, strict=True)]
+    assert not any(moved[:2]) and all(moved[2:])
+    for layer in method.classifier.layers[-2:]:
+        layer.trainable = False
+    alone = ClassifierTraining(method.classifier, method.settings)
+    with pytest.raises(ValueError, match="loss depends on no weight that is to learn .*rounding"):
+        train(alone, squares.train, alone.settings)
+
+
+def test_a_run_that_goes_on_keeps_its_precision(squares, tmp_path, monkeypatch, caplog):
+    def run(taken: str, steps: int) -> str:
+        monkeypatch.setattr("bginv.engine.method.chosen_precision", lambda *arguments: taken)
+        method = small_training(keras.layers.ReLU(), "auto", steps)
+        folder = RunFolder(str(tmp_path / "run"), None, False, {"classifier": method.settings})
+        with folder.opened():
+            Stage(method, squares.train, method.settings).run(folder)
+        return method.precision
+
+    caplog.set_level("INFO", "absl")
+    assert run("bfloat16", 3) == "bfloat16"
+    assert "classifier: layers compute in bfloat16" in caplog.text
+    assert run("float32", 3) == "bfloat16"
+    assert "in bfloat16, as the run began; this machine would take float32" in caplog.text
+    assert json.loads((tmp_path / "run" / "precision.json").read_text()) == {
+        "classifier": "bfloat16"
+    }
+
+
 class Shifted(keras.layers.Layer):
     """A layer of a user's, with a constant of 32 bits."""
 
@@ -166,6 +268,37 @@ def test_layers_of_others_stay_in_32_bits():
     with computing_in("bfloat16", [model]):
         assert [layer.compute_dtype for layer in model.layers] == ["float32", "bfloat16", "float32"]
         assert model(tf.zeros([1, *SHAPE])).dtype == tf.float32
+
+
+def beyond_16_bits() -> keras.Model:
+    """Upsampling whose gradient TensorFlow has in float32 alone."""
+    up = keras.layers.UpSampling2D(2, interpolation="lanczos3")
+    stack = [keras.layers.Conv2D(2, 3), up, keras.layers.Flatten(), keras.layers.Dense(2)]
+    return keras.Sequential([keras.Input((8, 8, 1)), *stack], name="mine")
+
+
+def test_auto_is_float32_where_a_layer_has_no_gradient_in_16_bits(monkeypatch, tmp_path, caplog):
+    file = tmp_path / "cpuinfo"
+    file.write_text("avx512_bf16")
+    monkeypatch.setattr(precision_module, "PROCESSOR_FILE", file)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [])
+    model = beyond_16_bits()
+    assert chosen_precision("auto", [model]) == "float32"
+    assert "as mine cannot be trained in bfloat16: " in caplog.text
+    assert "ScaleAndTranslateGrad" in caplog.text
+    with pytest.raises(
+        ValueError, match=r"--precision float16: mine cannot .*; give float32, or auto"
+    ):
+        chosen_precision("float16", [model])
+    assert chosen_precision("float32", [model]) == "float32"
+    assert chosen_precision("auto", [build_classifier(SHAPE, 2, 1)]) == "bfloat16"
+
+
+def test_a_layer_without_a_gradient_in_any_precision_is_told(squares):
+    resized = keras.layers.Resizing(7, 7, interpolation="area")
+    method = small_training(resized, "float32", 3)
+    with pytest.raises(ValueError, match="no gradient .*ResizeArea.*bilinear"):
+        train(method, squares.train, method.settings)
 
 
 @pytest.mark.parametrize("kind", ["RandomRotation", "RandomZoom", "RandomTranslation"])

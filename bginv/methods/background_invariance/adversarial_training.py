@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from bginv.engine.method import with_own_losses
 from bginv.errors import UserError
@@ -13,6 +14,7 @@ from bginv.methods.background_invariance.classifier_training import (
 )
 from bginv.methods.background_invariance.settings import AdversarialSettings
 from bginv.nn.background_generator import build_background_generator, generate_backgrounds
+from bginv.nn.fine_tuning import has_batch_norm
 from bginv.nn.layers import fuse_upsampling
 from bginv.ops.augment import grow_masks
 from bginv.ops.compositing import composite
@@ -113,6 +115,12 @@ class AdversarialTraining(ClassifierMethod):
             raise UserError(
                 "--background-mixing changes the images that --clean-fraction leaves as they are, "
                 "in step with their masks: give that, and --align-masks"
+            )
+        if not settings.clean_fraction and has_batch_norm(classifier):
+            logging.warning(
+                "batch normalization of %s would see composites alone, and its statistics would be "
+                "theirs: --clean-fraction 0.25 shows it images as they are too",
+                classifier.name,
             )
         share = settings.batchsize // self.strategy.num_replicas_in_sync
         injected = self._num_injected(share)

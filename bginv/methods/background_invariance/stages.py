@@ -98,7 +98,7 @@ def fit_new_head(classifier: keras.Model, source: Source, folder: RunFolder, see
         seed: of the order.
     """
     split = split_head(classifier)
-    if split is None:
+    if split is None or not split[1].trainable:
         return
     network, head = split
     name = f"images_{weights_digest(network)}.npy"

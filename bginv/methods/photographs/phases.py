@@ -90,7 +90,7 @@ def run_phase(
     split = split_head(classifier)
     floor = before.lowest_clean(settings.max_clean_loss) if before else 0.0
     start = classifier.get_weights()
-    head = bool(split and phase.copies)
+    head = bool(split and split[1].trainable and phase.copies)
     if head:
         fit_head(phase, *split, settings, folder)
         found = judge.judge(classifier) if judge else None
