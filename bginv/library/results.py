@@ -18,8 +18,9 @@ from bginv.interop.export import (
     export_model,
 )
 from bginv.interop.model_files import load_any, load_classifier
+from bginv.library.arrays import range_of
 from bginv.library.data import Data, as_dataset
-from bginv.library.models import on_unit_images, side_of, with_logits
+from bginv.library.models import check_numbers, on_unit_images, side_of, with_logits
 from bginv.methods.background_invariance.mask_training import soft_and_binary_masks
 from bginv.methods.background_invariance.settings import GIVEN, AdversarialSettings
 from bginv.methods.photographs.settings import PhotographSettings
@@ -133,6 +134,7 @@ def evaluate(
     Raises:
         UserError: a model for other images or fewer classes.
     """
+    pixels = range_of(pixels)
     if not isinstance(model, keras.Model):
         name = os.fspath(model)
         dataset = as_dataset(data, side_of(load_any(name)))
@@ -142,6 +144,8 @@ def evaluate(
         classifier = on_unit_images(model, dataset.image_shape, pixels)
         if not dataset.regression and not dataset.multi_label:
             classifier = with_logits(classifier, dataset)
+    if dataset.regression:
+        check_numbers(classifier, dataset)
     return accuracy_table({name: evaluate_accuracy(classifier, dataset, with_train=False)})
 
 

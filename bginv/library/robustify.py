@@ -21,7 +21,8 @@ from bginv.data.photographs import Photographs
 from bginv.data.sources import ArraySource, Dataset
 from bginv.engine.run_folder import RunFolder
 from bginv.errors import UserError
-from bginv.library.data import Data, as_dataset, is_split, pixels_of
+from bginv.library.arrays import array_of, pixels_of, range_of
+from bginv.library.data import Data, as_dataset, is_split
 from bginv.library.models import (
     can_be_saved,
     check_numbers,
@@ -122,9 +123,9 @@ def robustify(
     Raises:
         UserError: something that does not go together; it says what.
     """
+    pixels = range_of(pixels)
     dataset = as_dataset(_proof(data), side_of(model), pixels)
-    if dataset.multi_label:
-        raise UserError(f"{dataset.name} has several classes an image, which robustify cannot do")
+    _check_classes(dataset)
     start = _with_loss(model, dataset, loss, pixels, train_first)
     path = pathlib.Path(run_dir or _temporary_folder())
     adversary = isinstance(backgrounds, str) and backgrounds == "adv"
@@ -160,6 +161,22 @@ def robustify(
     )
     said = {"loss": _described(loss), "pixels": pixels, "augment": augments}
     return _train(model, start, phases, path, overwrite, said)
+
+
+def _check_classes(dataset: Dataset) -> None:
+    """Raise unless there are several classes to tell apart, one an image, or numbers.
+
+    Raises:
+        UserError: it says what there is.
+    """
+    if dataset.multi_label:
+        raise UserError(f"{dataset.name} has several classes an image, which robustify cannot do")
+    labels = dataset.train.labels
+    if not dataset.regression and (labels == labels[0]).all():
+        raise UserError(
+            f"every training image of data has the label {dataset.class_names[labels[0]]!r}: a "
+            "classifier needs two classes to tell apart"
+        )
 
 
 def _described(loss: Any) -> str:
@@ -287,7 +304,9 @@ def _masks(
             "an array of masks needs data that is split: without a test, a quarter of the images "
             "becomes one; give {'train': (images, labels), 'test': (images, labels)}"
         )
-    masks = np.asarray(masks)
+    masks = array_of(masks, "masks")
+    if masks.dtype.kind not in "biuf" or not masks.size:
+        raise UserError(f"masks must be numbers; received {masks.dtype} of shape {masks.shape}")
     if masks.dtype not in (bool, np.uint8) and not (0 <= masks.min() and masks.max() <= 1):
         raise UserError(
             f"masks must be bool, in [0, 1] or uint8; received {masks.dtype} from "
@@ -306,20 +325,26 @@ def _masks(
 def _photographs(
     backgrounds: str | os.PathLike | np.ndarray, dataset: Dataset, crops: str
 ) -> Photographs:
-    if isinstance(backgrounds, str | os.PathLike):
-        if not os.path.isdir(os.path.expanduser(backgrounds)):
-            raise UserError(
-                f"backgrounds must be {', '.join(BACKGROUNDS)}, a folder of photographs or an "
-                f"array; received {os.fspath(backgrounds)!r}"
-            )
-        return Photographs(os.fspath(backgrounds), dataset.image_shape, crops)
-    shape = np.shape(backgrounds)
-    if len(shape) == 3 and shape[-1] in (1, 3):
+    named = isinstance(backgrounds, str | os.PathLike)
+    if named and not os.path.isdir(os.path.expanduser(backgrounds)):
         raise UserError(
-            f"backgrounds must be [M, h, w, C] for M photographs; received {shape}: for one, give "
-            "it a first axis"
+            f"backgrounds must be {', '.join(BACKGROUNDS)}, a folder of photographs or an "
+            f"array; received {os.fspath(backgrounds)!r}"
         )
-    held = pixels_of(backgrounds, "background")
+    if dataset.image_shape[2] not in (1, 3):
+        raise UserError(
+            f"backgrounds that are photographs need images of 1 or 3 channels, and these have "
+            f"{dataset.image_shape[2]}: give one of {', '.join(BACKGROUNDS)}"
+        )
+    if named:
+        return Photographs(os.fspath(backgrounds), dataset.image_shape, crops)
+    array = array_of(backgrounds, "backgrounds")
+    if array.ndim == 3 and array.shape[-1] in (1, 3):
+        raise UserError(
+            f"backgrounds must be [M, h, w, C] for M photographs; received {array.shape}: for one, "
+            "give it a first axis"
+        )
+    held = pixels_of(array, "background")
     return Photographs.held(held, dataset.image_shape, crops)
 
 

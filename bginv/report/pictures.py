@@ -21,7 +21,7 @@ def write_sheet(path: pathlib.Path, rows: Mapping[str, np.ndarray], title: str) 
 
     Args:
         path: PNG to write.
-        rows: float [N, H, W, 1 or 3] in [0, 1] (clipped to it), by the row's label.
+        rows: float [N, H, W, C] in [0, 1] (clipped to it), by the row's label.
         title: shown above.
     """
     columns = max(map(len, rows.values()))
@@ -36,9 +36,14 @@ def write_sheet(path: pathlib.Path, rows: Mapping[str, np.ndarray], title: str) 
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
         for axis, image in zip(row_axes, images, strict=False):
-            shown = np.clip(image, 0, 1)
+            shown = np.clip(_visible(image), 0, 1)
             axis.imshow(shown[..., 0] if shown.shape[-1] == 1 else shown, "gray", vmin=0, vmax=1)
     _write_figure(path, figure)
+
+
+def _visible(image: np.ndarray) -> np.ndarray:
+    """The channels of an image [H, W, C] that a picture has: the first three, or the first."""
+    return image[..., :3] if image.shape[-1] >= 3 else image[..., :1]
 
 
 def draw_boxes(images: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -151,9 +156,9 @@ def write_image(path: pathlib.Path, image: np.ndarray) -> None:
 
     Args:
         path: PNG to write.
-        image: float [H, W, 1 or 3] in [0, 1] (clipped to it), RGB.
+        image: float [H, W, C] in [0, 1] (clipped to it), RGB.
     """
-    pixels = (np.clip(image, 0, 1) * 255).astype(np.uint8)
+    pixels = (np.clip(_visible(image), 0, 1) * 255).astype(np.uint8)
     shown = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.shape[-1] == 3 else pixels
     encoded, data = cv2.imencode(".png", shown)
     if not encoded:
@@ -170,7 +175,7 @@ def write_strip(path: pathlib.Path, images: np.ndarray) -> None:
 
     Args:
         path: PNG to write.
-        images: float [N, H, W, 1 or 3] in [0, 1] (clipped to it).
+        images: float [N, H, W, C] in [0, 1] (clipped to it).
     """
     write_image(path, np.concatenate(list(images), axis=1))
 
