@@ -169,8 +169,8 @@ def labels_of(
     for name, own in numbers.items():
         if own.min(initial=0) < 0 or own.max(initial=0) >= MOST_CLASSES:
             raise UserError(
-                f"{name} labels must be class numbers from 0 on; received {own.min():g} to "
-                f"{own.max():g}: give 0 to K-1, or the classes' names as text"
+                f"{name} labels must be class numbers from 0 on; received {own.min()} to "
+                f"{own.max()}: give 0 to K-1, or the classes' names as text"
             )
     least = 2 if kind == BITS else 1
     count = max(least, *(int(own.max(initial=0)) + 1 for own in numbers.values()))

@@ -325,19 +325,19 @@ def _masks(
 def _photographs(
     backgrounds: str | os.PathLike | np.ndarray, dataset: Dataset, crops: str
 ) -> Photographs:
-    named = isinstance(backgrounds, str | os.PathLike)
-    if named and not os.path.isdir(os.path.expanduser(backgrounds)):
+    folder = os.fspath(backgrounds) if isinstance(backgrounds, str | os.PathLike) else None
+    if folder is not None and not os.path.isdir(os.path.expanduser(folder)):
         raise UserError(
             f"backgrounds must be {', '.join(BACKGROUNDS)}, a folder of photographs or an "
-            f"array; received {os.fspath(backgrounds)!r}"
+            f"array; received {folder!r}"
         )
     if dataset.image_shape[2] not in (1, 3):
         raise UserError(
             f"backgrounds that are photographs need images of 1 or 3 channels, and these have "
             f"{dataset.image_shape[2]}: give one of {', '.join(BACKGROUNDS)}"
         )
-    if named:
-        return Photographs(os.fspath(backgrounds), dataset.image_shape, crops)
+    if folder is not None:
+        return Photographs(folder, dataset.image_shape, crops)
     array = array_of(backgrounds, "backgrounds")
     if array.ndim == 3 and array.shape[-1] in (1, 3):
         raise UserError(
