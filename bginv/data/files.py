@@ -67,6 +67,11 @@ class FileSource(Source):
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def parallel_batches(self) -> int:
+        """See `Source.parallel_batches`; a batch reads its files one by one."""
+        return self.images.parallel_reads
+
     def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Source.gather`; images and masks are multiples of 1/255, as uint8 would hold them.
 

@@ -62,6 +62,11 @@ class LabelMapSource(Source):
     def __len__(self) -> int:
         return len(self._images)
 
+    @property
+    def parallel_batches(self) -> int:
+        """See `Source.parallel_batches`."""
+        return self._images.parallel_batches
+
     def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Source.gather`; `label_map` too, its pixels the nearest ones."""
         size = self.image_shape[:2]
