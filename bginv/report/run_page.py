@@ -119,7 +119,8 @@ class Run:
                 dataclasses.replace(
                     picture,
                     alt=f"{test}: {own['true']} taken for {own['predicted']}",
-                    caption=f"{own['true']} → {own['predicted']}, {100 * own['confidence']:.0f} %",
+                    caption=f"{_isolated(own['true'])} → {_isolated(own['predicted'])}, "
+                    f"{100 * own['confidence']:.0f} %",
                 )
                 for picture, own in zip(self._pictures(path, test), mistakes, strict=True)
             ]
@@ -132,6 +133,11 @@ class Run:
             Picture(f"data:image/png;base64,{base64.b64encode(file).decode()}", f"{what}, {i}")
             for i, file in enumerate(files, 1)
         ]
+
+
+def _isolated(name: str) -> str:
+    """A name that does not turn the text around it, as those written from right to left do."""
+    return name if name.isascii() else f"\u2068{name}\u2069"
 
 
 def read_run(path: pathlib.Path) -> Run:

@@ -79,7 +79,7 @@ def percent(value: float | None) -> str:
 
 def aligned(header: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> str:
     """A Markdown table, the first `left` columns to the left and the others to the right."""
-    header, *body = ([cell.replace("|", "\\|") for cell in row] for row in (header, *body))
+    header, *body = ([_in_one_line(cell) for cell in row] for row in (header, *body))
     widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
     lines = [
         [
@@ -94,6 +94,11 @@ def aligned(header: Sequence[str], body: Sequence[Sequence[str]], left: int = 1)
     ]
     lines.insert(1, rule)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _in_one_line(cell: str) -> str:
+    """A cell that neither ends its row nor its column."""
+    return (cell if cell.isprintable() else repr(cell)[1:-1]).replace("|", "\\|")
 
 
 def _shown(value: Any, form: str) -> str:
