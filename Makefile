@@ -3,11 +3,13 @@
 # make test   set up, then check the style and run the tests that are quick, JOBS files at a time
 # make test-all   the same with all tests, and their coverage
 # make torch  set up, then add PyTorch, for tests that read its checkpoints
-# make soak   set up, then kill each phase KILLS times at random moments and compare the weights
+# make soak   set up, then kill each phase KILLS times at random moments and compare the weights, and
+#             2,000 forms of data and 500 folders
 PYTHON ?= python3
 VENV ?= .venv
 RUN_DIR ?= runs/demo
 KILLS ?= 5
+PROPERTIES = tests/library/test_any_form.py tests/data/test_any_folder.py
 JOBS ?= 2
 BIN = $(VENV)/bin
 
@@ -33,6 +35,7 @@ torch: $(VENV)/ready
 
 soak: $(VENV)/ready
 	BGINV_SOAK_KILLS=$(KILLS) BGINV_SOAK_SEED=$$(date +%s) $(BIN)/python -m pytest tests/test_resume.py
+	BGINV_PROPERTIES=soak $(BIN)/python -m pytest -m "not slow" $(PROPERTIES)
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ import PIL.Image
 import tensorflow as tf
 from absl import logging
 
+from bginv.data.jpeg_files import has_missing_data
 from bginv.errors import UserError
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
@@ -320,6 +321,8 @@ def _examine(file: str, room: _Room) -> tuple[int, int, tuple[int, int]] | str:
         except tf.errors.OpError:
             return _orientation(contents, decoded=False)
         orientation = _orientation(contents, decoded=True)
+        if contents.startswith(b"\xff\xd8") and has_missing_data(contents):
+            return "it is damaged: a part of its data is missing"
     if isinstance(orientation, str):
         return orientation
     return orientation, fingerprint, shape[:2] if orientation < 5 else shape[1::-1]

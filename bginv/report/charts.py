@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bginv.report.pictures import AS_TEXT, NOT_LOSSES, drawn_text
+from bginv.report.pictures import AS_TEXT, NOT_LOSSES, shown_text
 
 TEXT_COLOUR = "#010203"
 """Stands for the colour of the text until the SVG is written."""
@@ -75,7 +75,7 @@ def compared_losses(runs: Mapping[str, Sequence[Mapping]], title: str) -> str:
     def draw(axes: Axes) -> None:
         for name, records in runs.items():
             steps, losses = ([record.get(key) for record in records] for key in ("step", "loss"))
-            axes.plot(steps, losses, label=drawn_text(name), linewidth=1.2)
+            axes.plot(steps, losses, label=shown_text(name), linewidth=1.2)
         axes.set(xlabel="step", ylabel="loss")
         axes.legend()
 
@@ -97,7 +97,7 @@ def noise_curves(curves: Mapping[str, Mapping[float, float]], title: str) -> str
         for name, points in curves.items():
             shares = [100 * accuracy for accuracy in points.values()]
             style = {"marker": "o", "markersize": 3, "linewidth": 1.2}
-            axes.plot(list(points), shares, label=drawn_text(name), **style)
+            axes.plot(list(points), shares, label=shown_text(name), **style)
         axes.set(xlabel="share of background pixels that are white", ylabel="accuracy in %")
         axes.set_ylim(0, 102)
         axes.legend(loc="lower left")

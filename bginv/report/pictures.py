@@ -34,10 +34,10 @@ def write_sheet(path: pathlib.Path, rows: Mapping[str, np.ndarray], title: str) 
     figure = Figure(
         (INCHES_PER_IMAGE * columns + 1.2, INCHES_PER_IMAGE * len(rows) + 0.5), layout="constrained"
     )
-    figure.suptitle(drawn_text(title))
+    figure.suptitle(shown_text(title))
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for row_axes, (label, images) in zip(axes, rows.items(), strict=True):
-        row_axes[0].set_ylabel(drawn_text(label), rotation=0, ha="right", va="center")
+        row_axes[0].set_ylabel(shown_text(label), rotation=0, ha="right", va="center")
         for axis in row_axes:
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
@@ -47,7 +47,7 @@ def write_sheet(path: pathlib.Path, rows: Mapping[str, np.ndarray], title: str) 
     _write_figure(path, figure)
 
 
-def drawn_text(text: str) -> str:
+def shown_text(text: str) -> str:
     """A name as a chart can draw it: of some length, each line printable, in every legend."""
     lines = [line if line.isprintable() else repr(line)[1:-1] for line in text.split("\n")]
     whole = "\n".join(lines)
@@ -148,7 +148,7 @@ def write_reliability(path: pathlib.Path, found: Mapping[str, Reliability], titl
         title: shown above.
     """
     figure = Figure((4 * len(found), 4.2), layout="constrained")
-    figure.suptitle(drawn_text(title))
+    figure.suptitle(shown_text(title))
     axes = figure.subplots(1, len(found), squeeze=False)[0]
     for axis, (name, own) in zip(axes, found.items(), strict=True):
         edges = np.arange(len(own.counts)) / len(own.counts)
@@ -159,7 +159,7 @@ def write_reliability(path: pathlib.Path, found: Mapping[str, Reliability], titl
         axis.bar(edges, share, width / 3, align="edge", color="0.4", label="share of predictions")
         axis.plot([0, 1], [0, 1], "k--", linewidth=1)
         axis.set(
-            title=f"{drawn_text(name)}: ECE {100 * own.error:.1f} %",
+            title=f"{shown_text(name)}: ECE {100 * own.error:.1f} %",
             xlabel="confidence",
             xlim=(0, 1),
             ylim=(0, 1),

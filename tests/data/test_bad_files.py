@@ -53,6 +53,10 @@ def cut(contents: bytes, share: float = 0.6) -> bytes:
     return contents[: int(len(contents) * share)]
 
 
+def without_middle(contents: bytes) -> bytes:
+    return cut(contents, 0.5) + contents[int(len(contents) * 0.9) :]
+
+
 def animated_gif() -> bytes:
     def frame(index: int) -> bytes:
         # one pixel of the palette: LZW with 2-bit codes clear, index, end
@@ -101,6 +105,14 @@ BAD = {
     "jpeg without its end": ("a.jpg", JPEG[:-2], "it is cut short or damaged"),
     "cut progressive jpeg": ("a.jpg", cut(PROGRESSIVE), "it is cut short or damaged"),
     "head of a jpeg": ("a.jpg", JPEG[:4], "it is not a whole jpeg"),
+    "jpeg without its middle": (
+        *("a.jpg", without_middle(JPEG)),
+        "it is damaged: a part of its data is missing",
+    ),
+    "progressive jpeg without its middle": (
+        *("a.jpg", without_middle(PROGRESSIVE)),
+        "it is damaged: a part of its data is missing",
+    ),
     "cut png": ("a.png", cut(PNG), "it is cut short or damaged"),
     "cut gif": ("a.gif", cut(GIF), "it is cut short or damaged"),
     "cut bmp": ("a.bmp", cut(BMP), "it is cut short or damaged"),
