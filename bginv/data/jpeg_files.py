@@ -17,9 +17,9 @@ SMALLER = 8
 def has_missing_data(contents: bytes) -> bool:
     """Whether a JPEG's compressed data ends before its picture does.
 
-    It does where a part of the file was lost. libjpeg warns of it, and neither TensorFlow nor Pillow
-    passes that on. So data is added after the last: a decoder that has the whole picture does not
-    look at it, another goes on with it. Damage that leaves enough data is not found.
+    It does where a part of the file was lost. libjpeg warns of it, and neither TensorFlow nor
+    Pillow passes that on. So data is added after the last: a decoder that has the whole picture
+    does not look at it, another goes on with it. Damage that leaves enough data is not found.
 
     Args:
         contents: bytes of a file that can be decoded.

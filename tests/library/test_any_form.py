@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -20,7 +20,7 @@ from bginv.report.tables import Table
 ARGUMENTS = r"\b(data|images?|labels?|pixels|masks|backgrounds|recipe|model)\b"
 STEPS = {"classifier_steps": 1, "masks_steps": 1, "adversarial_steps": 1, "batchsize": 2}
 AT_LENGTH = settings(settings.get_profile("ci"))
-FEWER = settings(max_examples=settings().max_examples // 4)
+FEWER = settings(max_examples=settings().max_examples // 8)
 
 
 def _with(value: Any) -> Callable[[np.ndarray], np.ndarray]:
@@ -123,10 +123,9 @@ LABELS: dict[str, Callable[[np.ndarray], Any]] = {
     "missing in a series": lambda own: pandas.Series([None, *own[1:]], dtype="Int64"),
     "list": lambda own: own.tolist(),
 }
-PIXELS = st.sampled_from(
-    [(0.0, 1.0)] * 60
-    + [(0, 255), (-1, 1), [0, 255], np.array([0, 255]), (0, np.nan), (0, np.inf), (255, 0), (1, 1)]
-    + [None, 3, "pixels", (0,), (0, 1, 2), (0, "white"), (0, 10**400), (None, None)]
+PIXELS = (
+    *((0, 255), (-1, 1), [0, 255], np.array([0, 255]), (0, np.nan), (0, np.inf), (255, 0), (1, 1)),
+    *(None, 3, "pixels", (0,), (0, 1, 2), (0, "white"), (0, 10**400), (None, None)),
 )
 
 
@@ -191,40 +190,52 @@ CONTAINERS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def mostly(usual: str, table: dict[str, Any]) -> st.SearchStrategy[str]:
-    """The usual form in most of the examples, as one odd form hides the others."""
-    return st.sampled_from([usual] * 4 * len(table) + sorted(table))
+ODD = ("images", "labels", "data", "pixels", "backgrounds", "masks", "recipe", "model", "count")
 
 
 @st.composite
-def pairs(draw) -> tuple[Any, Any, tuple[int, int, int]]:
-    """Images and labels, and the shape of an image before it took its form."""
+def cases(draw, folder: str) -> dict[str, Any]:
+    """Arguments of `robustify`, of which two at most are odd, as one hides what comes after it."""
+    odd = draw(st.sets(st.sampled_from(ODD), max_size=2))
+
+    def one_of(name: str, usual: Iterable, others: Iterable) -> Any:
+        return draw(st.sampled_from(list(others) if name in odd else list(usual)))
+
     shape = (draw(st.integers(1, 40)), draw(st.integers(1, 40)), draw(st.integers(1, 5)))
-    count = draw(st.sampled_from([6, 7, 8, 0, 1, 2]))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
-    images = rng.integers(0, 256, (count, *shape), np.uint8)
-    labels = rng.permutation(np.arange(count) % 3)
-    forms = IMAGES[draw(mostly("bytes", IMAGES))], LABELS[draw(mostly("from 0", LABELS))]
-    return forms[0](images), forms[1](labels), shape
 
+    def images() -> Any:
+        count = one_of("count", (6, 7, 8), (0, 1, 2, 3))
+        return rng.integers(0, 256, (count, *shape), np.uint8)
 
-@st.composite
-def data(draw) -> tuple[Any, tuple[int, int, int]]:
-    """Data of some form, and the shape of its images."""
-    images, labels, shape = draw(pairs())
-    form = CONTAINERS[draw(mostly("two pairs", CONTAINERS))]
+    pixels = images()
+    labels = LABELS[one_of("labels", ["from 0"], LABELS)](rng.permutation(len(pixels)) % 3)
+    taken = IMAGES[one_of("images", ["bytes"], IMAGES)](pixels)
+    container = CONTAINERS[one_of("data", ["two pairs"], CONTAINERS)]
     try:
-        return form(images, labels), shape
+        data = container(taken, labels)
     except Exception:  # TensorFlow or pandas refuse it themselves, before we see it
         assume(False)
-
-
-SHAPES_OF_MODELS = st.tuples(
-    st.booleans(),
-    st.sampled_from([3, 3, 3, 3, 1, 2, 4]),
-    st.sampled_from([None, None, "softmax", "sigmoid"]),
-)
-"""Whether a model takes images of any size, its outputs, and their activation."""
+    others = IMAGES[draw(st.sampled_from(sorted(IMAGES)))]
+    return {
+        "data": data,
+        "pixels": one_of("pixels", [(0.0, 1.0)], PIXELS),
+        "backgrounds": one_of(
+            *("backgrounds", ("noise", "black", "adv")),
+            [others(images()), pixels, folder, f"{folder}/none", None, "fog", 3, b"noise", [], {}],
+        ),
+        "masks": one_of(
+            *("masks", ["heuristic"]),
+            ["learn", "given", "auto", "fog", None, others(images()), pixels[..., :1]],
+        ),
+        "recipe": one_of("recipe", [None], ("paper", "photographs", "none")),
+        "model": tiny(
+            shape,
+            draw(st.booleans()),
+            one_of("model", [3], (1, 2, 4)),
+            one_of("model", [None], (None, "softmax", "sigmoid")),
+        ),
+    }
 
 
 def tiny(shape: tuple[int, int, int], any_size: bool, units: int, activation: str | None):
@@ -233,25 +244,8 @@ def tiny(shape: tuple[int, int, int], any_size: bool, units: int, activation: st
         layers = [keras.Input((None, None, shape[2])), keras.layers.GlobalAveragePooling2D()]
     else:
         layers = [keras.Input(shape), keras.layers.Flatten()]
-    return keras.Sequential([*layers, keras.layers.Dense(units, activation)], name="model")
-
-
-@st.composite
-def backgrounds(draw, folder: str) -> Any:
-    """What `robustify` may be given as backgrounds."""
-    usual = ["noise", "black", "adv"] * 6
-    images, _, _ = draw(pairs())
-    odd = [images, images, folder, f"{folder}/none", None, "fog", 3, b"noise", [], {}]
-    return draw(st.sampled_from(usual + odd))
-
-
-@st.composite
-def masks(draw) -> Any:
-    """What `robustify` may be given as masks."""
-    images, _, _ = draw(pairs())
-    return draw(
-        st.sampled_from(["heuristic"] * 9 + ["learn", "given", "auto", "fog", None, images])
-    )
+    layers.append(keras.layers.Dense(units, activation, kernel_initializer="zeros"))
+    return keras.Sequential(layers, name="model")
 
 
 def result_or_line(call: Callable[[], Any]) -> Any:
@@ -266,23 +260,16 @@ def result_or_line(call: Callable[[], Any]) -> Any:
 
 
 def check_evaluate(draw: st.DataObject) -> None:
-    images, shape = draw.draw(data())
-    model, pixels = tiny(shape, *draw.draw(SHAPES_OF_MODELS)), draw.draw(PIXELS)
-    found = result_or_line(lambda: bginv.evaluate(model, images, pixels=pixels))
+    case = draw.draw(cases("/nowhere"))
+    arguments = (case["model"], case["data"], case["pixels"])
+    found = result_or_line(lambda: bginv.evaluate(*arguments))
     assert found is None or isinstance(found, Table) and str(found)
 
 
 def check_robustify(draw: st.DataObject) -> None:
-    images, shape = draw.draw(data())
-    model, pixels = tiny(shape, *draw.draw(SHAPES_OF_MODELS)), draw.draw(PIXELS)
     with tempfile.TemporaryDirectory() as folder:
-        given = {"backgrounds": draw.draw(backgrounds(folder)), "masks": draw.draw(masks())}
-        given["recipe"] = draw.draw(st.sampled_from([None] * 8 + ["paper", "photographs", "none"]))
-        found = result_or_line(
-            lambda: bginv.robustify(
-                model, images, pixels=pixels, run_dir=f"{folder}/run", **given, **STEPS
-            )
-        )
+        case = draw.draw(cases(folder))
+        found = result_or_line(lambda: bginv.robustify(**case, run_dir=f"{folder}/run", **STEPS))
         assert found is None or isinstance(found, Robustified) and found.report.is_file()
 
 
@@ -305,7 +292,7 @@ def test_evaluate_takes_any_form_or_names_it_at_length(draw):
 
 
 @pytest.mark.slow
-@AT_LENGTH
+@settings(AT_LENGTH, max_examples=AT_LENGTH.max_examples // 8)
 @given(st.data())
 def test_robustify_takes_any_form_or_names_it_at_length(draw):
     check_robustify(draw)
