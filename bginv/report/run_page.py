@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from bginv.errors import UserError
-from bginv.evaluation.accuracy import ERROR, Accuracies
+from bginv.evaluation.accuracy import ERROR, Accuracies, is_same_place
 from bginv.output_files import write_text
 from bginv.report.charts import learning_curves, noise_curves
 from bginv.report.metrics import training_records
@@ -209,7 +209,9 @@ def summary(run: Run) -> str:
     shown = (lambda v: f"{v:.4f}") if last.measure == ERROR else (lambda v: f"{100 * v:.1f} %")
     first = rows[own[0]] if len(own) > 1 else None
     before = f"{shown(first.mean_background)} → " if first and first.mean_background else ""
-    clean = f"; on clean images {shown(last.tests['clean'])}" if "clean" in last.tests else ""
+    home = "clean" if "clean" in last.tests else next(filter(is_same_place, last.tests), None)
+    named = "clean images" if home == "clean" else f"{home}, taken for the places of training,"
+    clean = f"; on {named} {shown(last.tests[home])}" if home else ""
     what = last.measure[0].upper() + last.measure[1:]
     return f"{what} on other backgrounds, mean: {before}{shown(last.mean_background)}{clean}."
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bginv.data.sources import Dataset, pixel_range
-from bginv.evaluation.accuracy import ERROR, Accuracies
+from bginv.evaluation.accuracy import ERROR, Accuracies, is_same_place
 from bginv.evaluation.segmentation import Agreement, ClassCounts, Confusion
 from bginv.interop.export import Exported
 
@@ -146,16 +146,20 @@ def background_gap(row: Accuracies) -> float | None:
 def accuracy_table(rows: Mapping[str, Accuracies]) -> Table:
     """Accuracies (or see `Accuracies.measure`): the background gap first, the mean of others last.
 
+    The mean's title names the tests that it leaves out for their names, but one called "clean".
+
     Args:
         rows: by the row's name; the first row decides the columns.
     """
     tests = {test: test.replace("_", " ") for test in next(iter(rows.values())).tests}
+    left_out = [shown for test, shown in tests.items() if is_same_place(test) and test != "clean"]
+    mean = f"{MEAN} (without {', '.join(left_out)})" if left_out else MEAN
     gaps = {name: background_gap(row) for name, row in rows.items()}
     cells = {
         name: {
             GAP: gaps[name],
             **{shown: row.tests.get(test) for test, shown in tests.items()},
-            MEAN: row.mean_background,
+            mean: row.mean_background,
         }
         for name, row in rows.items()
     }
@@ -164,7 +168,7 @@ def accuracy_table(rows: Mapping[str, Accuracies]) -> Table:
     columns = [GAP] if any(gap is not None for gap in gaps.values()) else []
     columns += tests.values()
     if any(row.mean_background is not None for row in rows.values()):
-        columns.append(MEAN)
+        columns.append(mean)
     return Table(title, dict.fromkeys(columns, form), cells)
 
 
