@@ -193,11 +193,12 @@ def _find_images(folder: pathlib.Path, ignored: Ignored) -> list[str]:
 def _find_masks(folder: pathlib.Path, images: list[str], ignored: Ignored) -> list[str]:
     """The mask of each image: the same class and stem, any image ending."""
     masks = {}
-    for class_name in sorted({os.path.dirname(image) for image in images}):
-        if not (folder / MASKS / class_name).is_dir():
+    found = _folders(folder / MASKS)
+    for class_name in sorted({_composed(os.path.dirname(image)) for image in images}):
+        if class_name not in found:
             continue
-        for name in _find_images(folder / MASKS / class_name, ignored):
-            mask = f"{MASKS}/{class_name}/{name}"
+        for name in _find_images(folder / MASKS / found[class_name], ignored):
+            mask = f"{MASKS}/{found[class_name]}/{name}"
             other = masks.setdefault(_stem(f"{class_name}/{name}"), mask)
             if other != mask:
                 raise UserError(
@@ -271,7 +272,7 @@ def _folders(folder: pathlib.Path) -> dict[str, str]:
             raise UserError(f"{shown(folder / name)} is a link that leads nowhere; remove it")
         if not (folder / name).is_dir():
             continue
-        other = found.setdefault(unicodedata.normalize("NFC", name), name)
+        other = found.setdefault(_composed(name), name)
         if other != name:
             raise UserError(
                 f"{shown(folder / name)} is there twice, in two forms of Unicode: put the files "
@@ -285,7 +286,12 @@ def _is_image(name: str) -> bool:
 
 
 def _stem(name: str) -> str:
-    return os.path.splitext(name)[0]
+    return _composed(os.path.splitext(name)[0])
+
+
+def _composed(name: str) -> str:
+    """A name in Unicode's composed form; archives of macOS have the other."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _kind(path: pathlib.Path) -> str:

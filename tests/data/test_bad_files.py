@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import unicodedata
 import zlib
 
 import cv2
@@ -392,3 +393,13 @@ def test_a_mask_needs_the_shape_of_its_image(masked, refuse, height, width, fits
             f"{mask} is {width} x {height}, but its image {masked}/train/a/good.png is 32 x 24; "
             "a mask needs its image's shape"
         )
+
+
+def test_a_mask_may_have_its_name_in_the_other_form_of_unicode(masked):
+    composed, apart = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    for name, folder in ((composed, "train"), (apart, "train/masks")):
+        (masked / folder / "b").rename(masked / folder / name)
+        (masked / folder / name / "good.png").rename(masked / folder / name / f"{name}.png")
+    (masked / "test" / "b").rename(masked / "test" / apart)
+    loaded = load_data(f"folder:{masked}", image_size=8)
+    assert loaded.train.has_masks and loaded.class_names == ("a", composed)
