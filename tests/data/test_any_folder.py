@@ -7,7 +7,7 @@ import struct
 import tempfile
 import unicodedata
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 import numpy as np
 import PIL.Image
@@ -109,55 +109,67 @@ DAMAGES: dict[str, Callable[[bytes, float], bytes]] = {
 }
 
 
-@st.composite
-def contents(draw) -> bytes:
-    """A file's bytes: most often a whole picture."""
-    whole = CONTENTS[draw(st.sampled_from(["PNG", "JPEG"] * len(CONTENTS) + sorted(CONTENTS)))]
-    if draw(st.sampled_from([True] * 7 + [False])):
-        return whole
-    return DAMAGES[draw(st.sampled_from(sorted(DAMAGES)))](whole, draw(st.floats(0, 1)))
+ODD = ("contents", "endings", "files", "layout", "links")
+USUAL = ("PNG", "JPEG", "GIF", "BMP", "grey", "16 bits", "alpha", "palette", "CMYK", "turned")
 
 
 @st.composite
-def put(draw, folder: pathlib.Path, stem: str) -> None:
+def contents(draw, odd: Set[str]) -> bytes:
+    """A file's bytes, a whole picture unless they are odd."""
+    if "contents" not in odd:
+        return CONTENTS[draw(st.sampled_from(USUAL))]
+    whole = CONTENTS[draw(st.sampled_from(sorted(CONTENTS)))]
+    damage = draw(st.sampled_from([None, *sorted(DAMAGES)]))
+    return DAMAGES[damage](whole, draw(st.floats(0, 1))) if damage else whole
+
+
+@st.composite
+def put(draw, folder: pathlib.Path, stem: str, odd: Set[str]) -> None:
     """Put something that is called like an image into a folder."""
-    ending = draw(st.sampled_from([".png"] * 5 + [".jpg", ".JPEG", ".gif", ".bmp", ".txt", ""]))
-    path = folder / (stem + ending)
-    kind = draw(st.sampled_from(["file"] * 40 + ["link", "lost link", "loop", "folder", "secret"]))
+    endings = [".png", ".jpg", ".txt", ".webp", ""] if "endings" in odd else [".png", ".JPEG"]
+    path = folder / (stem + draw(st.sampled_from(endings)))
+    kinds = ["file", "file", "link", "lost link", "loop", "folder"] if "files" in odd else ["file"]
+    kind = draw(st.sampled_from(kinds))
     if kind == "folder":
         path.mkdir()
     elif kind in ("lost link", "loop"):
         path.symlink_to("nowhere" if kind == "lost link" else path.name)
     else:
-        path.write_bytes(draw(contents()))
+        path.write_bytes(draw(contents(odd)))
     if kind == "link":
-        (folder / f"l{ending}").symlink_to(path.name)
+        (folder / f"l{path.suffix}").symlink_to(path.name)
 
 
 def names() -> st.SearchStrategy[str]:
-    """Names that a file system takes, with room for an ending."""
+    """Names that a file system takes, with room for an ending, and that are not hidden."""
     taken = st.characters(blacklist_characters="/\0", blacklist_categories=("Cs",))
-    texts = st.text(taken, min_size=1, max_size=8).filter(lambda own: own not in (".", ".."))
-    return st.one_of(st.sampled_from(["cat", "dog"] * 6 + NAMES), st.sampled_from(NAMES), texts)
+    texts = st.text(taken, min_size=1, max_size=8).filter(lambda own: own[0] != ".")
+    return st.one_of(st.sampled_from(NAMES), texts)
 
 
 @st.composite
 def fill(draw, root: pathlib.Path) -> None:
-    """Fill a folder with splits, most often such as `load_data` takes."""
+    """Fill a folder with splits; two things at most are not as `load_data` takes them."""
+    odd = draw(st.sets(st.sampled_from(ODD), max_size=2))
     classes = draw(st.lists(names(), min_size=2, max_size=3, unique=True))
-    splits = draw(st.sampled_from([("train", "test")] * 4 + [("train", "val", "rest"), ("train",)]))
-    odd = st.sampled_from(["__MACOSX", ".git", "masks", "validation", "Thumbs.db", "test\n"])
-    for split in (*splits, *draw(st.lists(odd, max_size=1))):
-        few = draw(st.sampled_from([classes] * 6 + [classes[:1], [], [*classes, "more"]]))
-        for name in few:
+    splits = draw(st.sampled_from([("train", "test"), ("train", "val", "rest")]))
+    if "layout" in odd:
+        more = ["__MACOSX", ".git", "masks", "validation", "Thumbs.db", "test\n"]
+        splits = draw(st.sampled_from([("train",), *((*splits, name) for name in more)]))
+    for split in splits:
+        few = [classes[:1], [], classes, [*classes, "more"]] if "layout" in odd else [classes]
+        for name in draw(st.sampled_from(few)):
             folder = root / split / name
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True)
             for stem in draw(st.lists(names(), min_size=1, max_size=3, unique=True)):
-                draw(put(folder, stem))
-            if draw(st.sampled_from([False] * 9 + [True])):
+                draw(put(folder, stem, odd))
+            if "layout" in odd and draw(st.booleans()):
                 (folder / "deeper").mkdir(exist_ok=True)
         (root / split).mkdir(exist_ok=True)
         (root / split / ".DS_Store").write_bytes(b"")
+    if "links" in odd:
+        target = draw(st.sampled_from(["link", "nowhere", "..", classes[0]]))
+        (root / splits[-1] / "link").symlink_to(target)
 
 
 def check_folder(draw: st.DataObject) -> None:
