@@ -136,7 +136,7 @@ def put(draw, folder: pathlib.Path, stem: str, odd: Set[str]) -> None:
         path.symlink_to("nowhere" if kind == "lost link" else path.name)
     else:
         path.write_bytes(draw(contents(odd)))
-    if kind == "link":
+    if kind == "link" and not (folder / f"l{path.suffix}").exists():
         (folder / f"l{path.suffix}").symlink_to(path.name)
 
 

@@ -209,24 +209,27 @@ def cases(draw, folder: str) -> dict[str, Any]:
         return rng.integers(0, 256, (count, *shape), np.uint8)
 
     pixels = images()
-    labels = LABELS[one_of("labels", ["from 0"], LABELS)](rng.permutation(len(pixels)) % 3)
-    taken = IMAGES[one_of("images", ["bytes"], IMAGES)](pixels)
+    forms = [
+        IMAGES[one_of("images", ["bytes"], IMAGES)],
+        LABELS[one_of("labels", ["from 0"], LABELS)],
+    ]
     container = CONTAINERS[one_of("data", ["two pairs"], CONTAINERS)]
+    other = IMAGES[draw(st.sampled_from(sorted(IMAGES)))]
     try:
-        data = container(taken, labels)
-    except Exception:  # TensorFlow or pandas refuse it themselves, before we see it
+        data = container(forms[0](pixels), forms[1](rng.permutation(len(pixels)) % 3))
+        others = other(images())
+    except Exception:  # NumPy, TensorFlow or pandas refuse it themselves, before we see it
         assume(False)
-    others = IMAGES[draw(st.sampled_from(sorted(IMAGES)))]
     return {
         "data": data,
         "pixels": one_of("pixels", [(0.0, 1.0)], PIXELS),
         "backgrounds": one_of(
             *("backgrounds", ("noise", "black", "adv")),
-            [others(images()), pixels, folder, f"{folder}/none", None, "fog", 3, b"noise", [], {}],
+            [others, pixels, folder, f"{folder}/none", None, "fog", 3, b"noise", [], {}],
         ),
         "masks": one_of(
             *("masks", ["heuristic"]),
-            ["learn", "given", "auto", "fog", None, others(images()), pixels[..., :1]],
+            ["learn", "given", "auto", "fog", None, others, pixels[..., :1]],
         ),
         "recipe": one_of("recipe", [None], ("paper", "photographs", "none")),
         "model": tiny(
