@@ -3,13 +3,15 @@
 # make test   set up, then check the style and run the tests that are quick, JOBS files at a time
 # make test-all   the same with all tests, and their coverage
 # make torch  set up, then add PyTorch, for tests that read its checkpoints
-# make soak   set up, then kill each command KILLS times, damage files FLIPS times, run PAIRS at once
+# make soak   set up, then kill each command KILLS times, damage files FLIPS times, run PAIRS at once, and
+#             try 2,000 forms of data and 500 folders
 PYTHON ?= python3
 VENV ?= .venv
 RUN_DIR ?= runs/demo
 KILLS ?= 25
 FLIPS ?= 200
 PAIRS ?= 20
+PROPERTIES = tests/library/test_any_form.py tests/data/test_any_folder.py
 JOBS ?= 2
 BIN = $(VENV)/bin
 
@@ -36,6 +38,7 @@ torch: $(VENV)/ready
 soak: $(VENV)/ready
 	BGINV_SOAK_KILLS=$(KILLS) BGINV_SOAK_FLIPS=$(FLIPS) BGINV_SOAK_PAIRS=$(PAIRS) BGINV_SOAK_SEED=$$(date +%s) \
 		$(BIN)/python -m pytest tests/test_resume.py tests/test_damaged_files.py tests/test_two_at_once.py tests/test_full_disks.py
+	BGINV_PROPERTIES=soak $(BIN)/python -m pytest -m "not slow" $(PROPERTIES)
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

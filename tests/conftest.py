@@ -6,6 +6,7 @@ import pathlib
 import sys
 from collections.abc import Callable
 
+import hypothesis
 import keras
 import numpy as np
 import pytest
@@ -18,6 +19,19 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests/golden"
 SHARED = pathlib.Path(os.environ.get("BGINV_SHARED", ROOT.parent / "shared"))
 """Real data that is not part of the repository."""
+
+for _name, _examples in (("quick", 24), ("ci", 300), ("soak", 2000)):
+    hypothesis.settings.register_profile(
+        _name,
+        max_examples=_examples,
+        derandomize=_name != "soak",
+        database=None,
+        deadline=None,
+        print_blob=True,
+        phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),  # to shrink takes minutes
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+hypothesis.settings.load_profile(os.environ.get("BGINV_PROPERTIES", "quick"))
 
 
 def _needed(path: pathlib.Path) -> pathlib.Path:

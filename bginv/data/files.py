@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
+import PIL.Image
 import tensorflow as tf
 
 from bginv.checksums import has_trailer, trailer
@@ -67,6 +68,11 @@ class FileSource(Source):
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def parallel_batches(self) -> int:
+        """See `Source.parallel_batches`; a batch reads its files one by one."""
+        return self.images.parallel_reads
 
     def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Source.gather`; images and masks are multiples of 1/255, as uint8 would hold them.
@@ -178,20 +184,39 @@ def stretch(pixels: tf.Tensor, size: tuple[int, int], resizing: str = "bilinear"
     Args:
         pixels: of any size.
         size: (H, W).
-        resizing: "bilinear"; or "bicubic" as Pillow does it, first along rows, then along columns.
+        resizing: "bilinear"; or "bicubic", by Pillow, which takes colours alone.
     """
-    width_first = resizing == "bicubic"
 
     def resized() -> tf.Tensor:
-        found = pixels
-        for step in [(tf.shape(pixels)[0], size[1]), size] if width_first else [size]:
-            smooth = tf.image.resize(found, step, resizing, antialias=True)
-            found = tf.saturate_cast(tf.round(smooth), tf.uint8)
-        return found
+        if resizing == "bicubic":
+            return by_pillow(pixels, size, PIL.Image.Resampling.BICUBIC)
+        smooth = tf.image.resize(pixels, size, resizing, antialias=True)
+        return tf.saturate_cast(tf.round(smooth), tf.uint8)
 
     fits = tf.reduce_all(tf.shape(pixels)[:2] == size)
     kept = tf.cond(fits, lambda: pixels, resized)
     return tf.ensure_shape(kept, [*size, pixels.shape[-1]])
+
+
+def by_pillow(
+    pixels: tf.Tensor, size: tuple[int, int], resampling: PIL.Image.Resampling
+) -> tf.Tensor:
+    """An image resized by Pillow, in graph.
+
+    The code of AdaptSegNet resizes by it; to round between two passes to 8 bits, as it does, takes
+    weights of its own that TensorFlow does not have.
+
+    Args:
+        pixels: uint8 [h, w, 3], or int32 [h, w].
+        size: (H, W).
+        resampling: one of Pillow's.
+    """
+
+    def resized(held: np.ndarray) -> np.ndarray:
+        return np.asarray(PIL.Image.fromarray(held).resize(size[::-1], resampling))
+
+    found = tf.numpy_function(resized, [pixels], pixels.dtype, stateful=False)
+    return tf.ensure_shape(found, [*size, *pixels.shape[2:]])
 
 
 def input_error(error: tf.errors.OpError) -> str | None:

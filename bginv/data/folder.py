@@ -13,6 +13,7 @@ import os
 import pathlib
 import unicodedata
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -30,6 +31,12 @@ LOOKED_AT, BRIGHT = 20, 200
 """Masks that tell whether their foreground is white, and the least value of white."""
 JUNK = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 """What systems leave in folders, beside what is hidden."""
+Ignored: TypeAlias = list[tuple[str, pathlib.Path]]
+"""Kind and path of everything that was ignored."""
+
+NAMED = 3
+"""Of them, in the warning."""
+
 COUNTED = f"files that end in {', '.join(ENDINGS)} count"
 
 
@@ -71,12 +78,12 @@ def load_folder(path: str, image_size: int, skip_bad_files: bool) -> Dataset:
         UserError: another layout, files that cannot be read, or masks that do not fit.
     """
     root = pathlib.Path(path).expanduser()
-    ignored = collections.Counter()
+    ignored: Ignored = []
     names = _split_names(root)
     class_names = _class_names(root / TRAIN)
     splits = [_find_split(root / name, class_names, ignored) for name in names]
     if ignored:
-        logging.warning("%s: ignored %s", shown(root), _counts(ignored))
+        logging.warning("%s: ignored %s, such as %s", shown(root), _counts(ignored), _some(ignored))
     shape = (image_size, image_size, 3)
     sources = read_splits(splits, shape, skip_bad_files)
     train, *tests = sources
@@ -174,9 +181,7 @@ def _class_names(train: pathlib.Path) -> tuple[str, ...]:
     return names
 
 
-def _find_split(
-    folder: pathlib.Path, class_names: tuple[str, ...], ignored: collections.Counter
-) -> Split:
+def _find_split(folder: pathlib.Path, class_names: tuple[str, ...], ignored: Ignored) -> Split:
     """A split's files; what is not one of them is counted."""
     found = _folders(folder)
     found.pop(MASKS, None)
@@ -188,8 +193,8 @@ def _find_split(
         )
     if not found:
         raise UserError(f"{shown(folder)} holds no class folder; fill or remove it")
-    loose = sum(_is_image(entry) for entry in _entries(folder) if entry not in found.values())
-    ignored.update({"images outside the class folders": loose} if loose else {})
+    loose = [name for name in _entries(folder) if _is_image(name) and name not in found.values()]
+    ignored += [("images outside the class folders", folder / name) for name in loose]
     records = [
         (f"{found[name]}/{file}", label)
         for label, name in enumerate(class_names)
@@ -202,25 +207,26 @@ def _find_split(
     return Split(folder, images, labels, masks)
 
 
-def _find_images(folder: pathlib.Path, ignored: collections.Counter) -> list[str]:
+def _find_images(folder: pathlib.Path, ignored: Ignored) -> list[str]:
     names = _entries(folder)
     images = [name for name in names if _is_image(name)]
-    others = collections.Counter(_kind(folder / name) for name in names if not _is_image(name))
-    ignored.update(others)
+    others = [(_kind(folder / name), folder / name) for name in names if not _is_image(name)]
+    ignored += others
     if not images:
         held = f"(it holds {_counts(others)})" if others else "(it is empty)"
         raise UserError(f"{shown(folder)} holds no image {held}; fill or remove it; {COUNTED}")
     return images
 
 
-def _find_masks(folder: pathlib.Path, images: list[str], ignored: collections.Counter) -> list[str]:
+def _find_masks(folder: pathlib.Path, images: list[str], ignored: Ignored) -> list[str]:
     """The mask of each image: the same class and stem, any image ending."""
     masks = {}
-    for class_name in sorted({os.path.dirname(image) for image in images}):
-        if not (folder / MASKS / class_name).is_dir():
+    found = _folders(folder / MASKS)
+    for class_name in sorted({_composed(os.path.dirname(image)) for image in images}):
+        if class_name not in found:
             continue
-        for name in _find_images(folder / MASKS / class_name, ignored):
-            mask = f"{MASKS}/{class_name}/{name}"
+        for name in _find_images(folder / MASKS / found[class_name], ignored):
+            mask = f"{MASKS}/{found[class_name]}/{name}"
             other = masks.setdefault(_stem(f"{class_name}/{name}"), mask)
             if other != mask:
                 raise UserError(
@@ -234,8 +240,8 @@ def _find_masks(folder: pathlib.Path, images: list[str], ignored: collections.Co
                 f"{shown(folder / image)} has no mask; put it at {shown(wanted)}, or remove "
                 f"{shown(folder / MASKS)}"
             )
-    unused = len(masks) - len(set(map(_stem, images)))
-    ignored.update({"masks without an image": unused} if unused else {})
+    unused = masks.keys() - set(map(_stem, images))
+    ignored += [("masks without an image", folder / masks[stem]) for stem in sorted(unused)]
     return [masks[_stem(image)] for image in images]
 
 
@@ -294,7 +300,7 @@ def _folders(folder: pathlib.Path) -> dict[str, str]:
             raise UserError(f"{shown(folder / name)} is a link that leads nowhere; remove it")
         if not (folder / name).is_dir():
             continue
-        other = found.setdefault(unicodedata.normalize("NFC", name), name)
+        other = found.setdefault(_composed(name), name)
         if other != name:
             raise UserError(
                 f"{shown(folder / name)} is there twice, in two forms of Unicode: put the files "
@@ -308,12 +314,24 @@ def _is_image(name: str) -> bool:
 
 
 def _stem(name: str) -> str:
-    return os.path.splitext(name)[0]
+    return _composed(os.path.splitext(name)[0])
+
+
+def _composed(name: str) -> str:
+    """A name in Unicode's composed form; archives of macOS have the other."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _kind(path: pathlib.Path) -> str:
     return "folders in class folders" if path.is_dir() else path.suffix.lower() or "no ending"
 
 
-def _counts(kinds: collections.Counter) -> str:
+def _counts(ignored: Ignored) -> str:
+    kinds = collections.Counter(kind for kind, _ in ignored)
     return ", ".join(f"{count} {shown(kind)}" for kind, count in sorted(kinds.items()))
+
+
+def _some(ignored: Ignored) -> str:
+    """One of each kind, at most so many."""
+    first = dict(reversed(ignored))
+    return ", ".join(shown(first[kind]) for kind in sorted(first)[:NAMED])

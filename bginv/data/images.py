@@ -1,14 +1,16 @@
 """Image files: which can be read, how they are turned, and their pixels in graph."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import io
 import os
 import pathlib
 import stat
+import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import PIL.ExifTags
@@ -16,6 +18,7 @@ import PIL.Image
 import tensorflow as tf
 from absl import logging
 
+from bginv.data.jpeg_files import has_missing_data
 from bginv.errors import UserError
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
@@ -24,7 +27,13 @@ FINGERPRINTS = 2**63 - 1
 SCANNED_AT_ONCE = 1024
 SECONDS_TO_PROGRESS = 10
 NAMED_BAD_FILES = 5
-PIL.Image.MAX_IMAGE_PIXELS = 2**28  # some cameras have 200 million
+MOST_PIXELS = 2**28
+"""Of a file, in all its pictures: some cameras have 200 million."""
+
+PIXELS_IN_FLIGHT = 2**26
+"""Of the files that are decoded at once, unless one has more: 200 MB."""
+
+PIL.Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +71,13 @@ class ImageFiles:
                     if old in self.reasons
                 },
             )
+
+    @property
+    def parallel_reads(self) -> int:
+        """How many files may be read at once, so that memory holds their pixels."""
+        largest = int(self.sizes.astype(np.int64).prod(1).max(initial=1))
+        held = max(1, PIXELS_IN_FLIGHT // max(1, largest))
+        return held if held < (os.cpu_count() or 1) else tf.data.AUTOTUNE
 
     def path(self, row: int) -> str:
         """Path of a file."""
@@ -135,10 +151,13 @@ def scan(files: Sequence[str]) -> ImageFiles:
     reasons = {}
     report_at = time.monotonic() + SECONDS_TO_PROGRESS
     PIL.Image.init()  # at once; a thread that finds it half done knows fewer formats
+    room = _Room(PIXELS_IN_FLIGHT)
     with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor() as pool:
         warnings.filterwarnings("ignore", module="PIL")
         for start in range(0, len(files), SCANNED_AT_ONCE):
-            found = pool.map(_examine, files[start : start + SCANNED_AT_ONCE])
+            found = pool.map(
+                lambda file: _examine(file, room), files[start : start + SCANNED_AT_ONCE]
+            )
             for row, result in enumerate(found, start):
                 if isinstance(result, str):
                     reasons[row] = result
@@ -249,7 +268,33 @@ def shown(path: str | os.PathLike) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def _examine(file: str) -> tuple[int, int, tuple[int, int]] | str:
+class _Room:
+    """Room for pixels that threads decode at once.
+
+    Args:
+        pixels: how many; who wants more has the room alone.
+    """
+
+    def __init__(self, pixels: int):
+        self._free = self._all = pixels
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        """Wait for room for so many pixels, and keep it for the block."""
+        wanted = min(pixels, self._all)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= wanted)
+            self._free -= wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += wanted
+                self._changed.notify_all()
+
+
+def _examine(file: str, room: _Room) -> tuple[int, int, tuple[int, int]] | str:
     """Orientation, fingerprint and (height, width) of a file; or why it cannot be read."""
     try:
         file.encode()
@@ -265,16 +310,39 @@ def _examine(file: str) -> tuple[int, int, tuple[int, int]] | str:
         return error.strerror.lower()
     if not contents:
         return "it is empty"
-    try:
-        with tf.device("CPU"):
-            held = tf.constant(contents)
-            shape, fingerprint = decode(held).shape, int(_fingerprint(held))
-    except tf.errors.OpError:
-        return _orientation(contents, decoded=False)
-    orientation = _orientation(contents, decoded=True)
+    pixels = _pixels(contents)
+    if isinstance(pixels, str):
+        return pixels
+    with room.of(pixels):
+        try:
+            with tf.device("CPU"):
+                held = tf.constant(contents)
+                shape, fingerprint = decode(held).shape, int(_fingerprint(held))
+        except tf.errors.OpError:
+            return _orientation(contents, decoded=False)
+        orientation = _orientation(contents, decoded=True)
+        if contents.startswith(b"\xff\xd8") and has_missing_data(contents):
+            return "it is damaged: a part of its data is missing"
     if isinstance(orientation, str):
         return orientation
     return orientation, fingerprint, shape[:2] if orientation < 5 else shape[1::-1]
+
+
+def _pixels(contents: bytes) -> int | str:
+    """Pixels of all pictures that a file's head promises, 0 where it tells none; or: too many."""
+    try:
+        with PIL.Image.open(io.BytesIO(contents)) as picture:
+            # TensorFlow decodes all of an animation, though it gives the first
+            frames = getattr(picture, "n_frames", 1) if picture.format == "GIF" else 1
+            width, height = picture.size
+    except PIL.Image.DecompressionBombError:
+        return f"it has more than {2 * MOST_PIXELS:,} pixels; make it smaller"
+    except Exception:  # a damaged file raises anything
+        return 0
+    if frames * width * height > MOST_PIXELS:
+        all_frames = f"{frames} pictures of " if frames > 1 else ""
+        return f"it has {all_frames}{width} x {height} pixels; {MOST_PIXELS:,} can be read"
+    return frames * width * height
 
 
 def _fingerprint(contents: tf.Tensor) -> tf.Tensor:

@@ -33,6 +33,11 @@ class HeldImages:
     def __len__(self) -> int:
         return len(self._images)
 
+    @property
+    def parallel_reads(self) -> int:
+        """See `ImageFiles.parallel_reads`."""
+        return tf.data.AUTOTUNE
+
     def read(self, row: tf.Tensor) -> tf.Tensor:
         """See `ImageFiles.read`."""
         return self._images[row]
@@ -116,7 +121,7 @@ class Photographs:
             return self._draw_crops(batch_size, tf.random.fold_in(tf.constant([seed, 1]), number))
 
         numbers = tf.data.Dataset.range(start, tf.int64.max)
-        return numbers.map(draw, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+        return numbers.map(draw, num_parallel_calls=self.files.parallel_reads).prefetch(2)
 
     def _draw_crops(self, count: int, seed: tf.Tensor) -> tf.Tensor:
         # several crops of each photograph, because decoding takes longer than cutting

@@ -17,12 +17,13 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import PIL.Image
 import tensorflow as tf
 from absl import logging
 
 from bginv.data.class_lists import VOC_COLOURS
 from bginv.data.entries import Place
-from bginv.data.files import FileSource
+from bginv.data.files import FileSource, by_pillow
 from bginv.data.images import ImageFiles, image_names, scan_pairs, shown
 from bginv.data.labelled import palette_of
 from bginv.data.sources import Dataset, Source
@@ -62,14 +63,18 @@ class LabelMapSource(Source):
     def __len__(self) -> int:
         return len(self._images)
 
+    @property
+    def parallel_batches(self) -> int:
+        """See `Source.parallel_batches`."""
+        return self._images.parallel_batches
+
     def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Source.gather`; `label_map` too, its pixels the nearest ones."""
         size = self.image_shape[:2]
 
         def read(row: tf.Tensor) -> tf.Tensor:
             numbers = self._read_map(self._maps.contents(row))
-            nearest = tf.image.resize(numbers[..., None], size, "nearest")
-            return tf.ensure_shape(nearest[..., 0], size)
+            return by_pillow(numbers, size, PIL.Image.Resampling.NEAREST)
 
         maps = tf.map_fn(read, indices, fn_output_signature=tf.TensorSpec(size, tf.int32))
         return {**self._images.gather(indices), "label_map": maps}

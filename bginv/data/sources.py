@@ -37,6 +37,11 @@ class Source(abc.ABC):
         height, width, _ = self.image_shape
         return max(1, min(LARGEST_PASS_BATCH, PASS_PIXELS // (height * width)))
 
+    @property
+    def parallel_batches(self) -> int:
+        """How many batches may be made at once."""
+        return tf.data.AUTOTUNE
+
     def rows_of_class(self, label: int) -> np.ndarray:
         """Records that show a class, int [M]."""
         shows = self.labels == label if self.labels.ndim == 1 else self.labels[:, label] == 1
@@ -122,7 +127,7 @@ class Source(abc.ABC):
         batched = indices.batch(batch_size, drop_remainder=shuffle)
         if num_replicas > 1:
             batched = batched.flat_map(lambda batch: rows_of(batch, replicas, num_replicas))
-        records = batched.map(self.gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+        records = batched.map(self.gather, num_parallel_calls=self.parallel_batches).prefetch(2)
         return endless(records) if shuffle else records
 
     def _epoch(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:

@@ -30,6 +30,11 @@ class WrappedSource(Source):
     def __len__(self) -> int:
         return len(self.source)
 
+    @property
+    def parallel_batches(self) -> int:
+        """See `Source.parallel_batches`."""
+        return self.source.parallel_batches
+
     def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Source.gather`."""
         return self.source.gather(indices)

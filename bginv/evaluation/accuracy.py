@@ -15,8 +15,14 @@ from bginv.evaluation.segmentation import Confusion, count_confusion
 from bginv.nn.fine_tuning import compiled
 
 SAME_PLACES = ("clean", "test", "original", "validation", "valid", "val", "dev", "holdout", "rest")
-NOT_IN_MEAN = (*SAME_PLACES, "background_only")
-"""Tests on backgrounds of the training images; and without objects one can only guess."""
+NO_OBJECTS = "background_only"
+"""A test where one can only guess."""
+
+
+def is_same_place(test: str) -> bool:
+    """Whether a test shows the places of the training images, as its name tells: Test, val, ..."""
+    return test.casefold().strip() in SAME_PLACES
+
 
 ACCURACY, AUROC, ERROR = "accuracy", "mean AUROC", "mean absolute error"
 
@@ -69,7 +75,11 @@ class Accuracies:
     @property
     def mean_background(self) -> float | None:
         """Mean over tests of objects on other backgrounds; None where there is none."""
-        backgrounds = [value for name, value in self.tests.items() if name not in NOT_IN_MEAN]
+        backgrounds = [
+            value
+            for name, value in self.tests.items()
+            if name != NO_OBJECTS and not is_same_place(name)
+        ]
         return statistics.fmean(backgrounds) if backgrounds else None
 
     def line(self) -> str:

@@ -39,7 +39,8 @@ from bginv.data.folder import is_of_classes_alone, load_class_folders
 from bginv.data.sources import ArraySource, Dataset, Source
 from bginv.errors import UserError
 from bginv.interop.classifiers import Classifier
-from bginv.library.data import Data, as_dataset, pixels_of
+from bginv.library.arrays import pixels_of
+from bginv.library.data import Data, as_dataset
 from bginv.masks.choice import AUTO, GIVEN, LEARNED, OF_CLASSIFIER, Choice, choose
 from bginv.masks.source import MaskSource
 from bginv.masks.store import Found, find_masks

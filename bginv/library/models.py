@@ -47,8 +47,11 @@ def with_logits(model: keras.Model, dataset: Dataset) -> keras.Model:
     if outputs.dtype != "float32":  # which has no room for the smallest probability
         outputs = keras.ops.cast(outputs, "float32")
     if known < dataset.num_classes:
+        first = int(min(source.labels.min() for source in (dataset.train, *dataset.tests.values())))
+        remedy = f": labels begin at {first}, and the first class is 0: subtract {first}"
         raise UserError(
-            f"the model tells {known} classes apart, but {dataset.name} has {dataset.num_classes}"
+            f"the model tells {known} classes apart, but {dataset.name} has "
+            f"{dataset.num_classes}{remedy if first else ''}"
         )
     if kind == PROBABILITIES:
         outputs = keras.ops.log(outputs + SMALLEST_PROBABILITY)

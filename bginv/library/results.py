@@ -20,8 +20,9 @@ from bginv.interop.export import (
 )
 from bginv.interop.model_files import load_any, load_classifier
 from bginv.interop.unit_images import on_unit_images, pixels_of_model
+from bginv.library.arrays import range_of
 from bginv.library.data import Data, as_dataset
-from bginv.library.models import side_of, with_logits
+from bginv.library.models import check_numbers, side_of, with_logits
 from bginv.methods.background_invariance.mask_training import soft_and_binary_masks
 from bginv.methods.background_invariance.settings import GIVEN, AdversarialSettings
 from bginv.methods.photographs.settings import PhotographSettings
@@ -140,6 +141,7 @@ def evaluate(
     Raises:
         UserError: a model for other images or fewer classes.
     """
+    pixels = range_of(pixels)
     if not isinstance(model, keras.Model):
         name = os.fspath(model)
         dataset = as_dataset(data, side_of(load_any(name)), pixels)
@@ -150,6 +152,8 @@ def evaluate(
         classifier = on_unit_images(model, dataset.image_shape, found.pixels)
         if not dataset.regression and not dataset.multi_label:
             classifier = with_logits(classifier, dataset)
+    if dataset.regression:
+        check_numbers(classifier, dataset)
     return accuracy_table({name: evaluate_accuracy(classifier, dataset, with_train=False)})
 
 

@@ -23,7 +23,8 @@ from bginv.data.sources import ArraySource, Dataset
 from bginv.engine.run_folder import RunFolder
 from bginv.errors import UserError
 from bginv.interop.unit_images import on_unit_images, pixels_of_model, takes_integers
-from bginv.library.data import Data, as_dataset, is_split, pixels_of
+from bginv.library.arrays import array_of, pixels_of, range_of
+from bginv.library.data import Data, as_dataset, is_split
 from bginv.library.models import (
     can_be_saved,
     check_numbers,
@@ -124,9 +125,9 @@ def robustify(
     Raises:
         UserError: something that does not go together; it says what.
     """
+    pixels = range_of(pixels)
     dataset = as_dataset(_proof(data), side_of(model), pixels)
-    if dataset.multi_label:
-        raise UserError(f"{dataset.name} has several classes an image, which robustify cannot do")
+    _check_classes(dataset)
     found = _pixels(model, dataset, pixels)
     start = _with_loss(model, dataset, loss, found.pixels, train_first)
     path = pathlib.Path(run_dir or _temporary_folder())
@@ -177,6 +178,22 @@ def _pixels(model: keras.Model, dataset: Dataset, given: Range | None) -> PixelR
             " build it on an input of float32"
         )
     return pixels_of_model(model, dataset, given, by_confidence=True)
+
+
+def _check_classes(dataset: Dataset) -> None:
+    """Raise unless there are several classes to tell apart, one an image, or numbers.
+
+    Raises:
+        UserError: it says what there is.
+    """
+    if dataset.multi_label:
+        raise UserError(f"{dataset.name} has several classes an image, which robustify cannot do")
+    labels = dataset.train.labels
+    if not dataset.regression and (labels == labels[0]).all():
+        raise UserError(
+            f"every training image of data has the label {dataset.class_names[labels[0]]!r}: a "
+            "classifier needs two classes to tell apart"
+        )
 
 
 def _described(loss: Any) -> str:
@@ -299,7 +316,9 @@ def _masks(
             "an array of masks needs data that is split: without a test, a quarter of the images "
             "becomes one; give {'train': (images, labels), 'test': (images, labels)}"
         )
-    masks = np.asarray(masks)
+    masks = array_of(masks, "masks")
+    if masks.dtype.kind not in "biuf" or not masks.size:
+        raise UserError(f"masks must be numbers; received {masks.dtype} of shape {masks.shape}")
     if masks.dtype not in (bool, np.uint8) and not (0 <= masks.min() and masks.max() <= 1):
         raise UserError(
             f"masks must be bool, in [0, 1] or uint8; received {masks.dtype} from "
@@ -318,20 +337,26 @@ def _masks(
 def _photographs(
     backgrounds: str | os.PathLike | np.ndarray, dataset: Dataset, crops: str
 ) -> Photographs:
-    if isinstance(backgrounds, str | os.PathLike):
-        if not os.path.isdir(os.path.expanduser(backgrounds)):
-            raise UserError(
-                f"backgrounds must be {', '.join(BACKGROUNDS)}, a folder of photographs or an "
-                f"array; received {os.fspath(backgrounds)!r}"
-            )
-        return Photographs(os.fspath(backgrounds), dataset.image_shape, crops)
-    shape = np.shape(backgrounds)
-    if len(shape) == 3 and shape[-1] in (1, 3):
+    folder = os.fspath(backgrounds) if isinstance(backgrounds, str | os.PathLike) else None
+    if folder is not None and not os.path.isdir(os.path.expanduser(folder)):
         raise UserError(
-            f"backgrounds must be [M, h, w, C] for M photographs; received {shape}: for one, give "
-            "it a first axis"
+            f"backgrounds must be {', '.join(BACKGROUNDS)}, a folder of photographs or an "
+            f"array; received {folder!r}"
         )
-    held = pixels_of(backgrounds, "background")
+    if dataset.image_shape[2] not in (1, 3):
+        raise UserError(
+            f"backgrounds that are photographs need images of 1 or 3 channels, and these have "
+            f"{dataset.image_shape[2]}: give one of {', '.join(BACKGROUNDS)}"
+        )
+    if folder is not None:
+        return Photographs(folder, dataset.image_shape, crops)
+    array = array_of(backgrounds, "backgrounds")
+    if array.ndim == 3 and array.shape[-1] in (1, 3):
+        raise UserError(
+            f"backgrounds must be [M, h, w, C] for M photographs; received {array.shape}: for one, "
+            "give it a first axis"
+        )
+    held = pixels_of(array, "background")
     return Photographs.held(held, dataset.image_shape, crops)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 import cv2
@@ -97,8 +98,8 @@ class GivenMasks(MaskSource):
 
 
 def _key(name: str | pathlib.PurePath) -> str:
-    """CLASS/NAME without its ending."""
-    return pathlib.PurePath(name).with_suffix("").as_posix()
+    """CLASS/NAME without its ending, in Unicode's composed form."""
+    return unicodedata.normalize("NFC", pathlib.PurePath(name).with_suffix("").as_posix())
 
 
 class HeuristicMasks(MaskSource):

@@ -271,8 +271,9 @@ def _enlarge(levels: tf.Tensor, side: int) -> tf.Tensor:
 
 def _neighbours(length: int, side: int) -> tuple[np.ndarray, ...]:
     """For each of `side` places: the two nearest of `length` pixels, and their weights."""
-    place = (np.arange(side) + 0.5) * length / side - 0.5
+    place = ((np.arange(side) + 0.5) * (length / side) - 0.5).astype(np.float32)
     before = np.floor(place).astype(np.int32)
-    weight = np.round((place - before) * RESIZE_LEVELS).astype(np.int32)
+    share = place - before.astype(np.float32)
+    weights = [np.round(own * RESIZE_LEVELS).astype(np.int32) for own in (1 - share, share)]
     inside = [np.clip(pixel, 0, length - 1) for pixel in (before, before + 1)]
-    return *inside, RESIZE_LEVELS - weight, weight
+    return *inside, *weights

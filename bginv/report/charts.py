@@ -1,14 +1,14 @@
 """Charts of a page: SVG that takes the colours of the text around it."""
 
+import html
 import io
-import re
 from collections.abc import Mapping, Sequence
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bginv.report.pictures import NOT_LOSSES
+from bginv.report.pictures import AS_TEXT, NOT_LOSSES, shown_text
 
 TEXT_COLOUR = "#010203"
 """Stands for the colour of the text until the SVG is written."""
@@ -17,6 +17,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Those of Okabe and Ito (2008), which people tell apart whatever their colour vision."""
 
 _STYLE = {
+    **AS_TEXT,
     "svg.fonttype": "none",
     "svg.hashsalt": "bginv",
     "font.family": "sans-serif",
@@ -74,7 +75,7 @@ def compared_losses(runs: Mapping[str, Sequence[Mapping]], title: str) -> str:
     def draw(axes: Axes) -> None:
         for name, records in runs.items():
             steps, losses = ([record.get(key) for record in records] for key in ("step", "loss"))
-            axes.plot(steps, losses, label=name, linewidth=1.2)
+            axes.plot(steps, losses, label=shown_text(name), linewidth=1.2)
         axes.set(xlabel="step", ylabel="loss")
         axes.legend()
 
@@ -95,7 +96,8 @@ def noise_curves(curves: Mapping[str, Mapping[float, float]], title: str) -> str
     def draw(axes: Axes) -> None:
         for name, points in curves.items():
             shares = [100 * accuracy for accuracy in points.values()]
-            axes.plot(list(points), shares, label=name, marker="o", markersize=3, linewidth=1.2)
+            style = {"marker": "o", "markersize": 3, "linewidth": 1.2}
+            axes.plot(list(points), shares, label=shown_text(name), **style)
         axes.set(xlabel="share of background pixels that are white", ylabel="accuracy in %")
         axes.set_ylim(0, 102)
         axes.legend(loc="lower left")
@@ -147,5 +149,5 @@ def _chart(draw, title: str, height: float = HEIGHT) -> str:
         figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
     svg = written.getvalue()
     svg = svg[svg.index("<svg") :].replace(TEXT_COLOUR, "currentColor")
-    label = title.replace("&", "and").replace('"', "'").replace("<", "")
-    return re.sub("<svg ", f'<svg role="img" aria-label="{label}" class="chart" ', svg, count=1)
+    label = html.escape(title)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" class="chart" ', 1)

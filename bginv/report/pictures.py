@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Mapping
 
 import cv2
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -13,9 +14,14 @@ from bginv.output_files import write_bytes, write_file
 from bginv.report.metrics import training_records
 
 INCHES_PER_IMAGE = 1.1
+LONGEST_TEXT = 60
+AS_TEXT = {"text.parse_math": False}
+"""A name with two $ is no formula."""
+
 NOT_LOSSES = {"phase", "step", "epoch", "images_per_second", "seconds"}
 
 
+@matplotlib.rc_context(AS_TEXT)
 def write_sheet(path: pathlib.Path, rows: Mapping[str, np.ndarray], title: str) -> None:
     """One row of images for each name.
 
@@ -28,10 +34,10 @@ def write_sheet(path: pathlib.Path, rows: Mapping[str, np.ndarray], title: str) 
     figure = Figure(
         (INCHES_PER_IMAGE * columns + 1.2, INCHES_PER_IMAGE * len(rows) + 0.5), layout="constrained"
     )
-    figure.suptitle(title)
+    figure.suptitle(shown_text(title))
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for row_axes, (label, images) in zip(axes, rows.items(), strict=True):
-        row_axes[0].set_ylabel(label, rotation=0, ha="right", va="center")
+        row_axes[0].set_ylabel(shown_text(label), rotation=0, ha="right", va="center")
         for axis in row_axes:
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
@@ -41,8 +47,17 @@ def write_sheet(path: pathlib.Path, rows: Mapping[str, np.ndarray], title: str) 
     _write_figure(path, figure)
 
 
+def shown_text(text: str) -> str:
+    """A name as a chart can draw it: of some length, each line printable, in every legend."""
+    lines = [line if line.isprintable() else repr(line)[1:-1] for line in text.split("\n")]
+    whole = "\n".join(lines)
+    shown = whole if len(whole) <= LONGEST_TEXT else f"{whole[: LONGEST_TEXT - 3]}..."
+    # Matplotlib leaves out of a legend what begins with an underscore
+    return f"\u200b{shown}" if shown.startswith("_") else shown
+
+
 def _visible(image: np.ndarray) -> np.ndarray:
-    """The channels of an image that a picture can show: the first three, or the first."""
+    """The channels of an image [H, W, C] that a picture has: the first three, or the first."""
     return image[..., :3] if image.shape[-1] >= 3 else image[..., :1]
 
 
@@ -95,6 +110,7 @@ def colour_label_maps(label_maps: np.ndarray, colours: np.ndarray) -> np.ndarray
     return shown.astype(np.float32) / np.float32(255)
 
 
+@matplotlib.rc_context(AS_TEXT)
 def write_learning_curves(path: pathlib.Path, metrics_file: pathlib.Path) -> None:
     """Every reported scalar over the steps, a panel a phase; nothing where there was no step.
 
@@ -122,6 +138,7 @@ def write_learning_curves(path: pathlib.Path, metrics_file: pathlib.Path) -> Non
     _write_figure(path, figure)
 
 
+@matplotlib.rc_context(AS_TEXT)
 def write_reliability(path: pathlib.Path, found: Mapping[str, Reliability], title: str) -> None:
     """Reliability diagrams side by side: accuracy over confidence, and how many predictions.
 
@@ -131,7 +148,7 @@ def write_reliability(path: pathlib.Path, found: Mapping[str, Reliability], titl
         title: shown above.
     """
     figure = Figure((4 * len(found), 4.2), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(shown_text(title))
     axes = figure.subplots(1, len(found), squeeze=False)[0]
     for axis, (name, own) in zip(axes, found.items(), strict=True):
         edges = np.arange(len(own.counts)) / len(own.counts)
@@ -142,7 +159,7 @@ def write_reliability(path: pathlib.Path, found: Mapping[str, Reliability], titl
         axis.bar(edges, share, width / 3, align="edge", color="0.4", label="share of predictions")
         axis.plot([0, 1], [0, 1], "k--", linewidth=1)
         axis.set(
-            title=f"{name}: ECE {100 * own.error:.1f} %",
+            title=f"{shown_text(name)}: ECE {100 * own.error:.1f} %",
             xlabel="confidence",
             xlim=(0, 1),
             ylim=(0, 1),
@@ -175,7 +192,7 @@ def write_strip(path: pathlib.Path, images: np.ndarray) -> None:
 
     Args:
         path: PNG to write.
-        images: float [N, H, W, 1 or 3] in [0, 1] (clipped to it).
+        images: float [N, H, W, C] in [0, 1] (clipped to it).
     """
     write_image(path, np.concatenate(list(images), axis=1))
 

@@ -11,7 +11,7 @@ import jinja2
 
 from bginv.checksums import read_sealed_json
 from bginv.errors import UserError
-from bginv.evaluation.accuracy import ERROR, Accuracies
+from bginv.evaluation.accuracy import ERROR, Accuracies, is_same_place
 from bginv.output_files import write_text
 from bginv.report.charts import learning_curves, noise_curves
 from bginv.report.metrics import training_records
@@ -119,7 +119,8 @@ class Run:
                 dataclasses.replace(
                     picture,
                     alt=f"{test}: {own['true']} taken for {own['predicted']}",
-                    caption=f"{own['true']} → {own['predicted']}, {100 * own['confidence']:.0f} %",
+                    caption=f"{_isolated(own['true'])} → {_isolated(own['predicted'])}, "
+                    f"{100 * own['confidence']:.0f} %",
                 )
                 for picture, own in zip(self._pictures(path, test), mistakes, strict=True)
             ]
@@ -132,6 +133,11 @@ class Run:
             Picture(f"data:image/png;base64,{base64.b64encode(file).decode()}", f"{what}, {i}")
             for i, file in enumerate(files, 1)
         ]
+
+
+def _isolated(name: str) -> str:
+    """A name that does not turn the text around it, as those written from right to left do."""
+    return name if name.isascii() else f"\u2068{name}\u2069"
 
 
 def read_run(path: pathlib.Path) -> Run:
@@ -203,7 +209,9 @@ def summary(run: Run) -> str:
     shown = (lambda v: f"{v:.4f}") if last.measure == ERROR else (lambda v: f"{100 * v:.1f} %")
     first = rows[own[0]] if len(own) > 1 else None
     before = f"{shown(first.mean_background)} → " if first and first.mean_background else ""
-    clean = f"; on clean images {shown(last.tests['clean'])}" if "clean" in last.tests else ""
+    home = "clean" if "clean" in last.tests else next(filter(is_same_place, last.tests), None)
+    named = "clean images" if home == "clean" else f"{home}, taken for the places of training,"
+    clean = f"; on {named} {shown(last.tests[home])}" if home else ""
     what = last.measure[0].upper() + last.measure[1:]
     return f"{what} on other backgrounds, mean: {before}{shown(last.mean_background)}{clean}."
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bginv.checksums import sealed_json
 from bginv.data.sources import Dataset, pixel_range
-from bginv.evaluation.accuracy import ERROR, Accuracies
+from bginv.evaluation.accuracy import ERROR, Accuracies, is_same_place
 from bginv.evaluation.segmentation import Agreement, ClassCounts, Confusion
 from bginv.interop.export import Exported
 
@@ -79,7 +79,7 @@ def percent(value: float | None) -> str:
 
 def aligned(header: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> str:
     """A Markdown table, the first `left` columns to the left and the others to the right."""
-    header, *body = ([cell.replace("|", "\\|") for cell in row] for row in (header, *body))
+    header, *body = ([_in_one_line(cell) for cell in row] for row in (header, *body))
     widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
     lines = [
         [
@@ -94,6 +94,11 @@ def aligned(header: Sequence[str], body: Sequence[Sequence[str]], left: int = 1)
     ]
     lines.insert(1, rule)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _in_one_line(cell: str) -> str:
+    """A cell that neither ends its row nor its column."""
+    return (cell if cell.isprintable() else repr(cell)[1:-1]).replace("|", "\\|")
 
 
 def _shown(value: Any, form: str) -> str:
@@ -141,16 +146,20 @@ def background_gap(row: Accuracies) -> float | None:
 def accuracy_table(rows: Mapping[str, Accuracies]) -> Table:
     """Accuracies (or see `Accuracies.measure`): the background gap first, the mean of others last.
 
+    The mean's title names the tests that it leaves out for their names, but one called "clean".
+
     Args:
         rows: by the row's name; the first row decides the columns.
     """
     tests = {test: test.replace("_", " ") for test in next(iter(rows.values())).tests}
+    left_out = [shown for test, shown in tests.items() if is_same_place(test) and test != "clean"]
+    mean = f"{MEAN} (without {', '.join(left_out)})" if left_out else MEAN
     gaps = {name: background_gap(row) for name, row in rows.items()}
     cells = {
         name: {
             GAP: gaps[name],
             **{shown: row.tests.get(test) for test, shown in tests.items()},
-            MEAN: row.mean_background,
+            mean: row.mean_background,
         }
         for name, row in rows.items()
     }
@@ -159,7 +168,7 @@ def accuracy_table(rows: Mapping[str, Accuracies]) -> Table:
     columns = [GAP] if any(gap is not None for gap in gaps.values()) else []
     columns += tests.values()
     if any(row.mean_background is not None for row in rows.values()):
-        columns.append(MEAN)
+        columns.append(mean)
     return Table(title, dict.fromkeys(columns, form), cells)
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import unicodedata
 import zlib
 
 import cv2
@@ -53,6 +54,10 @@ def cut(contents: bytes, share: float = 0.6) -> bytes:
     return contents[: int(len(contents) * share)]
 
 
+def without_middle(contents: bytes) -> bytes:
+    return cut(contents, 0.5) + contents[int(len(contents) * 0.9) :]
+
+
 def animated_gif() -> bytes:
     def frame(index: int) -> bytes:
         # one pixel of the palette: LZW with 2-bit codes clear, index, end
@@ -101,6 +106,14 @@ BAD = {
     "jpeg without its end": ("a.jpg", JPEG[:-2], "it is cut short or damaged"),
     "cut progressive jpeg": ("a.jpg", cut(PROGRESSIVE), "it is cut short or damaged"),
     "head of a jpeg": ("a.jpg", JPEG[:4], "it is not a whole jpeg"),
+    "jpeg without its middle": (
+        *("a.jpg", without_middle(JPEG)),
+        "it is damaged: a part of its data is missing",
+    ),
+    "progressive jpeg without its middle": (
+        *("a.jpg", without_middle(PROGRESSIVE)),
+        "it is damaged: a part of its data is missing",
+    ),
     "cut png": ("a.png", cut(PNG), "it is cut short or damaged"),
     "cut gif": ("a.gif", cut(GIF), "it is cut short or damaged"),
     "cut bmp": ("a.bmp", cut(BMP), "it is cut short or damaged"),
@@ -380,3 +393,13 @@ def test_a_mask_needs_the_shape_of_its_image(masked, refuse, height, width, fits
             f"{mask} is {width} x {height}, but its image {masked}/train/a/good.png is 32 x 24; "
             "a mask needs its image's shape"
         )
+
+
+def test_a_mask_may_have_its_name_in_the_other_form_of_unicode(masked):
+    composed, apart = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    for name, folder in ((composed, "train"), (apart, "train/masks")):
+        (masked / folder / "b").rename(masked / folder / name)
+        (masked / folder / name / "good.png").rename(masked / folder / name / f"{name}.png")
+    (masked / "test" / "b").rename(masked / "test" / apart)
+    loaded = load_data(f"folder:{masked}", image_size=8)
+    assert loaded.train.has_masks and loaded.class_names == ("a", composed)

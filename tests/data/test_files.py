@@ -2,10 +2,11 @@ import pathlib
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 
-from bginv.data.files import FileSource, input_error, load_files, stretch
+from bginv.data.files import FileSource, by_pillow, input_error, load_files, stretch
 from bginv.data.images import scan
 from bginv.data.sources import ArraySource
 
@@ -209,3 +210,23 @@ def test_a_file_that_changes_while_training_is_named(source, files, vanished, in
 
 def test_other_errors_are_about_no_file():
     assert input_error(tf.errors.InvalidArgumentError(None, None, "shapes; differ [1] [2]")) is None
+
+
+SIZES = [
+    *(((45, 61), (40, 48)), ((45, 61), (90, 121)), ((64, 64), (32, 32)), ((33, 47), (47, 33))),
+    *(((100, 7), (13, 90)), ((5, 5), (40, 41)), ((240, 320), (321, 479)), ((97, 89), (10, 11))),
+    *(((50, 50), (50, 25)), ((1, 3), (2, 1))),
+]
+
+
+@pytest.mark.parametrize(("size", "wanted"), SIZES)
+def test_bicubic_and_nearest_are_pillows(size, wanted):
+    rng = np.random.default_rng(0)
+    picture, numbers = rng.integers(0, 256, (*size, 3), np.uint8), rng.integers(0, 256, size)
+    ways = PIL.Image.Resampling
+    expected = PIL.Image.fromarray(picture).resize(wanted[::-1], ways.BICUBIC)
+    resize = tf.function(lambda own: stretch(own, wanted, "bicubic"))
+    np.testing.assert_array_equal(resize(tf.constant(picture)), expected)
+    expected = PIL.Image.fromarray(numbers.astype(np.uint8)).resize(wanted[::-1], ways.NEAREST)
+    nearest = by_pillow(tf.constant(numbers, tf.int32), wanted, ways.NEAREST)
+    np.testing.assert_array_equal(nearest, expected)

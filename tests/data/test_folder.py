@@ -94,7 +94,8 @@ def test_other_files_are_counted_in_one_warning(animals, write, caplog):
     assert len(load_folder(str(animals), 8, False).train) == 16
     assert warnings(caplog) == [
         f"{animals}: ignored 2 .txt, 1 .webp, 1 folders in class folders, "
-        "1 images outside the class folders, 1 no ending"
+        "1 images outside the class folders, 1 no ending, such as "
+        f"{animals}/train/cat/a.txt, {animals}/train/cat/c.webp, {animals}/train/dog/deeper"
     ]
 
 
@@ -102,7 +103,9 @@ def test_masks_without_an_image_are_counted(animals, write, caplog):
     write("clean/masks/dog/a.png")
     write("clean/masks/dog/other.png")
     load_folder(str(animals), 8, False)
-    assert warnings(caplog) == [f"{animals}: ignored 1 masks without an image"]
+    assert warnings(caplog) == [
+        f"{animals}: ignored 1 masks without an image, such as {animals}/clean/masks/dog/other.png"
+    ]
 
 
 def test_linked_class_folders_count(animals, tmp_path_factory):

@@ -1,8 +1,11 @@
 import struct
+import threading
+import time
 import zlib
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 
@@ -119,3 +122,42 @@ def test_a_long_scan_says_so_once(tmp_path, caplog, monkeypatch):
 def test_paths_are_shown_on_one_line():
     assert shown("a é/[b]*.jpg") == "a é/[b]*.jpg"
     assert shown("a\nb.jpg") == r"'a\nb.jpg'"
+
+
+def test_files_of_too_many_pixels_are_not_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "MOST_PIXELS", 30)
+    frames = [PIL.Image.new("L", (4, 4), shade) for shade in (9, 99, 199)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "still.gif")
+    PIL.Image.new("1", (8, 4)).save(tmp_path / "wide.png")
+    monkeypatch.setattr(images, "decode", lambda contents: pytest.fail("it was decoded"))
+    found = scan([str(tmp_path / name) for name in ("moving.gif", "wide.png")])
+    assert found.reasons == {
+        0: "it has 3 pictures of 4 x 4 pixels; 30 can be read",
+        1: "it has 8 x 4 pixels; 30 can be read",
+    }
+    monkeypatch.undo()
+    assert scan([str(tmp_path / "still.gif")]).reasons == {}
+
+
+def test_pixels_in_flight_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "PIXELS_IN_FLIGHT", 40)
+    now, most, lock = [0], [0], threading.Lock()
+
+    def watched(contents):
+        with lock:
+            now[0] += 16
+            most[0] = max(most[0], now[0])
+        time.sleep(0.01)
+        with lock:
+            now[0] -= 16
+        return decode(contents)
+
+    monkeypatch.setattr(images, "decode", watched)
+    for name in "abcdefgh":
+        PIL.Image.new("L", (4, 4)).save(tmp_path / f"{name}.png")
+    PIL.Image.new("L", (8, 8)).save(tmp_path / "larger than all.png")
+    found = scan([str(path) for path in sorted(tmp_path.iterdir())])
+    assert not found.reasons and most[0] == 32
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert found.parallel_reads == 1 and found.take(np.arange(8)).parallel_reads == 2

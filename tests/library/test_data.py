@@ -1,9 +1,12 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import bginv
 from bginv.data.catalog import load_data
-from bginv.library.data import as_dataset, is_split, pixels_of
+from bginv.library.arrays import pixels_of
+from bginv.library.data import as_dataset, is_split
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8)
 LABELS = np.arange(12) % 3
@@ -28,7 +31,7 @@ def test_one_pair_is_split_and_two_are_not():
 def test_a_mapping_names_the_tests():
     data = as_dataset({"train": (IMAGES, LABELS), "fog": (IMAGES[:2], LABELS[:2])})
     assert list(data.tests) == ["fog"]
-    with pytest.raises(ValueError, match="needs a split named 'train'; received fog"):
+    with pytest.raises(ValueError, match="needs a split named 'train', .* received fog"):
         as_dataset({"fog": (IMAGES, LABELS)})
     with pytest.raises(ValueError, match=r"images of fog are \(4, 8, 1\)"):
         as_dataset({"train": (IMAGES, LABELS), "fog": (IMAGES[:, :4], LABELS)})
@@ -191,3 +194,36 @@ def test_forms_of_tf_data_that_would_lose_something_are_named():
 def test_the_range_that_floats_came_in_is_kept(images, came_in):
     data = as_dataset((images, LABELS))
     assert data.came_in == came_in
+
+
+def test_labels_that_begin_at_1_are_told():
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
+    with pytest.raises(ValueError, match="3 classes apart, but arrays has 4: labels begin at 1,"):
+        bginv.evaluate(model, (IMAGES, LABELS + 1))
+
+
+def test_large_numbers_are_no_classes():
+    with pytest.raises(ValueError, match="class numbers from 0 on; received 0 to 2000000: give"):
+        as_dataset((IMAGES, LABELS * 10**6))
+
+
+def test_labels_of_two_kinds_are_refused():
+    for other in (LABELS * 0.3, LABELS.astype(str)):
+        with pytest.raises(ValueError, match="test labels are .*, those of train are class numb"):
+            as_dataset({"train": (IMAGES, LABELS), "test": (IMAGES, other)})
+
+
+def test_a_class_that_only_a_test_has(caplog):
+    names = np.array(["cat", "dog", "ape"])[LABELS]
+    with pytest.raises(ValueError, match="test labels hold 'ape', a class that train does not ha"):
+        as_dataset({"train": (IMAGES, np.sort(names)[::-1][[0] * 12]), "test": (IMAGES, names)})
+    as_dataset({"train": (IMAGES, LABELS % 2), "fog": (IMAGES, LABELS)})
+    assert "fog has images of class 2, which no training image shows" in caplog.text
+
+
+def test_missing_labels_do_not_become_text():
+    for missing in (["cat", np.nan] * 6, ["cat", 1] * 6, [None, "cat"] * 6):
+        with pytest.raises(ValueError, match="train labels must be "):
+            as_dataset((IMAGES, missing))

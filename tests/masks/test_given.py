@@ -1,5 +1,7 @@
 """Masks in files, and the heuristic."""
 
+import unicodedata
+
 import cv2
 import numpy as np
 import pytest
@@ -31,6 +33,12 @@ def test_masks_by_name(folder):
     np.testing.assert_allclose(soft.soft[0], np.floor(np.linspace(0, 255, 9)) / 255, atol=1e-6)
     assert labels.soft.max() == 1 and set(np.unique(labels.soft)) == {0, 1}
     assert source.by_name
+
+
+def test_a_mask_may_have_its_name_in_the_other_form_of_unicode(folder):
+    composed, apart = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    (folder / "a" / "one.png").rename(folder / "a" / f"{apart}.png")
+    assert GivenMasks(str(folder)).masks([picture(f"a/{composed}.jpg")])[0].failure is None
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -95,3 +96,16 @@ def test_heat_maps_and_boxes_agree_with_the_paper(golden_agcnn):
     boxes = np.round(boxes_of(largest_component(bright))[0].numpy() * 224)
     inclusive = boxes - [0, 0, 1, 1]
     np.testing.assert_array_equal(inclusive, golden_agcnn["box_minh_minw_maxh_maxw"])
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "side"),
+    [(14, 14, 224), (7, 7, 224), (5, 6, 61), (13, 17, 200), (28, 28, 321), (41, 41, 256)]
+    + [(240, 320, 479), (100, 100, 333), (37, 3, 97), (1, 2, 8)],
+)
+def test_maps_are_resized_as_opencv_does_bytes(height, width, side):
+    levels = np.random.default_rng(0).integers(0, 256, (height, width)).astype(np.uint8)
+    levels.reshape(-1)[:2] = 0, 255
+    heat = channel_sum(tf.constant(levels[None, ..., None], tf.float32), side)[0]
+    expected = cv2.resize(levels, (side, side))
+    np.testing.assert_array_equal(np.round(heat.numpy() * 255).reshape(side, side), expected)

@@ -30,6 +30,12 @@ def test_markdown_has_a_row_a_model_and_the_mean_without_clean():
     assert published.replace(" ", "") == "|Published|-|38.0|-|38.0|"
 
 
+def test_the_mean_tells_which_tests_it_leaves_out():
+    rows = {"a": Accuracies({"Validation": 0.9, "lab": 0.5, "field": 0.3}, train=1.0)}
+    header, _, row = str(accuracy_table(rows)).splitlines()
+    assert "mean of backgrounds (without Validation)" in header and " 40.0 |" in row
+
+
 def test_json_keeps_the_ratios():
     content = read_sealed_json(json_results(ROWS, dataset="digits"))
     assert content["dataset"] == "digits"
