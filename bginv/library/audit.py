@@ -39,8 +39,8 @@ from bginv.data.folder import is_of_classes_alone, load_class_folders
 from bginv.data.sources import ArraySource, Dataset, Source
 from bginv.errors import UserError
 from bginv.interop.classifiers import Classifier
-from bginv.library.arrays import pixels_of
 from bginv.library.data import Data, as_dataset
+from bginv.library.masks_and_backgrounds import mask_bytes
 from bginv.masks.choice import AUTO, GIVEN, LEARNED, OF_CLASSIFIER, Choice, choose
 from bginv.masks.source import MaskSource
 from bginv.masks.store import Found, find_masks
@@ -181,7 +181,7 @@ def _masks(
         if choice.source is None and choice.name in OF_CLASSIFIER:
             _refuse_own_masks(masks, choice)
     else:
-        held = pixels_of(masks, "mask")
+        held = mask_bytes(masks)
         if not isinstance(source, ArraySource) or len(held) != len(source):
             raise UserError(
                 f"an array of masks is for as many images in memory; received {held.shape} for "

@@ -18,13 +18,18 @@ from absl import logging
 
 from bginv.checksums import content_number
 from bginv.data.catalog import proof_name
-from bginv.data.photographs import Photographs
-from bginv.data.sources import ArraySource, Dataset
+from bginv.data.sources import Dataset
 from bginv.engine.run_folder import RunFolder
 from bginv.errors import UserError
 from bginv.interop.unit_images import on_unit_images, pixels_of_model, takes_integers
-from bginv.library.arrays import array_of, pixels_of, range_of
+from bginv.library.arrays import range_of
 from bginv.library.data import Data, as_dataset, is_split
+from bginv.library.masks_and_backgrounds import (
+    BACKGROUNDS,
+    masks_of_photographs,
+    photographs_of,
+    with_own_masks,
+)
 from bginv.library.models import (
     can_be_saved,
     check_numbers,
@@ -36,11 +41,7 @@ from bginv.library.models import (
 from bginv.library.photographs import fits, refuse_finished, robustify_photographs
 from bginv.library.results import Robustified
 from bginv.methods.background_invariance.experiment import BackgroundInvariance, Start
-from bginv.methods.background_invariance.mask_training import with_generated_masks
 from bginv.methods.background_invariance.settings import (
-    GIVEN,
-    HEURISTIC,
-    LEARNED,
     PHASES,
     PHOTOGRAPHS,
     AdversarialSettings,
@@ -55,7 +56,6 @@ from bginv.nn.pixel_range import PixelRange, Range
 from bginv.ops.augment import Augmentation
 from bginv.ops.losses import cross_entropy
 
-BACKGROUNDS = ("adv", "noise", "black")
 UNCHANGED = Augmentation(rotation=0.0, shift=0.0, shear=0.0, flip=False, brightness=0.0)
 BEFORE, AFTER = "before", "after"
 CLEAN_FRACTION = 0.25
@@ -134,7 +134,7 @@ def robustify(
     adversary = isinstance(backgrounds, str) and backgrounds == "adv"
     may_fit = recipe is None and adversary and loss is None
     if recipe == PHOTOGRAPHS or (may_fit and fits(model, dataset, settings)):
-        dataset, source = _masks_of_photographs(masks, dataset, is_split(data))
+        dataset, source = masks_of_photographs(masks, dataset, is_split(data))
         start = dataclasses.replace(start, dataset=dataset)
         given = {"seed": seed, **settings, **({} if epochs is None else {"epochs": epochs})}
         begun = _numbers({"pixels": found.pixels, "model": _weights_number(start.evaluated)})
@@ -142,7 +142,7 @@ def robustify(
         result = robustify_photographs(model, start, source, given, path, overwrite, numbers)
         return dataclasses.replace(result, pixels=found)
     recipe = recipe or "tuned"
-    dataset, mask_kind, unet = _masks(masks, dataset, is_split(data))
+    dataset, mask_kind, unet = with_own_masks(masks, dataset, is_split(data))
     given = {"recipe": recipe, "seed": seed, **settings}
     if epochs is not None:
         given["epochs"] = epochs
@@ -155,7 +155,7 @@ def robustify(
         given = {"clean_fraction": CLEAN_FRACTION, **given}
     phases = _phases(dataset, given)
     crops = cast(AdversarialSettings, phases["adversarial"]).crops
-    photographs = None if generated else _photographs(backgrounds, dataset, crops)
+    photographs = None if generated else photographs_of(backgrounds, dataset, crops)
     augments = not dataset.regression if augment is None else augment
     start = dataclasses.replace(
         start,
@@ -275,89 +275,8 @@ def _numbers(said: Mapping[str, Any]) -> dict[str, int]:
     return {name: zlib.crc32(repr(value).encode()) for name, value in said.items()}
 
 
-def _masks_of_photographs(
-    masks: str | keras.Model | np.ndarray, dataset: Dataset, split: bool
-) -> tuple[Dataset, str]:
-    """The data set with masks where they are given, and the name of their source."""
-    if isinstance(masks, str):
-        return dataset, {"learn": LEARNED}.get(masks, masks)
-    dataset, kind, unet = _masks(masks, dataset, split)
-    if unet is not None:
-        images = cast(ArraySource, dataset.train.without_masks())
-        held = with_generated_masks(images, unet, "none", 0.0)
-        dataset = dataclasses.replace(dataset, train=held)
-    return dataset, GIVEN
-
-
 def _proof(data: Data) -> Data:
     return proof_name(data) if isinstance(data, str) else data
-
-
-def _masks(
-    masks: str | keras.Model | np.ndarray, dataset: Dataset, split: bool
-) -> tuple[Dataset, str, keras.Model | None]:
-    """The data set with masks where they are given, how the run names it, and a mask generator."""
-    if isinstance(masks, keras.Model):
-        shape = masks(tf.zeros([1, *dataset.image_shape])).shape
-        if tuple(shape) != (1, *dataset.image_shape[:2], 1):
-            raise UserError(f"masks={masks.name} gives outputs of shape {shape[1:]}, no masks")
-        return dataset, LEARNED, masks
-    kinds = {"auto": LEARNED, "learn": LEARNED, "heuristic": HEURISTIC, "given": GIVEN}
-    if isinstance(masks, str):
-        if masks not in kinds:
-            raise UserError(
-                f"masks must be {', '.join(kinds)}, an array or a model; received {masks!r}"
-            )
-        if kinds[masks] == GIVEN and not dataset.train.has_masks:
-            raise UserError(f"masks='given', but the training images of {dataset.name} have none")
-        return dataset, kinds[masks], None
-    if not split:
-        raise UserError(
-            "an array of masks needs data that is split: without a test, a quarter of the images "
-            "becomes one; give {'train': (images, labels), 'test': (images, labels)}"
-        )
-    masks = array_of(masks, "masks")
-    if masks.dtype.kind not in "biuf" or not masks.size:
-        raise UserError(f"masks must be numbers; received {masks.dtype} of shape {masks.shape}")
-    if masks.dtype not in (bool, np.uint8) and not (0 <= masks.min() and masks.max() <= 1):
-        raise UserError(
-            f"masks must be bool, in [0, 1] or uint8; received {masks.dtype} from "
-            f"{masks.min():g} to {masks.max():g}"
-        )
-    held = pixels_of(masks > 0 if masks.dtype == np.uint8 and masks.max() <= 1 else masks, "mask")
-    expected = (len(dataset.train), *dataset.image_shape[:2], 1)
-    if held.shape != expected or not isinstance(dataset.train, ArraySource):
-        raise UserError(
-            f"masks must be an array of shape {expected}, for images in memory; received "
-            f"{held.shape} for {type(dataset.train).__name__}"
-        )
-    return dataclasses.replace(dataset, train=dataset.train.with_masks(held)), GIVEN, None
-
-
-def _photographs(
-    backgrounds: str | os.PathLike | np.ndarray, dataset: Dataset, crops: str
-) -> Photographs:
-    folder = os.fspath(backgrounds) if isinstance(backgrounds, str | os.PathLike) else None
-    if folder is not None and not os.path.isdir(os.path.expanduser(folder)):
-        raise UserError(
-            f"backgrounds must be {', '.join(BACKGROUNDS)}, a folder of photographs or an "
-            f"array; received {folder!r}"
-        )
-    if dataset.image_shape[2] not in (1, 3):
-        raise UserError(
-            f"backgrounds that are photographs need images of 1 or 3 channels, and these have "
-            f"{dataset.image_shape[2]}: give one of {', '.join(BACKGROUNDS)}"
-        )
-    if folder is not None:
-        return Photographs(folder, dataset.image_shape, crops)
-    array = array_of(backgrounds, "backgrounds")
-    if array.ndim == 3 and array.shape[-1] in (1, 3):
-        raise UserError(
-            f"backgrounds must be [M, h, w, C] for M photographs; received {array.shape}: for one, "
-            "give it a first axis"
-        )
-    held = pixels_of(array, "background")
-    return Photographs.held(held, dataset.image_shape, crops)
 
 
 def _rate(model: keras.Model, train_first: bool) -> float:

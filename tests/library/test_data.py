@@ -100,7 +100,9 @@ def test_pixels_that_would_be_wrong_are_refused():
         np.testing.assert_array_equal(pixels_of(resized, "train", pixels)[..., 0], IMAGES)
     for pixels in (None, (-1.0, 1.0)):
         np.testing.assert_array_equal(pixels_of(both, "train", pixels)[..., 0], IMAGES)
-    for strange in (2 * both, IMAGES / np.float32(200), np.full_like(both, np.nan)):
+    with pytest.raises(ValueError, match="train images hold NaN or infinity"):
+        pixels_of(np.full_like(both, np.nan), "train")
+    for strange in (2 * both, IMAGES / np.float32(200)):
         with pytest.raises(ValueError, match=r"train images must be .* or give the range that"):
             pixels_of(strange, "train")
     with pytest.raises(ValueError, match=r"must be \[N, H, W, C\]; received \(12, 64\)"):
