@@ -82,8 +82,7 @@ def load_folder(path: str, image_size: int, skip_bad_files: bool) -> Dataset:
     names = _split_names(root)
     class_names = _class_names(root / TRAIN)
     splits = [_find_split(root / name, class_names, ignored) for name in names]
-    if ignored:
-        logging.warning("%s: ignored %s, such as %s", shown(root), _counts(ignored), _some(ignored))
+    _tell_ignored(root, ignored)
     shape = (image_size, image_size, 3)
     sources = read_splits(splits, shape, skip_bad_files)
     train, *tests = sources
@@ -110,11 +109,10 @@ def load_class_folders(
     Masks may be in `PATH/masks/CLASS/NAME.png`.
     """
     root = pathlib.Path(path).expanduser()
-    ignored = collections.Counter()
+    ignored: Ignored = []
     names = _class_names(root)
     split = _find_split(root, names, ignored)
-    if ignored:
-        logging.warning("%s: ignored %s", shown(root), _counts(ignored))
+    _tell_ignored(root, ignored)
     (source,) = read_splits([split], (image_size, image_size, 3), skip_bad_files)
     return source, names
 
@@ -324,6 +322,11 @@ def _composed(name: str) -> str:
 
 def _kind(path: pathlib.Path) -> str:
     return "folders in class folders" if path.is_dir() else path.suffix.lower() or "no ending"
+
+
+def _tell_ignored(root: pathlib.Path, ignored: Ignored) -> None:
+    if ignored:
+        logging.warning("%s: ignored %s, such as %s", shown(root), _counts(ignored), _some(ignored))
 
 
 def _counts(ignored: Ignored) -> str:
