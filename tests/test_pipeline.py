@@ -52,6 +52,7 @@ def test_a_run_leaves_models_results_and_pictures(finished):
     assert found - strips == {
         "config.json",
         "metrics.jsonl",
+        "precision.json",
         "classifier.keras",
         "mask_unet.keras",
         "robust_classifier.keras",
@@ -76,7 +77,7 @@ def test_a_run_leaves_models_results_and_pictures(finished):
 def test_the_configuration_holds_every_phase(finished):
     folder, _ = finished
     kept = json.loads((folder / "config.json").read_text())
-    assert list(kept) == ["run", *PHASES, "inputs", "command"]
+    assert list(kept) == ["run", *PHASES, "inputs", "command", "crc32"]
     assert from_plain(PHASES["adversarial"], kept, "adversarial").steps == 2
 
 

@@ -208,7 +208,7 @@ class Method(abc.ABC):
         Raises:
             UserError: that is so of all weights of a player.
         """
-        updates = [(optimizer, *_with_gradients(*own)) for optimizer, *own in updates]
+        updates = [(optimizer, *_with_gradients(*own)) for optimizer, *own in updates if own[1]]
         if self.loss_scale:
             self.loss_scale.apply(updates)
             return
