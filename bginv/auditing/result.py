@@ -1,6 +1,7 @@
 """What an audit found: figures with intervals, and their forms for people and programs."""
 
 import dataclasses
+import html
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from bginv.auditing.variants import (
 )
 from bginv.masks.trust import Trust
 from bginv.output_files import write_text
-from bginv.report.tables import aligned
+from bginv.report.tables import Table
 
 SCHEMA = "bginv.audit/1"
 GAP, CHANGED = "gap", "changed"
@@ -172,13 +173,27 @@ class AuditResult:
 
     def table(self) -> str:
         """Figures of all models; up to two fit 80 columns with their intervals."""
+        return str(self._table())
+
+    def _repr_html_(self) -> str:
+        """Verdict and table in a notebook."""
+        told = "".join(f"<p>{html.escape(' '.join(own))}</p>" for own in self.verdicts)
+        return told + self._table().html()
+
+    def _table(self) -> Table:
         wide = len(self.models) <= 2
-        rows = [
-            [name, *(_shown(model.figure(name), wide) for model in self.models)]
-            for name in self._rows()
-        ]
-        header = ["% [95 %]" if wide else "%", *(_short(model.name) for model in self.models)]
-        return aligned(header, rows)
+        full = [model.name for model in self.models]
+        names = list(map(_short, full))
+        names = names if len(set(names)) == len(names) else full
+        tests = [name for name in MEANINGS if name in self.models[0].tests]
+        rows = {
+            name: {
+                short: _shown(model.figure(name), wide)
+                for short, model in zip(names, self.models, strict=True)
+            }
+            for name in (GAP, *tests, CHANGED)
+        }
+        return Table("% [95 %]" if wide else "%", dict.fromkeys(names, ""), rows)
 
     def comparisons(self) -> list[str]:
         """How each model differs from the first, in lines."""
@@ -261,10 +276,6 @@ class AuditResult:
             for model in self.models
             if condition.holds(model.figure(condition.name))
         ]
-
-    def _rows(self) -> list[str]:
-        tests = [name for name in MEANINGS if name in self.models[0].tests]
-        return [GAP, *tests, CHANGED]
 
     def _trap_as_json(self) -> dict[str, Any] | None:
         if self.trap is None:

@@ -225,7 +225,9 @@ class AuditSettings:
     draws: int | None = setting(
         None, minimum=1, help="backgrounds of each kind that a picture gets (default: 3)"
     )
-    limit: int | None = setting(None, minimum=1, help="pictures at most, of each class its share")
+    limit: int | None = setting(
+        None, minimum=1, help="pictures at most, of each class its share (default: 2000)"
+    )
     quick: bool = setting(False, help="100 pictures and one background of each kind, in a minute")
     output: str | None = setting(None, metavar="FILE", help="page to write, .html")
     json: str | None = setting(None, metavar="FILE", help="file for the figures, .json")

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from absl import logging
@@ -39,18 +39,20 @@ from bginv.data.folder import is_of_classes_alone, load_class_folders
 from bginv.data.sources import ArraySource, Dataset, Source
 from bginv.errors import UserError
 from bginv.interop.classifiers import Classifier
-from bginv.library.data import Data, as_dataset
+from bginv.library.data import Data, as_dataset, is_split
 from bginv.library.masks_and_backgrounds import mask_bytes
 from bginv.masks.choice import AUTO, GIVEN, LEARNED, OF_CLASSIFIER, Choice, choose
 from bginv.masks.source import MaskSource
 from bginv.masks.store import Found, find_masks
-from bginv.nn.pixel_range import UNIT, Range
+from bginv.nn.pixel_range import Range
 
 SIDE = 224
 """Of the pictures, where neither models nor data have a size."""
 FOLDER, TRAIN = "folder:", "train"
 ONLY_SPLIT = "pictures"
 COLOURS = (1, 3)
+MOST_PICTURES = 2000
+"""Unless another limit is given; more hardly narrow the intervals."""
 MOST_PROBED = 600
 """Training images whose backgrounds are looked at."""
 
@@ -92,7 +94,7 @@ def audit(
         class_map: outputs, by name or number, of each class of the pictures; or a file,
             see `read_class_map`.
         draws: backgrounds of each kind that a picture gets (default: 3, and 1 if `quick`).
-        limit: pictures at most, of each class its share (default: all, and 100 if `quick`).
+        limit: pictures at most, of each class its share (default: 2,000, and 100 if `quick`).
         quick: less of everything, in about a minute.
         seed: of the choice of backgrounds.
 
@@ -110,40 +112,60 @@ def audit(
     for name, value in (("draws", draws), ("limit", limit)):
         if value is not None and value < 1:
             raise UserError(f"{name} must be at least 1; received {value}")
-    opened = [open_model(model) for model in several]
-    dataset, name = _choose_split(_load(data, opened, pixels), split)
+    opened = dict(zip(_names(several), map(open_model, several), strict=True))
+    dataset, name = _choose_split(_load(data, list(opened.values()), pixels), split)
     source = dataset.tests[name]
     check_pictures(source.labels)
-    source = source.take(
-        stratified(source.labels, limit or (QUICK_LIMIT if quick else len(source)))
-    )
+    if not isinstance(masks, str | MaskSource):
+        source = _with_array(masks, source)
+    source = _some_of(source, limit or (QUICK_LIMIT if quick else None))
     found, report = _masks(masks, dataset, source)
-    cut = functools.cache(lambda side: _cut(found, side))
-    names = _names(several)
-    outputs = read_labels(labels) if isinstance(labels, str) else labels or ()
-    mapped = read_class_map(class_map) if isinstance(class_map, str) else class_map
-    audited = []
-    for own, classifier in zip(names, opened, strict=True):
-        pictures = cut(_side(classifier, own, dataset))
-        rows = stratified(pictures.labels, SAMPLE)
-        sample = pictures.images[rows], pictures.labels[rows]
-        model = prepare_model(
-            own, classifier, dataset.class_names, *sample, pixels, outputs, mapped
-        )
-        audited.append((model, pictures))
+    prepare = functools.partial(
+        prepare_model,
+        pixels=pixels,
+        labels_of_model=read_labels(labels) if isinstance(labels, str) else labels or (),
+        class_map=read_class_map(class_map) if isinstance(class_map, str) else class_map,
+    )
+    audited = _prepared(opened, dataset, found, prepare)
     plan = Plan(draws or (QUICK_DRAWS if quick else DRAWS), seed=seed)
-    if quick:
-        plan = dataclasses.replace(plan, tests=QUICK_TESTS)
+    plan = dataclasses.replace(plan, tests=QUICK_TESTS) if quick else plan
     _announce(audited, plan)
+    brings = isinstance(masks, str) and masks in (AUTO, GIVEN) and name not in (TRAIN, ONLY_SPLIT)
+    training = _training(dataset) if brings else None
     title = dataset.name if name == ONLY_SPLIT else f"{dataset.name}, {name}"
-    given = isinstance(masks, str) and masks in (AUTO, GIVEN) and name not in (TRAIN, ONLY_SPLIT)
-    training = _training(dataset) if given else None
-    agree_on_objects([pictures for _, pictures in audited])
     diagnosis = Diagnosis(audited[0][1], dataset.class_names, report, title, plan, training)
     with Progress(plan.images(len(source)) * len(audited)) as progress:
         for model, pictures in audited:
             diagnosis.ask(model, pictures, progress.advance)
     return dataclasses.replace(diagnosis.result(), seconds=time.monotonic() - began)
+
+
+def _some_of(source: Source, asked: int | None) -> Source:
+    """At most so many pictures, of each class its share; of very many a part, which is told."""
+    most = asked or MOST_PICTURES
+    if len(source) <= most:
+        return source
+    if not asked:
+        logging.warning("%d of %d pictures are looked at: limit=N takes more", most, len(source))
+    return source.take(stratified(source.labels, most))
+
+
+def _prepared(
+    models: Mapping[str, Classifier],
+    dataset: Dataset,
+    found: Found,
+    prepare: Callable[..., AuditedModel],
+) -> list[tuple[AuditedModel, CutPictures]]:
+    """Each model, by name, with the pictures at the size that it takes."""
+    cut = functools.cache(lambda side: _cut(found, side))
+    audited = []
+    for name, classifier in models.items():
+        pictures = cut(_side(classifier, name, dataset))
+        rows = stratified(pictures.labels, SAMPLE)
+        sample = pictures.images[rows], pictures.labels[rows]
+        audited.append((prepare(name, classifier, dataset.class_names, *sample), pictures))
+    agree_on_objects([pictures for _, pictures in audited])
+    return audited
 
 
 def _load(data: Data, models: Sequence[Classifier], pixels: Range | None) -> Dataset:
@@ -155,7 +177,10 @@ def _load(data: Data, models: Sequence[Classifier], pixels: Range | None) -> Dat
         if path.startswith(FOLDER) and is_of_classes_alone(path.removeprefix(FOLDER)):
             own, classes = load_class_folders(path.removeprefix(FOLDER), side or SIDE)
             return Dataset(path, own, {ONLY_SPLIT: own}, classes, own.image_shape)
-    return as_dataset(data, side or SIDE, pixels or UNIT)
+    if not is_split(data):  # nothing is trained, so all of it is looked at
+        whole = data[TRAIN] if isinstance(data, Mapping) and TRAIN in data else data
+        data = {TRAIN: whole, ONLY_SPLIT: whole}
+    return as_dataset(data, side or SIDE, pixels)
 
 
 def _choose_split(dataset: Dataset, split: str | None) -> tuple[Dataset, str]:
@@ -181,13 +206,7 @@ def _masks(
         if choice.source is None and choice.name in OF_CLASSIFIER:
             _refuse_own_masks(masks, choice)
     else:
-        held = mask_bytes(masks)
-        if not isinstance(source, ArraySource) or len(held) != len(source):
-            raise UserError(
-                f"an array of masks is for as many images in memory; received {held.shape} for "
-                f"{len(source)} pictures"
-            )
-        source, choice = source.with_masks(held), Choice(GIVEN, None, "masks: given as an array")
+        choice = Choice(GIVEN, None, "masks: given as an array")
     logging.info("%s", choice.reason)
     if choice.source is not None:
         found = find_masks(source.without_masks(), choice.source)
@@ -207,6 +226,22 @@ def _training(dataset: Dataset) -> CutPictures | None:
         return None
     train = train.take(stratified(train.labels, MOST_PROBED))
     return CutPictures(train, np.ones(len(train), bool))
+
+
+def _with_array(masks: np.ndarray, source: Source) -> Source:
+    """A source with masks in an array.
+
+    Raises:
+        UserError: they do not fit its images.
+    """
+    held = mask_bytes(masks)
+    wanted = (len(source), *source.image_shape[:2], 1)
+    if not isinstance(source, ArraySource) or held.shape != wanted:
+        raise UserError(
+            f"an array of masks must be {wanted}, for images in memory; received {held.shape} for "
+            f"a {type(source).__name__}"
+        )
+    return source.with_masks(held)
 
 
 def _as_train(dataset: Dataset, source: Source) -> Dataset:

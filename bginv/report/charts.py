@@ -128,7 +128,7 @@ def intervals(
                 [100 * part for part in parts] for parts in zip(*own.values(), strict=True)
             )
             axes.hlines(places, lows, highs, color=COLOURS[number % len(COLOURS)], linewidth=2)
-            axes.plot(values, places, "o", label=label, markersize=5)
+            axes.plot(values, places, "o", label=shown_text(label), markersize=5)
         axes.axvline(0, color=TEXT_COLOUR, linewidth=0.8)
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.5, -0.5)

@@ -221,3 +221,29 @@ def test_the_trap_of_shapes_is_found(name, tells):
 
     result = bginv.audit(answers, name, limit=120, draws=1)
     assert result.trap.tells == tells and bool(result.trap.classes) == tells
+
+
+def test_names_are_text_on_the_page(tmp_path):
+    images, labels, masks = pictures(True)
+    names = np.array(["<b>x</b>", "$y_1^", "z|\n\u202e"])[labels]
+    data = {"train": (images, names), "test": (images, names)}
+    result = bginv.audit([LOOKS_AT_GROUND, LOOKS_AT_OBJECT], data, masks)
+    result.write_page(tmp_path / "audit.html")
+    page = (tmp_path / "audit.html").read_text()
+    assert "&lt;b&gt;x&lt;/b&gt;" in page and "<b>" not in page
+    assert "<b>" not in result._repr_html_()
+    assert max(map(len, result.table().splitlines())) <= 80
+
+
+def test_arrays_alone_are_looked_at_as_a_whole():
+    images, labels, masks = pictures(True)
+    assert len(bginv.audit(LOOKS_AT_OBJECT, (images, labels), masks).labels) == COUNT
+    with pytest.raises(bginv.UserError, match=r"must be \(150, 24, 24, 1\).* received \(90, "):
+        bginv.audit(LOOKS_AT_OBJECT, (images, labels), masks[:90])
+
+
+def test_very_many_pictures_are_sampled_and_told(caplog, monkeypatch):
+    monkeypatch.setattr("bginv.library.audit.MOST_PICTURES", 60)
+    assert len(audit(LOOKS_AT_OBJECT).labels) == 60
+    assert "60 of 150 pictures are looked at: limit=N takes more" in caplog.text
+    assert len(audit(LOOKS_AT_OBJECT, limit=90).labels) == 90
