@@ -104,7 +104,8 @@ def test_phase_3_with_every_background_and_pictures(
 def left_in(run: str) -> set[str]:
     """Pictures that a run leaves, beside what every run leaves."""
     found = {path.name for path in pathlib.Path(run).iterdir()}
-    every = {"config.json", "metrics.jsonl", "results.json", "results.md", "report.html"}
+    every = {"config.json", "metrics.jsonl", "precision.json", "results.json", "results.md"}
+    every.add("report.html")
     assert found - {"pictures"} == every
     return {path.name for path in pathlib.Path(run, "pictures").glob("*.png")}
 
