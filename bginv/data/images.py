@@ -23,6 +23,7 @@ from bginv.errors import UserError
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 READABLE = ("BMP", "GIF", "JPEG", "MPO", "PNG")  # as Pillow calls them
+START_OF_JPEG = b"\xff\xd8\xff"
 FINGERPRINTS = 2**63 - 1
 SCANNED_AT_ONCE = 1024
 SECONDS_TO_PROGRESS = 10
@@ -112,12 +113,17 @@ class ImageFiles:
 def decode(contents: tf.Tensor) -> tf.Tensor:
     """Pixels uint8 [h, w, 3] of a jpeg, png, gif or bmp file, not turned.
 
-    Alpha is dropped, of 16 bits the upper 8 count, of an animation the first picture.
+    Alpha is dropped, of 16 bits the upper 8 count, of an animation the first picture. JPEG files
+    are decoded as Pillow and OpenCV do, and not by TensorFlow's faster transform.
 
     Args:
         contents: string [], the bytes of the file.
     """
-    pixels = tf.io.decode_image(contents, channels=3, expand_animations=False)
+    pixels = tf.cond(
+        tf.strings.substr(contents, 0, len(START_OF_JPEG)) == START_OF_JPEG,
+        lambda: tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_image(contents, channels=3, expand_animations=False),
+    )
     pixels.set_shape([None, None, 3])
     return pixels
 

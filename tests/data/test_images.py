@@ -161,3 +161,12 @@ def test_pixels_in_flight_are_bounded(tmp_path, monkeypatch):
     assert not found.reasons and most[0] == 32
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     assert found.parallel_reads == 1 and found.take(np.arange(8)).parallel_reads == 2
+
+
+def test_jpeg_files_are_decoded_as_pillow_does(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 2)
+    path = tmp_path / "smooth.jpg"
+    cv2.imwrite(str(path), smooth)
+    wanted = np.asarray(PIL.Image.open(path).convert("RGB"))
+    np.testing.assert_array_equal(decode(tf.constant(path.read_bytes())), wanted)
