@@ -201,7 +201,7 @@ class AuditResult:
         for other in self.models[1:]:
             found = self.compare(first, other)
             told = ", ".join(f"{name} {_signed(own)}" for name, own in found.items())
-            lines.append(f"{other.name} minus {first.name}, points: {told}")
+            lines.append(f"{other.name} minus {first.name}, in pairs, points: {told}.")
         return lines
 
     @staticmethod
