@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import cv2
 import keras
@@ -98,6 +99,18 @@ def test_what_is_wrong_is_one_line(command, photographs, model, name):
     code, out, err = command(None, "audit", model, str(photographs), *words)
     assert code in (1, 2) and out == ""
     assert message in err.splitlines()[-1] and "Traceback" not in err
+
+
+def test_a_folder_without_masks_says_what_to_do(command, photographs, model, tmp_path, monkeypatch):
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    alone = tmp_path / "alone"
+    for kind in GROUNDS:
+        shutil.copytree(photographs / kind, alone / kind)
+    code, _, err = command(None, "audit", model, str(alone))
+    last = err.splitlines()[-1]
+    assert code == 1 and "no masks: the data brings none" in last and "fetches a network" in last
+    code, _, err = command(None, "audit", model, str(tmp_path / "none"))
+    assert "there is no folder" in err.splitlines()[-1]
 
 
 def test_a_model_that_is_not_there(command, photographs):

@@ -210,7 +210,9 @@ class AuditSettings:
         help="where objects are: given, saliency[:NAME or PATH], boxes:PATH, heuristic, "
         "model:PATH, command:PROGRAM; auto: given, else saliency",
     )
-    split: str | None = setting(None, help="which part of the data (default: the first test)")
+    split: str | None = setting(
+        None, metavar="NAME", help="which part of the data (default: the first test)"
+    )
     labels: str | None = setting(
         None, metavar="FILE", help="names of the models' outputs in order, one a line"
     )

@@ -191,6 +191,8 @@ def check_name(name: str) -> None:
         raise UserError(f"dataset {name!r} needs the {what} after the colon")
     if name in CATALOG or name.startswith(tuple(PREFIXES)):
         return
+    if os.sep in name:
+        raise UserError(f"there is no folder {name}")
     near = difflib.get_close_matches(name, CATALOG, 1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     known = ", ".join([*sorted(CATALOG), *map("".join, PREFIXES.items())])

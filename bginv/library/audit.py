@@ -255,7 +255,7 @@ def _refuse_own_masks(masks: str, choice: Choice) -> None:
     Raises:
         UserError: it says what to give.
     """
-    why = choice.reason.removeprefix("masks: ")
+    why = choice.reason.partition(", as ")[2]
     if masks == AUTO or choice.name == LEARNED:
         raise UserError(
             f"no masks: {why}; an audit needs some that are not the model's own: masks='saliency' "
