@@ -8,7 +8,7 @@ import tensorflow as tf
 from bginv.auditing.models import AuditedModel
 from bginv.auditing.variants import CutPictures, stratified
 
-BATCH, SAMPLE = 16, 128
+BATCH, SAMPLE = 8, 128
 TINY = 1e-12
 
 

@@ -25,7 +25,7 @@ from bginv.nn.pixel_range import (
 
 Model: TypeAlias = str | os.PathLike | keras.Model | Callable[[np.ndarray], Any]
 """A file, a Keras model, or a function from images float32 [B, H, W, C] to scores [B, K]."""
-BATCH = 32
+BATCH = 16
 SAMPLE = 96
 """Pictures that tell the range of the pixels."""
 
