@@ -14,6 +14,7 @@ import tensorflow as tf
 from bginv.auditing.classes import Matching, match_classes, other_order
 from bginv.errors import UserError, first_line
 from bginv.interop.classifiers import Classifier, load_scores, of_keras
+from bginv.nn.features import last_activation
 from bginv.nn.pixel_range import (
     ASSUMED,
     UNIT,
@@ -52,6 +53,7 @@ class AuditedModel:
         num_outputs: K.
         matching: the class of each output.
         pixels: the range that it takes.
+        bounded: whether its scores are probabilities.
 
     Attributes:
         model: the Keras model, where it is one.
@@ -64,11 +66,12 @@ class AuditedModel:
         num_outputs: int,
         matching: Matching,
         pixels: PixelRange,
+        bounded: bool = False,
     ):
         self.name, self.matching, self.pixels = name, matching, pixels
         self.model = classifier.model
         self._classifier, self._num_outputs = classifier, num_outputs
-        self._bounded: bool | None = None
+        self._bounded = bounded
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Probabilities float64 [B, K] of uint8 images, K at least 2.
@@ -77,24 +80,25 @@ class AuditedModel:
             UserError: what it gives is no row of numbers an image.
         """
         given = self.pixels.of_unit(images.astype(np.float32) / 255)
-        return self._probabilities(_call(self._classifier, given, self.name, self._num_outputs))
+        found = _call(self._classifier, given, self.name, self._num_outputs)
+        if found.shape[-1] == 1:
+            return _of_two(found, self._bounded)
+        return found if self._bounded else scipy.special.softmax(found, -1)
 
     def ask(self, images: np.ndarray) -> Asked:
         """Answers to uint8 images [B, H, W, C]; see `scores`."""
         return self.answer(self.scores(images))
 
     def answer(self, probabilities: np.ndarray) -> Asked:
-        """What probabilities [B, K] of its outputs mean."""
+        """What probabilities [B, K] of its outputs mean.
+
+        Raises:
+            UserError: they are no numbers.
+        """
+        if not np.isfinite(probabilities).all():
+            raise UserError(f"{self.name} gives NaN or infinite scores for some of the images")
         best = probabilities.argmax(-1)
         return Asked(self.matching.classes[best], probabilities.max(-1))
-
-    def _probabilities(self, scores: np.ndarray) -> np.ndarray:
-        if self._bounded is None:  # told by the first pictures, the same for all that follow
-            self._bounded = bool(scores.min() >= 0 and scores.max() <= 1)
-        if scores.shape[-1] == 1:
-            one = scores if self._bounded else scipy.special.expit(scores)
-            return np.concatenate([1 - one, one], -1)
-        return scores if self._bounded else scipy.special.softmax(scores, -1)
 
 
 def name_of(model: Model, number: int) -> str:
@@ -154,12 +158,32 @@ def prepare_model(
     names = labels_of_model or classifier.class_names
     matching = match_classes(class_names, num_outputs, names, class_map)
 
+    def raw(own: np.ndarray) -> np.ndarray:
+        return _call(classifier, own.astype(np.float32), name, num_outputs)
+
     def scores(own: np.ndarray) -> np.ndarray:
-        found = _call(classifier, own.astype(np.float32), name, num_outputs)
-        return found if num_outputs == 1 else _of_classes(found, matching.classes, class_names)
+        found = raw(own)
+        if num_outputs == 1:
+            found = _of_two(found, _is_bounded(classifier, found))
+        return _of_classes(found, matching.classes, class_names)
 
     found = _range(classifier, scores, unit, labels[:SAMPLE], pixels)
-    return AuditedModel(name, classifier, num_outputs, matching, found)
+    bounded = _is_bounded(classifier, raw(found.of_unit(unit)))
+    return AuditedModel(name, classifier, num_outputs, matching, found, bounded)
+
+
+def _is_bounded(classifier: Classifier, scores: np.ndarray) -> bool:
+    """Whether scores are probabilities: as the last layer tells, else as they look."""
+    last = last_activation(classifier.model) if classifier.model else None
+    if last in ("softmax", "sigmoid", "linear"):
+        return last != "linear"
+    return bool(scores.min() >= 0 and scores.max() <= 1)
+
+
+def _of_two(scores: np.ndarray, bounded: bool) -> np.ndarray:
+    """Probabilities [B, 2] of one score an image, [B, 1]."""
+    one = scores if bounded else scipy.special.expit(scores)
+    return np.concatenate([1 - one, one], -1)
 
 
 def _range(

@@ -247,3 +247,19 @@ def test_very_many_pictures_are_sampled_and_told(caplog, monkeypatch):
     assert len(audit(LOOKS_AT_OBJECT).labels) == 60
     assert "60 of 150 pictures are looked at: limit=N takes more" in caplog.text
     assert len(audit(LOOKS_AT_OBJECT, limit=90).labels) == 90
+
+
+@pytest.mark.parametrize("order", [("0", "1"), ("1", "0")])
+def test_one_logit_tells_two_classes_apart(order):
+    """One that is in [0, 1] on every picture is a logit all the same, and classes may be turned."""
+    images, labels, masks = pictures(False)
+    two = labels < 2
+    image = keras.Input((SIDE, SIDE, 3))
+    last = keras.layers.Dense(1)
+    model = keras.Model(image, last(keras.layers.GlobalAveragePooling2D()(image)))
+    last.set_weights([np.zeros((3, 1), np.float32), np.float32([0.3])])
+    data = {"train": (images[two], labels[two]), "test": (images[two], labels[two])}
+    result = bginv.audit(model, data, masks[two], labels=list(order))
+    answered = result.models[0].scored.classes["clean"]
+    assert (answered == int(order[1])).all()
+    assert "0 to 1" in result.models[0].pixels
