@@ -14,6 +14,8 @@ import numpy as np
 
 from bginv.interop.model_files import save_model
 from bginv.nn.paper_networks import build_classifier, build_mask_unet
+from tests.masks.onnx_files import brightness
+from tests.toys import write_toys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHAPE = (32, 32, 1)
@@ -146,3 +148,10 @@ def left_in(folder: pathlib.Path) -> dict[str, bytes | None]:
             content = path.read_bytes()
         left[path.relative_to(folder).as_posix()] = content
     return left
+
+
+def write_inputs(folder: pathlib.Path) -> None:
+    """What commands start from: models of the phases, photographs, and a network of masks."""
+    write_models(folder)
+    write_toys(folder / "toys")
+    brightness(folder / "net.onnx")

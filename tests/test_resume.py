@@ -10,7 +10,6 @@ import time
 
 import pytest
 
-from tests.masks.onnx_files import brightness
 from tests.programs import (
     assert_identical,
     finish,
@@ -19,10 +18,9 @@ from tests.programs import (
     start_bginv,
     wait_for_checkpoint,
     wait_for_file,
-    write_models,
+    write_inputs,
     written_weights,
 )
-from tests.toys import write_toys
 
 KILLS = int(os.environ.get("BGINV_SOAK_KILLS", "1"))
 SEED = int(os.environ.get("BGINV_SOAK_SEED", "0"))
@@ -55,9 +53,7 @@ COMMANDS = {
 @pytest.fixture
 def inputs(tmp_path) -> pathlib.Path:
     """A folder with what the commands start from."""
-    write_models(tmp_path)
-    write_toys(tmp_path / "toys")
-    brightness(tmp_path / "net.onnx")
+    write_inputs(tmp_path)
     return tmp_path
 
 

@@ -9,9 +9,7 @@ import time
 
 import pytest
 
-from tests.masks.onnx_files import brightness
-from tests.programs import LONGEST, finish, left_in, start_bginv, write_models
-from tests.toys import write_toys
+from tests.programs import LONGEST, finish, left_in, start_bginv, write_inputs
 
 PAIRS = int(os.environ.get("BGINV_SOAK_PAIRS", "1"))
 SEED = int(os.environ.get("BGINV_SOAK_SEED", "0"))
@@ -30,9 +28,7 @@ REFUSALS = ("another process ", "exists already: ")
 @pytest.fixture
 def inputs(tmp_path) -> pathlib.Path:
     """A folder with what the commands start from."""
-    write_models(tmp_path)
-    write_toys(tmp_path / "toys")
-    brightness(tmp_path / "net.onnx")
+    write_inputs(tmp_path)
     return tmp_path
 
 
