@@ -128,6 +128,7 @@ class Method(abc.ABC):
 
     @precision.setter
     def precision(self, precision: str) -> None:
+        """Set it, before the first step."""
         self._precision = precision
 
     @abc.abstractmethod
