@@ -75,7 +75,9 @@ def test_two_devices_and_two_workers_match_one(folder, photographs_dir, name):
     for run in ("two", "workers"):
         found = losses(folder / run)
         assert found.keys() == expected.keys()
-        np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-4)
+        # The order of a sum differs, and what that rounds off grows from step to step.
+        np.testing.assert_allclose(found["loss"][:8], expected["loss"][:8], rtol=1e-4)
+        np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-2)
     accuracies = line_of_accuracies(one)
     assert line_of_accuracies(mirrored) == pytest.approx(accuracies, abs=0.02)
     assert line_of_accuracies(chief) == pytest.approx(accuracies, abs=0.02)
