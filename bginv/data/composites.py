@@ -59,7 +59,7 @@ class CompositeSource(WrappedSource):
 
     def __init__(self, source: WithEmptied, rows: np.ndarray, partners: np.ndarray | None):
         super().__init__(source)
-        self.labels = source.labels[rows]
+        self.labels, self.places = source.labels[rows], None
         self._rows, self._partners = rows, partners
 
     def around(self, source: Source) -> "CompositeSource":

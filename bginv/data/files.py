@@ -116,7 +116,8 @@ class FileSource(Source):
         Raises:
             UserError: a file that cannot be read, or another number of files.
         """
-        return FileSource(self.images, self.labels, self.image_shape, scan(files))
+        masked = FileSource(self.images, self.labels, self.image_shape, scan(files))
+        return masked.with_places(self.places)
 
     @property
     def has_masks(self) -> bool:
@@ -125,7 +126,7 @@ class FileSource(Source):
 
     def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "FileSource":
         """See `Source.take`."""
-        return FileSource(
+        taken = FileSource(
             self.images.take(rows),
             self.labels[rows] if labels is None else labels,
             self.image_shape,
@@ -133,19 +134,22 @@ class FileSource(Source):
             self.masks_of_labels,
             self.resizing,
         )
+        return taken.with_places(None if self.places is None else self.places[rows])
 
     def at_size(self, side: int) -> "FileSource":
         """See `Source.at_size`."""
         shape = (side, side, self.image_shape[2])
-        return FileSource(
+        sized = FileSource(
             self.images, self.labels, shape, self.masks, self.masks_of_labels, self.resizing
         )
+        return sized.with_places(self.places)
 
     def without_masks(self) -> "FileSource":
         """See `Source.without_masks`."""
         if self.masks is None:
             return self
-        return FileSource(self.images, self.labels, self.image_shape, resizing=self.resizing)
+        alone = FileSource(self.images, self.labels, self.image_shape, resizing=self.resizing)
+        return alone.with_places(self.places)
 
 
 def load_files(

@@ -23,12 +23,16 @@ class Source(abc.ABC):
         labels: int32 [N], class numbers; or [N, K], 1 for each class that an image shows; or
             float32 [N, D], numbers that a regressor is to tell.
         image_shape: (H, W, C).
+        places: int32 [N], numbers of what else tells pictures apart, such as the kind of their
+            background, a site or a camera; None where nothing is known. A class and a place are a
+            group (Sagawa et al. 2020).
         has_label_maps: whether records hold `label_map` int32 [B, H, W]: 0 for background, k + 1
             for class k, 255 where nothing is known.
     """
 
     labels: np.ndarray
     image_shape: tuple[int, int, int]
+    places: np.ndarray | None = None
     has_label_maps: bool = False
 
     @property
@@ -83,6 +87,18 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def has_masks(self) -> bool:
         """Whether records hold a mask."""
+
+    def with_places(self, places: np.ndarray | None) -> "Source":
+        """The same records with these places, int [N]; None: without.
+
+        Raises:
+            UserError: another number of places.
+        """
+        found = copy.copy(self)
+        if places is not None and len(places) != len(self):
+            raise UserError(f"{len(self)} records need as many places; received {len(places)}")
+        found.places = None if places is None else np.asarray(places, np.int32)
+        return found
 
     def at_size(self, side: int) -> "Source":
         """The same records with images of another size, where that gains something; else these."""
@@ -216,9 +232,10 @@ class ArraySource(Source):
     def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "ArraySource":
         """See `Source.take`."""
         masks = None if self.masks is None else self.masks[rows]
-        return ArraySource(
+        taken = ArraySource(
             self.images[rows], self.labels[rows] if labels is None else labels, masks
         )
+        return taken.with_places(None if self.places is None else self.places[rows])
 
     def without_masks(self) -> "ArraySource":
         """See `Source.without_masks`; the images are the same ones."""
@@ -297,6 +314,7 @@ class Dataset:
         class_names: one for each label, in order.
         image_shape: (H, W, C) of every split.
         backgrounds: folder of photographs that come with it, to put behind objects, or None.
+        place_names: of the places of its splits, in order; empty where they have none.
         came_in: the range that images had which came as floats; else None, as no model is meant.
 
     Raises:
@@ -310,6 +328,7 @@ class Dataset:
     image_shape: tuple[int, int, int]
     backgrounds: str | None = None
     came_in: tuple[float, float] | None = None
+    place_names: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.regression:

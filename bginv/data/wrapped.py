@@ -22,6 +22,7 @@ class WrappedSource(Source):
     def __init__(self, source: Source):
         self.source = source
         self.labels, self.image_shape = source.labels, source.image_shape
+        self.places = source.places
 
     @abc.abstractmethod
     def around(self, source: Source) -> "WrappedSource":
