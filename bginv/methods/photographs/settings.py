@@ -19,12 +19,11 @@ IMAGE_SIZE = 224
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PhotographSettings(PhaseSettings):
-    """A pretrained network on photographs."""
+class PretrainedSettings(PhaseSettings):
+    """A pretrained network on photographs, however it is trained."""
 
     HEADING: ClassVar[str] = "photographs"
 
-    recipe: str = setting(PHOTOGRAPHS, choices=(PHOTOGRAPHS,), help="values of unset options")
     architecture: str = setting(
         "auto", metavar="NAME", help="auto (efficientnet_lite0), or a name of keras.applications"
     )
@@ -41,6 +40,22 @@ class PhotographSettings(PhaseSettings):
     validation: float = setting(
         0.2, minimum=0, maximum=0.5, help="share of the training images that choices are made on"
     )
+    batch_norm: str = setting(
+        "fixed", choices=BATCH_NORMS, help="batch normalization: as pretrained, or trained on"
+    )
+    smallest_crop: float = setting(
+        0.8, minimum=0.05, maximum=1, help="of images in training, as a share of their area"
+    )
+    flip: bool = setting(True, help="mirror half of the images")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhotographSettings(PretrainedSettings):
+    """The recipe for photographs."""
+
+    HEADING: ClassVar[str] = "the recipe for photographs"
+
+    recipe: str = setting(PHOTOGRAPHS, choices=(PHOTOGRAPHS,), help="values of unset options")
     refit: bool = setting(
         True, help="in the end, train what was chosen on all images, validation images too"
     )
@@ -78,17 +93,10 @@ class PhotographSettings(PhaseSettings):
     frozen_share: float = setting(
         0.4, minimum=0, maximum=1, help="share of the layers, from the image on, that stay"
     )
-    batch_norm: str = setting(
-        "fixed", choices=BATCH_NORMS, help="batch normalization: as pretrained, or trained on"
-    )
     average: float = setting(
         0.99, minimum=0, maximum=0.99999, help="momentum of averaged weights; 0: off"
     )
     weight_decay: float = setting(1e-4, minimum=0, help="of AdamW")
-    smallest_crop: float = setting(
-        0.8, minimum=0.05, maximum=1, help="of images in training, as a share of their area"
-    )
-    flip: bool = setting(True, help="mirror half of the images")
 
 
 SMALLEST_SIDE, LOOKED_AT = 128, 20
