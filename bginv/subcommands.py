@@ -31,8 +31,11 @@ class Command:
 
 
 BACKGROUND_INVARIANCE = "bginv.methods.background_invariance.experiment"
-PHOTOGRAPH_RUN = "bginv.methods.photographs.experiment:PhotographRun"
-"""What `run` does with photographs."""
+OTHER_RUNS = {
+    "photographs": "bginv.methods.photographs.experiment:PhotographRun",
+    "rival": "bginv.methods.rivals.experiment:RivalRun",
+}
+"""What `run` does in place of the three phases, by the name of its settings."""
 COMMANDS = {
     "run": Command(
         "bginv.methods.background_invariance.settings:RunSettings",

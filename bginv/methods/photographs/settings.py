@@ -135,16 +135,23 @@ def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
     return True, ""
 
 
-def refuse_unknown(given: Mapping[str, Any]) -> None:
-    """Raise where an option is of other recipes alone.
+def refuse_unknown(given: Mapping[str, Any], settings: type[PretrainedSettings]) -> None:
+    """Raise where an option is of other recipes or methods alone.
+
+    Args:
+        given: options by name.
+        settings: of the recipe or method that was asked for.
 
     Raises:
         UserError: it names the option.
     """
-    others = sorted(given.keys() - OWN - {"command"})
+    own = {field.name for field in dataclasses.fields(settings)}
+    others = sorted(given.keys() - own - {"command"})
     if others:
+        asked = f"--method {given['method']}" if "method" in given else RECIPE
+        other = "another --method" if "method" in given else "--recipe tuned"
         raise UserError(
-            f"{option_name(others[0])} is not for {RECIPE}: leave it out, or give --recipe tuned"
+            f"{option_name(others[0])} is not for {asked}: leave it out, or give {other}"
         )
 
 
