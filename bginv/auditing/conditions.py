@@ -5,8 +5,8 @@ import operator
 import re
 from collections.abc import Collection
 
-from bginv.auditing.intervals import Interval
 from bginv.errors import UserError
+from bginv.evaluation.intervals import Interval
 
 OPERATORS = {
     ">=": operator.ge,

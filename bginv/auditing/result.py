@@ -11,7 +11,7 @@ import numpy as np
 
 from bginv.auditing.conditions import Condition
 from bginv.auditing.gradients import GradientShare
-from bginv.auditing.intervals import UNKNOWN, Interval, difference, difference_of_sums
+from bginv.auditing.intervals import difference, difference_of_sums
 from bginv.auditing.scoring import Pull, Scored
 from bginv.auditing.trap import Trap
 from bginv.auditing.variants import (
@@ -22,6 +22,7 @@ from bginv.auditing.variants import (
     ONLY_FG,
     CutPictures,
 )
+from bginv.evaluation.intervals import UNKNOWN, Interval
 from bginv.masks.trust import Trust
 from bginv.output_files import write_text
 from bginv.report.tables import Table

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from bginv.auditing.intervals import Answers, Interval, difference, share_of
+from bginv.auditing.intervals import Answers, difference, share_of
 from bginv.auditing.models import BATCH, AuditedModel
 from bginv.auditing.shared_network import SharedNetwork
 from bginv.auditing.variants import CLEAN, MIXED_RAND, MIXED_SAME, OWN, CutPictures
 from bginv.data.variations import MIXED
+from bginv.evaluation.intervals import Interval
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,9 +15,10 @@ import sklearn.pipeline
 import sklearn.preprocessing
 import tensorflow as tf
 
-from bginv.auditing.intervals import UNKNOWN, Answers, Interval, Z, share_of
+from bginv.auditing.intervals import Answers, share_of
 from bginv.auditing.variants import CutPictures
 from bginv.data.variations import box_of
+from bginv.evaluation.intervals import UNKNOWN, Interval, Z
 from bginv.nn.efficientnet_lite import build_efficientnet_lite0
 from bginv.nn.weights_package import is_installed
 

@@ -20,7 +20,6 @@ from bginv.engine.saved_settings import read_settings, to_json
 from bginv.errors import UserError
 from bginv.interop.model_files import load_any, load_classifier
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
-from bginv.masks.pictures import picture_name
 from bginv.masks.source import confidence_of
 from bginv.masks.store import Found, find_masks
 from bginv.masks.trust import Predict, Trust, measure_source, verdict
@@ -171,7 +170,7 @@ def _predictor(classifier: keras.Model) -> Predict:
 
 
 def _names(source: FileSource) -> list[str]:
-    return [picture_name(source.images.path(row)) for row in range(len(source))]
+    return [source.name(row) for row in range(len(source))]
 
 
 def _write_masks(folder: pathlib.Path, source: FileSource) -> None:

@@ -11,6 +11,9 @@ from bginv.data.folder import load_folder
 from bginv.data.injected import with_backgrounds, with_noises
 from bginv.data.insulators import COMPONENTS, MATERIALS, load_insulators
 from bginv.data.labelled import load_multilabel
+from bginv.data.metadata import PREFIX as WATERBIRDS
+from bginv.data.metadata import load_metadata
+from bginv.data.places import tell_groups, with_groups
 from bginv.data.segmentation import (
     CIFAR10,
     CIFAR10_STL10,
@@ -37,7 +40,13 @@ from bginv.data.tfds import load_tfds
 from bginv.errors import UserError
 
 FOLDER, TFDS, MULTILABEL, SEGMENTATION = "folder:", "tfds:", "multilabel:", "segmentation:"
-PREFIXES = {FOLDER: "PATH", TFDS: "NAME", MULTILABEL: "PATH", SEGMENTATION: "PATH"}
+PREFIXES = {
+    FOLDER: "PATH",
+    TFDS: "NAME",
+    MULTILABEL: "PATH",
+    SEGMENTATION: "PATH",
+    WATERBIRDS: "PATH",
+}
 IMAGE_SIZE, SMALLEST_IMAGE_SIZE = 64, 8
 NOISY_IMAGES = 1000
 SHOWN_FILES = 4
@@ -218,12 +227,14 @@ def load_data(
     limit: int | None = None,
     image_size: int | None = None,
     skip_bad_files: bool = False,
+    groups: str | os.PathLike | None = None,
 ) -> Dataset:
     """Load a data set by name.
 
     Args:
         name: a key of `CATALOG`, such as "digits" or "mnist_backgrounds"; the path of a folder, or
             "folder:PATH", for the user's own photographs, see `bginv.data.folder`;
+            "waterbirds:PATH" for such with a table of places, see `bginv.data.metadata`;
             "multilabel:PATH" for such with several classes each, see `bginv.data.labelled`;
             "segmentation:PATH" for such with label maps, see `bginv.data.segmentation`;
             "tfds:NAME" for any set of TFDS with one label an image.
@@ -234,10 +245,12 @@ def load_data(
         image_size: side of the images of a data set that has no size of its own, see
             `takes_any_size`; None means 64, and 224 for "voc2012".
         skip_bad_files: leave files out that cannot be read, with a warning.
+        groups: "FILE.csv" or "FILE.csv:COLUMN", the places of a folder's images, see
+            `bginv.data.places`; they take the place of its own.
 
     Raises:
         UserError: unknown name, a limit below 1, an image size below 8 or for a data set that
-            has its own, or files that cannot be used.
+            has its own, files that cannot be used, or groups of other data than a folder.
         FileNotFoundError: the data is not there and cannot be downloaded.
     """
     name = full_name(name)
@@ -246,8 +259,15 @@ def load_data(
         raise UserError(f"limit must be at least 1; received {limit}")
     if image_size is not None and image_size < SMALLEST_IMAGE_SIZE:
         raise UserError(f"image_size must be at least {SMALLEST_IMAGE_SIZE}; received {image_size}")
+    if groups is not None and not name.startswith((FOLDER, WATERBIRDS)):
+        raise UserError(
+            f"groups (--groups) are for folder:PATH and waterbirds:PATH; received {name}"
+        )
     if name.startswith(FOLDER):
         dataset = load_folder(name.removeprefix(FOLDER), image_size or IMAGE_SIZE, skip_bad_files)
+    elif name.startswith(WATERBIRDS):
+        path = name.removeprefix(WATERBIRDS)
+        dataset = load_metadata(path, image_size or IMAGE_SIZE, skip_bad_files)
     elif name.startswith(MULTILABEL):
         path = name.removeprefix(MULTILABEL)
         dataset = load_multilabel(path, image_size or IMAGE_SIZE, skip_bad_files)
@@ -258,6 +278,9 @@ def load_data(
         dataset = load_tfds(name, name.removeprefix(TFDS), data_dir, image_size or IMAGE_SIZE)
     else:
         dataset = _load_entry(name, data_dir, image_size, skip_bad_files)
+    if groups is not None:
+        dataset = with_groups(dataset, name.partition(":")[2], os.fspath(groups))
+    tell_groups(dataset)
     if limit is not None:
         dataset = dataclasses.replace(dataset, train=dataset.train.first(limit))
     return dataset

@@ -36,6 +36,9 @@ class FileSource(Source):
         masks_of_labels: where a mask holds nothing above 1, 1 is foreground.
         resizing: "bilinear" or "bicubic".
 
+    Attributes:
+        folder: in which the names of images begin; None where these are CLASS/NAME.
+
     Raises:
         UserError: another shape or length, no record at all, or a file that cannot be read.
     """
@@ -63,11 +66,19 @@ class FileSource(Source):
         self.labels = np.asarray(labels, np.int32)
         self.image_shape, self.masks_of_labels = image_shape, masks_of_labels
         self.resizing = resizing
+        self.folder: str | None = None
         with tf.device("CPU"):
             self._labels = tf.constant(self.labels)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def name(self, row: int) -> str:
+        """The path of an image in its folder, with `/`, such as CLASS/NAME.jpg."""
+        path = pathlib.PurePath(self.images.path(row))
+        if self.folder is None:
+            return "/".join(path.parts[-2:])
+        return path.relative_to(self.folder).as_posix()
 
     @property
     def parallel_batches(self) -> int:
@@ -117,7 +128,7 @@ class FileSource(Source):
             UserError: a file that cannot be read, or another number of files.
         """
         masked = FileSource(self.images, self.labels, self.image_shape, scan(files))
-        return masked.with_places(self.places)
+        return self._named(masked, self.places)
 
     @property
     def has_masks(self) -> bool:
@@ -134,7 +145,7 @@ class FileSource(Source):
             self.masks_of_labels,
             self.resizing,
         )
-        return taken.with_places(None if self.places is None else self.places[rows])
+        return self._named(taken, None if self.places is None else self.places[rows])
 
     def at_size(self, side: int) -> "FileSource":
         """See `Source.at_size`."""
@@ -142,14 +153,19 @@ class FileSource(Source):
         sized = FileSource(
             self.images, self.labels, shape, self.masks, self.masks_of_labels, self.resizing
         )
-        return sized.with_places(self.places)
+        return self._named(sized, self.places)
 
     def without_masks(self) -> "FileSource":
         """See `Source.without_masks`."""
         if self.masks is None:
             return self
         alone = FileSource(self.images, self.labels, self.image_shape, resizing=self.resizing)
-        return alone.with_places(self.places)
+        return self._named(alone, self.places)
+
+    def _named(self, made: "FileSource", places: np.ndarray | None) -> "FileSource":
+        """What was made of these files, with places and names as they have here."""
+        made.folder = self.folder
+        return made.with_places(places)
 
 
 def load_files(

@@ -5,15 +5,15 @@ PATH/train/CLASS/NAME.jpg          the training split
 PATH/train/masks/CLASS/NAME.png    its masks, white is foreground: for every image, or no folder
 PATH/OTHER/CLASS/NAME.jpg          every other folder is a test of that name, with or without masks
 ```
+
+Class folders that hold folders alone have places: `PATH/train/CLASS/PLACE/NAME.jpg`, and
+`PATH/train/masks/CLASS/PLACE/NAME.png`.
 """
 
-import collections
 import dataclasses
 import os
 import pathlib
-import unicodedata
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -21,22 +21,26 @@ from absl import logging
 
 from bginv.data.files import FileSource, mixing_key, stretched_labels
 from bginv.data.images import ENDINGS, ImageFiles, check_sizes, readable_rows, scan, shown
+from bginv.data.listing import (
+    Ignored,
+    composed,
+    counts,
+    folder_below,
+    folders,
+    is_image,
+    kind,
+    names_in,
+    stem,
+    tell_ignored,
+)
 from bginv.data.sources import Dataset
 from bginv.errors import UserError
 
-TRAIN, MASKS = "train", "masks"
+TRAIN, MASKS, METADATA = "train", "masks", "metadata.csv"
 FIRST_TESTS = ("test", "clean")
 LAYOUT = "the layout is PATH/train/CLASS/*.jpg and PATH/test/CLASS/*.jpg"
 LOOKED_AT, BRIGHT = 20, 200
 """Masks that tell whether their foreground is white, and the least value of white."""
-JUNK = {"__MACOSX", "Thumbs.db", "desktop.ini"}
-"""What systems leave in folders, beside what is hidden."""
-Ignored: TypeAlias = list[tuple[str, pathlib.Path]]
-"""Kind and path of everything that was ignored."""
-
-NAMED = 3
-"""Of them, in the warning."""
-
 COUNTED = f"files that end in {', '.join(ENDINGS)} count"
 
 
@@ -46,15 +50,17 @@ class Split:
 
     Attributes:
         folder: `PATH/NAME`.
-        images: CLASS/NAME.jpg of each.
+        images: CLASS/NAME.jpg of each, or CLASS/PLACE/NAME.jpg.
         labels: a class number for each.
         masks: masks/CLASS/NAME.png for each, or empty.
+        places: the name of its place for each, or empty.
     """
 
     folder: pathlib.Path
     images: list[str]
     labels: list[int]
     masks: list[str]
+    places: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def files(self) -> list[str]:
@@ -82,12 +88,18 @@ def load_folder(path: str, image_size: int, skip_bad_files: bool) -> Dataset:
     names = _split_names(root)
     class_names = _class_names(root / TRAIN)
     splits = [_find_split(root / name, class_names, ignored) for name in names]
-    _tell_ignored(root, ignored)
+    tell_ignored(root, ignored)
     shape = (image_size, image_size, 3)
-    sources = read_splits(splits, shape, skip_bad_files)
-    train, *tests = sources
-    tests = dict(zip(names[1:], tests, strict=True))
-    return Dataset(f"folder:{path}", train, tests, class_names, shape)
+    place_names = tuple(sorted({place for split in splits for place in split.places}))
+    train, *tests = read_splits(splits, shape, skip_bad_files, place_names)
+    return Dataset(
+        f"folder:{path}",
+        train,
+        dict(zip(names[1:], tests, strict=True)),
+        class_names,
+        shape,
+        place_names=place_names,
+    )
 
 
 def is_of_classes_alone(path: str) -> bool:
@@ -95,9 +107,9 @@ def is_of_classes_alone(path: str) -> bool:
     root = pathlib.Path(path).expanduser()
     if not root.is_dir():
         return False
-    names = _folders(root)
+    names = folders(root)
     return TRAIN not in names and any(
-        any(map(_is_image, _entries(root / own))) for own in names.values()
+        any(map(is_image, names_in(root / own))) for own in names.values()
     )
 
 
@@ -112,7 +124,7 @@ def load_class_folders(
     ignored: Ignored = []
     names = _class_names(root)
     split = _find_split(root, names, ignored)
-    _tell_ignored(root, ignored)
+    tell_ignored(root, ignored)
     (source,) = read_splits([split], (image_size, image_size, 3), skip_bad_files)
     return source, names
 
@@ -121,6 +133,7 @@ def read_splits(
     splits: Sequence[Split],
     image_shape: tuple[int, int, int],
     skip_bad_files: bool,
+    place_names: Sequence[str] = (),
 ) -> list[FileSource]:
     """A source of each split; an image whose mask cannot be read counts as a bad file itself.
 
@@ -128,6 +141,7 @@ def read_splits(
         splits: their files.
         image_shape: (H, W, 3).
         skip_bad_files: leave files out that cannot be read, with a warning.
+        place_names: of all splits, in the order of their numbers.
 
     Raises:
         UserError: files that cannot be read, or masks that do not fit.
@@ -139,7 +153,11 @@ def read_splits(
     for split in splits:
         end = start + len(split.images) + len(split.masks)
         part = files.take(np.arange(start, end))
-        sources.append(_source(split, part, readable[start:end], image_shape))
+        source, rows = _source(split, part, readable[start:end], image_shape)
+        if split.places:
+            numbers = {name: number for number, name in enumerate(place_names)}
+            source = source.with_places(np.array([numbers[split.places[row]] for row in rows]))
+        sources.append(source)
         start = end
     return sources
 
@@ -150,10 +168,12 @@ def _split_names(root: pathlib.Path) -> list[str]:
         raise FileNotFoundError(f"{shown(root)} does not exist; {LAYOUT}")
     if not root.is_dir():
         raise UserError(f"{shown(root)} is not a folder; {LAYOUT}")
-    names = set(_folders(root).values())
+    names = set(folders(root).values())
     if TRAIN not in names:
         found = ", ".join(sorted(map(shown, names))) or "no folder"
-        raise UserError(f"{shown(root)} holds no folder {TRAIN}, but {found}; {LAYOUT}")
+        listed = (root / METADATA).is_file()
+        hint = f"as it holds {METADATA}, name it waterbirds:PATH" if listed else LAYOUT
+        raise UserError(f"{shown(root)} holds no folder {TRAIN}, but {found}; {hint}")
     tests = names - {TRAIN}
     if not tests:
         raise UserError(
@@ -164,8 +184,8 @@ def _split_names(root: pathlib.Path) -> list[str]:
 
 
 def _class_names(train: pathlib.Path) -> tuple[str, ...]:
-    names = tuple(sorted(_folders(train).keys() - {MASKS}))
-    if not names and any(map(_is_image, _entries(train))):
+    names = tuple(sorted(folders(train).keys() - {MASKS}))
+    if not names and any(map(is_image, names_in(train))):
         raise UserError(
             f"images lie directly in {shown(train)}; put those of each class into a folder "
             f"{shown(train)}/CLASS"
@@ -181,7 +201,7 @@ def _class_names(train: pathlib.Path) -> tuple[str, ...]:
 
 def _find_split(folder: pathlib.Path, class_names: tuple[str, ...], ignored: Ignored) -> Split:
     """A split's files; what is not one of them is counted."""
-    found = _folders(folder)
+    found = folders(folder)
     found.pop(MASKS, None)
     unknown = sorted(found.keys() - set(class_names))
     if unknown:
@@ -191,56 +211,84 @@ def _find_split(folder: pathlib.Path, class_names: tuple[str, ...], ignored: Ign
         )
     if not found:
         raise UserError(f"{shown(folder)} holds no class folder; fill or remove it")
-    loose = [name for name in _entries(folder) if _is_image(name) and name not in found.values()]
+    loose = [name for name in names_in(folder) if is_image(name) and name not in found.values()]
     ignored += [("images outside the class folders", folder / name) for name in loose]
+    placed = _have_places(folder, found)
     records = [
-        (f"{found[name]}/{file}", label)
+        (f"{parent}/{file}", label)
         for label, name in enumerate(class_names)
         if name in found
-        for file in _find_images(folder / found[name], ignored)
+        for parent in (_places_of(folder, found[name], ignored) if placed else [found[name]])
+        for file in _find_images(folder / parent, ignored)
     ]
     records.sort(key=lambda record: mixing_key(record[0]))
     images, labels = map(list, zip(*records, strict=True))
     masks = _find_masks(folder, images, ignored) if (folder / MASKS).is_dir() else []
-    return Split(folder, images, labels, masks)
+    places = [composed(name.split("/")[1]) for name in images] if placed else []
+    return Split(folder, images, labels, masks, places)
+
+
+def _have_places(folder: pathlib.Path, class_folders: Mapping[str, str]) -> bool:
+    """Whether the class folders of a split hold folders alone.
+
+    Raises:
+        UserError: some do and some hold images.
+    """
+    placed, plain = [], []
+    for name in class_folders.values():
+        own = folder / name
+        holds_images = any(map(is_image, names_in(own)))
+        (placed if not holds_images and folders(own) else plain).append(own)
+    if placed and plain:
+        raise UserError(
+            f"{shown(placed[0])} holds folders alone, as of places, and {shown(plain[0])} does "
+            f"not: give every class of {shown(folder)} folders of places, or none"
+        )
+    return bool(placed)
+
+
+def _places_of(folder: pathlib.Path, name: str, ignored: Ignored) -> list[str]:
+    """CLASS/PLACE of each place of a class, as the folders stand there."""
+    names = sorted(folders(folder / name).values())
+    loose = [folder / name / own for own in names_in(folder / name) if own not in names]
+    ignored += [(kind(path), path) for path in loose]
+    return [f"{name}/{place}" for place in names]
 
 
 def _find_images(folder: pathlib.Path, ignored: Ignored) -> list[str]:
-    names = _entries(folder)
-    images = [name for name in names if _is_image(name)]
-    others = [(_kind(folder / name), folder / name) for name in names if not _is_image(name)]
+    names = names_in(folder)
+    images = [name for name in names if is_image(name)]
+    others = [(kind(folder / name), folder / name) for name in names if not is_image(name)]
     ignored += others
     if not images:
-        held = f"(it holds {_counts(others)})" if others else "(it is empty)"
+        held = f"(it holds {counts(others)})" if others else "(it is empty)"
         raise UserError(f"{shown(folder)} holds no image {held}; fill or remove it; {COUNTED}")
     return images
 
 
 def _find_masks(folder: pathlib.Path, images: list[str], ignored: Ignored) -> list[str]:
     """The mask of each image: the same class and stem, any image ending."""
-    masks = {}
-    found = _folders(folder / MASKS)
-    for class_name in sorted({_composed(os.path.dirname(image)) for image in images}):
-        if class_name not in found:
-            continue
-        for name in _find_images(folder / MASKS / found[class_name], ignored):
-            mask = f"{MASKS}/{found[class_name]}/{name}"
-            other = masks.setdefault(_stem(f"{class_name}/{name}"), mask)
+    masks: dict[str, str] = {}
+    for parent in sorted({os.path.dirname(image) for image in images}):
+        own = folder_below(folder / MASKS, parent)
+        for name in _find_images(folder / MASKS / own, ignored) if own else []:
+            mask = f"{MASKS}/{own}/{name}"
+            other = masks.setdefault(stem(f"{parent}/{name}"), mask)
             if other != mask:
                 raise UserError(
                     f"{shown(folder / other)} and {shown(folder / mask)} are masks of one image; "
                     "remove one"
                 )
     for image in images:
-        if _stem(image) not in masks:
-            wanted = folder / MASKS / f"{_stem(image)}.png"
+        if stem(image) not in masks:
+            wanted = folder / MASKS / f"{stem(image)}.png"
             raise UserError(
                 f"{shown(folder / image)} has no mask; put it at {shown(wanted)}, or remove "
                 f"{shown(folder / MASKS)}"
             )
-    unused = masks.keys() - set(map(_stem, images))
+    unused = masks.keys() - set(map(stem, images))
     ignored += [("masks without an image", folder / masks[stem]) for stem in sorted(unused)]
-    return [masks[_stem(image)] for image in images]
+    return [masks[stem(image)] for image in images]
 
 
 def _source(
@@ -248,8 +296,8 @@ def _source(
     files: ImageFiles,
     readable: np.ndarray,
     image_shape: tuple[int, int, int],
-) -> FileSource:
-    """Readable records of a split; files holds its images, then its masks."""
+) -> tuple[FileSource, np.ndarray]:
+    """Readable records of a split and their rows; files holds its images, then its masks."""
     count, labels = len(split.images), np.array(split.labels)
     usable = readable[:count] & readable[count:] if split.masks else readable
     rows = np.flatnonzero(usable)
@@ -265,7 +313,9 @@ def _source(
     if masks is not None:
         check_sizes(images, masks, "mask")
         _warn_of_dark(masks)
-    return FileSource(images, labels[rows], image_shape, masks, masks_of_labels=True)
+    source = FileSource(images, labels[rows], image_shape, masks, masks_of_labels=True)
+    source.folder = os.fspath(split.folder)
+    return source, rows
 
 
 def _warn_of_dark(masks: ImageFiles) -> None:
@@ -278,63 +328,3 @@ def _warn_of_dark(masks: ImageFiles) -> None:
             "look at what the masks hold",
             *(len(rows), masks.name(rows[0]), brightest),
         )
-
-
-def _entries(folder: pathlib.Path) -> list[str]:
-    """Names of what a folder holds, sorted, without what is hidden."""
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries)
-    except OSError as error:
-        raise UserError(f"{shown(folder)} cannot be read: {error.strerror.lower()}") from error
-    return [name for name in names if not name.startswith(".") and name not in JUNK]
-
-
-def _folders(folder: pathlib.Path) -> dict[str, str]:
-    """Folders in a folder: their names in Unicode's composed form, and as they stand there."""
-    found: dict[str, str] = {}
-    for name in _entries(folder):
-        if os.path.islink(folder / name) and not (folder / name).exists():
-            raise UserError(f"{shown(folder / name)} is a link that leads nowhere; remove it")
-        if not (folder / name).is_dir():
-            continue
-        other = found.setdefault(_composed(name), name)
-        if other != name:
-            raise UserError(
-                f"{shown(folder / name)} is there twice, in two forms of Unicode: put the files "
-                "of both into one folder"
-            )
-    return found
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(ENDINGS)
-
-
-def _stem(name: str) -> str:
-    return _composed(os.path.splitext(name)[0])
-
-
-def _composed(name: str) -> str:
-    """A name in Unicode's composed form; archives of macOS have the other."""
-    return unicodedata.normalize("NFC", name)
-
-
-def _kind(path: pathlib.Path) -> str:
-    return "folders in class folders" if path.is_dir() else path.suffix.lower() or "no ending"
-
-
-def _tell_ignored(root: pathlib.Path, ignored: Ignored) -> None:
-    if ignored:
-        logging.warning("%s: ignored %s, such as %s", shown(root), _counts(ignored), _some(ignored))
-
-
-def _counts(ignored: Ignored) -> str:
-    kinds = collections.Counter(kind for kind, _ in ignored)
-    return ", ".join(f"{count} {shown(kind)}" for kind, count in sorted(kinds.items()))
-
-
-def _some(ignored: Ignored) -> str:
-    """One of each kind, at most so many."""
-    first = dict(reversed(ignored))
-    return ", ".join(shown(first[kind]) for kind in sorted(first)[:NAMED])

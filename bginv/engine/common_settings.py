@@ -37,6 +37,12 @@ class DataSettings:
     skip_bad_files: bool = setting(
         False, help="leave out image files that cannot be read, instead of stopping"
     )
+    groups: str | None = setting(
+        None,
+        metavar="FILE[:COLUMN]",
+        help="places of the images of folder:PATH, a .csv of file names and places: accuracies "
+        "by group, a class and a place, are told too",
+    )
     limit: int | None = setting(None, minimum=1, help="use the first N training images only")
     overwrite: bool = setting(
         False, may_change=True, help="begin again, and replace what was written"

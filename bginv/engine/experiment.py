@@ -232,6 +232,7 @@ def load(settings: DataSettings, several_labels: bool = False) -> Dataset:
         settings.limit,
         settings.image_size,
         settings.skip_bad_files,
+        settings.groups,
     )
     if dataset.multi_label and not several_labels:
         raise UserError(

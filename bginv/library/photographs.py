@@ -22,7 +22,9 @@ from bginv.methods.photographs.settings import PhotographSettings
 from bginv.nn.fine_tuning import is_deep, is_trained
 
 SMALLEST_SIDE = 128
-OWN_ARGUMENTS = {"architecture", "weights", "dataset", "data_dir", "output", "recipe", "run_dir"}
+OWN_ARGUMENTS = {
+    *("architecture", "weights", "dataset", "data_dir", "groups", "output", "recipe", "run_dir"),
+}
 """Settings that robustify has arguments of its own for, or that make a network."""
 
 SETTINGS = {field.name for field in dataclasses.fields(PhotographSettings)} - OWN_ARGUMENTS

@@ -11,7 +11,6 @@ from bginv.data.files import FileSource
 from bginv.data.sources import Dataset
 from bginv.errors import UserError
 from bginv.masks.given import GivenMasks
-from bginv.masks.pictures import picture_name
 from bginv.masks.source import MaskSource
 
 AUTO, GIVEN, HEURISTIC, SALIENCY = "auto", "given", "heuristic", "saliency"
@@ -122,7 +121,7 @@ def _given(
 
 
 def _names(split: FileSource) -> list[str]:
-    return [picture_name(split.images.path(row)) for row in range(len(split))]
+    return [split.name(row) for row in range(len(split))]
 
 
 def _of_classifier(argument: str | None, dataset: Dataset, settings: Mapping[str, Any], name: str):

@@ -1,4 +1,4 @@
-"""Masks in a folder of their own: `PATH/CLASS/NAME.png` for `CLASS/NAME.jpg`."""
+"""Masks in a folder of their own: `PATH/CLASS/NAME.png` for `CLASS/NAME.jpg`, or with places."""
 
 import hashlib
 import pathlib
@@ -23,7 +23,7 @@ class GivenMasks(MaskSource):
     A mask of zeros and ones is read as one of 0 and 255, as in `bginv.data.folder`.
 
     Args:
-        folder: `PATH/CLASS/NAME.png`.
+        folder: `PATH/CLASS/NAME.png`, or `PATH/CLASS/PLACE/NAME.png`.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -36,7 +36,7 @@ class GivenMasks(MaskSource):
             raise FileNotFoundError(f"there is no folder of masks {shown(root)}; {LAYOUT}")
         self.name, self._root = f"given:{folder}", root
         self._files: dict[str, pathlib.Path] = {}
-        for path in sorted(root.glob("*/*")):
+        for path in sorted([*root.glob("*/*"), *root.glob("*/*/*")]):
             if path.suffix.lower() not in ENDINGS or path.name.startswith("."):
                 continue
             other = self._files.setdefault(_key(path.relative_to(root)), path)

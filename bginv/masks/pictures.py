@@ -28,7 +28,7 @@ class FilePictures:
 
     def name(self, row: int) -> str:
         """CLASS/NAME.jpg."""
-        return picture_name(self._source.images.path(row))
+        return self._source.name(row)
 
     def area(self, row: int) -> int:
         """Pixels of one."""
@@ -106,11 +106,6 @@ def pictures_of(source: Source) -> Pictures:
 def _label_of(source: Source, row: int) -> int | None:
     single = source.labels.ndim == 1 and source.labels.dtype.kind in "iu"
     return int(source.labels[row]) if single else None
-
-
-def picture_name(path: str) -> str:
-    """CLASS/NAME.jpg of an image's path."""
-    return "/".join(pathlib.PurePath(path).parts[-2:])
 
 
 def _key(contents: bytes, name: str, label: int | None) -> str:

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from bginv.auditing.intervals import Answers, difference, difference_of_sums, share_of, wilson
+from bginv.auditing.intervals import Answers, difference, difference_of_sums, share_of
 from bginv.data.variations import draw_donors
+from bginv.evaluation.intervals import wilson
 
 CLASSES, DRAWS = 5, 3
 
