@@ -16,6 +16,7 @@ from bginv.engine.method import Method
 from bginv.engine.run_folder import RunFolder
 from bginv.errors import UserError
 from bginv.evaluation.calibration import collect_all_logits, collect_logits
+from bginv.evaluation.groups import group_numbers
 from bginv.evaluation.last_layers import FeatureSource
 from bginv.methods.rivals.settings import RivalSettings
 from bginv.nn.features import weights_digest
@@ -127,7 +128,7 @@ class Trainer:
                 f"{self.settings.method} needs the place of each picture: waterbirds:PATH, folders "
                 "PATH/train/CLASS/PLACE, or --groups FILE.csv"
             )
-        return source.labels * self._num_places + source.places
+        return group_numbers(source.labels, source.places, self._num_places)
 
     def changed(self, change: Change, source: Source, copy: int) -> FeatureSource:
         """Features of the training images, changed once.
@@ -145,7 +146,7 @@ class Trainer:
             for number, batch in enumerate(order.batches(FEATURE_BATCH)):
                 yield traced(batch, tf.random.fold_in(seed, number))
 
-        name = f"{self.settings.method}_{copy}"
+        name = f"{self.settings.method}_{self.settings.seed}_{copy}"
         return FeatureSource(self._images.take(rows), self._computed(name, batches, len(rows)))
 
     def split(self, share: float) -> tuple[np.ndarray, np.ndarray]:
