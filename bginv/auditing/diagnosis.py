@@ -34,6 +34,7 @@ from bginv.auditing.variants import (
 from bginv.auditing.verdict import doubts_of_data, verdict_of
 from bginv.data.variations import draw_donors
 from bginv.errors import UserError
+from bginv.evaluation.groups import GroupAccuracies, count_groups, group_names, group_numbers
 from bginv.masks.store import Found
 from bginv.masks.trust import measure_source, verdict
 
@@ -98,6 +99,7 @@ class Diagnosis:
         data: what it is called.
         plan: how much is done.
         training: pictures that models may have learned a trap from; by default, those of the audit.
+        place_names: of the pictures' places, where they have some.
 
     Attributes:
         donors: by test: int [M, D], whose backgrounds the pictures with an object get.
@@ -114,11 +116,13 @@ class Diagnosis:
         data: str,
         plan: Plan = Plan(),
         training: CutPictures | None = None,
+        place_names: Sequence[str] = (),
     ):
         self._began = time.monotonic()
         check_pictures(pictures.labels)
         self.pictures, self.plan = pictures, plan
         self._class_names, self._masks, self._data = tuple(class_names), masks, data
+        self._place_names = tuple(place_names)
         self.donors = _donors(pictures, len(class_names), plan)
         self._trap, self._shared = None, SharedNetwork()
         self._found: list[ModelAudit] = []
@@ -142,8 +146,17 @@ class Diagnosis:
         """
         own = pictures or self.pictures
         scored = score(model, own, self.donors, self.plan.tests, advance, self._shared)
-        self._found.append(_audit(model, scored, own, self._class_names, self.plan))
+        found = _audit(model, scored, own, self._class_names, self.plan)
+        self._found.append(dataclasses.replace(found, groups=self._groups(scored, own)))
         return self._found[-1]
+
+    def _groups(self, scored: Scored, pictures: CutPictures) -> GroupAccuracies | None:
+        """Accuracy on the pictures as they are, by group; None where they have no places."""
+        if pictures.places is None:
+            return None
+        numbers = group_numbers(pictures.labels, pictures.places, len(self._place_names))
+        right = scored.classes[CLEAN][:, 0] == scored.labels
+        return count_groups(right, numbers, group_names(self._class_names, self._place_names))
 
     def result(self) -> AuditResult:
         """What was found, in the order in which models were asked."""

@@ -35,6 +35,7 @@ def audit_page(result: AuditResult) -> str:
         chart=intervals(figures, "accuracies with 95 % intervals", "accuracy, %"),
         meanings=MEANINGS,
         classes={model.name: _classes(model) for model in result.models},
+        groups=result.group_tables(),
         most_classes=MOST_CLASSES,
         pulls={model.name: [_told(own, result) for own in model.pulls] for model in result.models},
         flips={model.name: _flips(model, result) for model in result.models},

@@ -22,14 +22,17 @@ from bginv.auditing.variants import (
     ONLY_FG,
     CutPictures,
 )
+from bginv.errors import UserError
+from bginv.evaluation.groups import GroupAccuracies
 from bginv.evaluation.intervals import UNKNOWN, Interval
 from bginv.masks.trust import Trust
 from bginv.output_files import write_text
+from bginv.report.groups import group_table
 from bginv.report.tables import Table
 
 SCHEMA = "bginv.audit/1"
-GAP, CHANGED = "gap", "changed"
-FIGURES = (GAP, CHANGED, *MEANINGS)
+GAP, CHANGED, WORST_GROUP = "gap", "changed", "worst_group"
+FIGURES = (GAP, CHANGED, WORST_GROUP, *MEANINGS)
 """What a condition may name."""
 OF_CLASSES = (CLEAN, ONLY_FG, MIXED_RAND, GAP)
 
@@ -65,6 +68,7 @@ class ModelAudit:
         matching: how its classes were matched, in words.
         doubts: what speaks against its figures, in sentences.
         scored: its answers.
+        groups: accuracy on the pictures as they are, by group; None where they have no places.
     """
 
     name: str
@@ -78,10 +82,16 @@ class ModelAudit:
     matching: str
     doubts: Sequence[str]
     scored: Scored
+    groups: GroupAccuracies | None = None
+
+    @property
+    def worst_group(self) -> Interval:
+        """The smallest accuracy of a group; unknown where there are none."""
+        return self.groups.interval(self.groups.worst_name) if self.groups else UNKNOWN
 
     def figure(self, name: str) -> Interval:
         """A figure of `FIGURES`; unknown where its test was not made."""
-        own = {GAP: self.gap, CHANGED: self.changed}
+        own = {GAP: self.gap, CHANGED: self.changed, WORST_GROUP: self.worst_group}
         return own.get(name) or self.tests.get(name, UNKNOWN)
 
     def as_json(self, class_names: Sequence[str]) -> dict[str, Any]:
@@ -95,6 +105,7 @@ class ModelAudit:
                 own.name: {name: figure.as_json() for name, figure in own.figures.items()}
                 for own in self.classes
             },
+            "groups": self.groups.as_json() if self.groups else None,
             "pulls": [
                 {
                     "object": class_names[pull.objects],
@@ -162,7 +173,7 @@ class AuditResult:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        parts = [self.verdict, "", self.table()]
+        parts = [self.verdict, "", self.table(), *map(str, self.group_tables())]
         if len(self.models) > 1:
             parts += ["", *self.comparisons()]
         return "\n".join(parts)
@@ -183,18 +194,32 @@ class AuditResult:
 
     def _table(self) -> Table:
         wide = len(self.models) <= 2
-        full = [model.name for model in self.models]
-        names = list(map(_short, full))
-        names = names if len(set(names)) == len(names) else full
+        names = self._short_names()
+        last = [WORST_GROUP] if self.group_tables() else []
         tests = [name for name in MEANINGS if name in self.models[0].tests]
         rows = {
             name: {
                 short: _shown(model.figure(name), wide)
                 for short, model in zip(names, self.models, strict=True)
             }
-            for name in (GAP, *tests, CHANGED)
+            for name in (GAP, *tests, CHANGED, *last)
         }
         return Table("% [95 %]" if wide else "%", dict.fromkeys(names, ""), rows)
+
+    def group_tables(self) -> list[Table]:
+        """Accuracy of each group on the pictures as they are, the worst first; none: no places."""
+        found = {
+            short: model.groups
+            for short, model in zip(self._short_names(), self.models, strict=True)
+            if model.groups
+        }
+        return [group_table(found, CLEAN)] if found else []
+
+    def _short_names(self) -> list[str]:
+        """Names of the models for a table, no two alike."""
+        full = [model.name for model in self.models]
+        names = list(map(_short, full))
+        return names if len(set(names)) == len(names) else full
 
     def comparisons(self) -> list[str]:
         """How each model differs from the first, in lines."""
@@ -270,7 +295,17 @@ class AuditResult:
         write_text(pathlib.Path(path), audit_page(self))
 
     def violations(self, conditions: Sequence[Condition]) -> list[str]:
-        """Conditions that hold beyond the interval, in lines."""
+        """Conditions that hold beyond the interval, in lines.
+
+        Raises:
+            UserError: one is of groups, and the pictures have no places.
+        """
+        of_groups = [own.text for own in conditions if own.name == WORST_GROUP]
+        if of_groups and any(model.groups is None for model in self.models):
+            raise UserError(
+                f"{of_groups[0]} cannot be told, as the pictures have no places: give --groups "
+                "FILE.csv, or folders of places in the class folders"
+            )
         return [
             f"{model.name}: {condition.text} holds, {_shown(model.figure(condition.name), True)} %"
             for condition in conditions

@@ -48,6 +48,7 @@ class CutPictures:
         masks: bool [N, H, W].
         emptied: uint8 [N, H, W, C].
         labels: int [N].
+        places: int [N]; None where the source has none.
         has_object: bool [N].
     """
 
@@ -55,7 +56,7 @@ class CutPictures:
         shape = (len(source), *source.image_shape)
         self.images, self.emptied = _array(shape, np.uint8), _array(shape, np.uint8)
         self.masks = _array(shape[:3], bool)
-        self.labels, start = np.asarray(source.labels), 0
+        self.labels, self.places, start = np.asarray(source.labels), source.places, 0
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             for batch in source.batches(source.pass_batch):
                 images, soft = (_bytes(batch[name].numpy()) for name in ("image", "mask"))

@@ -50,6 +50,7 @@ def prepare_audit(settings: AuditSettings, strategy: tf.distribute.Strategy) -> 
             limit=settings.limit,
             quick=settings.quick,
             seed=settings.seed,
+            groups=settings.groups,
         )
         _print(result)
         if settings.output:
@@ -77,5 +78,7 @@ def _print(result: AuditResult) -> None:
     for sentences in result.verdicts:
         print(textwrap.fill(" ".join(sentences), WIDTH), end="\n\n")
     print(result.table(), end="")
+    for table in result.group_tables():
+        print(f"\n{table}", end="")
     for line in result.comparisons():
         print(textwrap.fill(line, WIDTH))

@@ -14,7 +14,8 @@ from bginv.commands.settings import (
     EvaluateSegmentationSettings,
     EvaluateSettings,
 )
-from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, SEGMENTATION, TFDS
+from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, SEGMENTATION, TFDS, WATERBIRDS
+from bginv.data.folder import METADATA
 from bginv.data.sources import Dataset, Source, take_in_memory
 from bginv.engine.experiment import load
 from bginv.engine.results import evaluate_and_log
@@ -42,6 +43,7 @@ from bginv.interop.model_files import (
 )
 from bginv.output_files import check_writable, check_writable_folder, refuse_existing, while_locked
 from bginv.report.comparison import write_comparison
+from bginv.report.groups import group_counts_table, group_tables
 from bginv.report.pictures import write_image, write_reliability, write_sheet
 from bginv.report.run_page import read_run
 from bginv.report.tables import (
@@ -53,17 +55,25 @@ from bginv.report.tables import (
 )
 
 IMAGES_PER_CLASS = 8
+MODEL = "model"
 MASK_FILES = "seg-[0-9]*.png"
 
 
 def prepare_evaluate(
     settings: EvaluateSettings, strategy: tf.distribute.Strategy
 ) -> Callable[[], None]:
-    """Accuracy of a classifier on the training split and on every test."""
+    """Accuracy of a classifier on the training split and on every test, and of groups."""
     del strategy
     dataset = load(settings, several_labels=True)
     classifier = load_classifier(settings.model, dataset)
-    return lambda: print(evaluate_and_log(classifier, dataset).line())
+
+    def job() -> None:
+        accuracies = evaluate_and_log(classifier, dataset)
+        for table in group_tables({MODEL: accuracies}):
+            print(table)
+        print(accuracies.line())
+
+    return job
 
 
 def prepare_evaluate_seg(
@@ -127,6 +137,9 @@ def prepare_datasets(
 
     def job() -> None:
         print(splits_table(dataset), end="")
+        groups = group_counts_table(dataset)
+        if groups:
+            print(f"\n{groups}", end="")
         for split, path in sheets.items():
             _write_contact_sheet(path, dataset, split)
             logging.info("wrote %s", path)
@@ -147,6 +160,7 @@ def _list_catalog(data_dir: str | None) -> str:
     ]
     rows += [
         (f"{FOLDER}PATH", "your own photographs", "--image-size", "train/CLASS/*.jpg", "-"),
+        (f"{WATERBIRDS}PATH", "images with a class and a place", "--image-size", METADATA, "-"),
         (f"{MULTILABEL}PATH", "several classes an image", "--image-size", "lists", "-"),
         (f"{SEGMENTATION}PATH", "images with label maps", "--image-size", "images, labels", "-"),
         (f"{TFDS}NAME", "any set with one label an image", "--image-size", "TFDS", "-"),

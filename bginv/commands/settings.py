@@ -239,5 +239,11 @@ class AuditSettings:
         help="exit with 3 where one holds for the whole interval, such as gap>0.03",
     )
     seed: int = setting(0, minimum=0, maximum=2**31 - 1, help="of whose backgrounds are taken")
+    groups: str | None = setting(
+        None,
+        metavar="FILE[:COLUMN]",
+        help="places of a folder's pictures, a .csv of file names and places: accuracy by group, "
+        "a class and a place, is told too",
+    )
     data_dir: str | None = setting(None, help="folder with the data set's files")
     overwrite: bool = setting(False, help="replace what --output and --json name")

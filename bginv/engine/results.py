@@ -24,9 +24,12 @@ from bginv.evaluation.accuracy import (
     Predictions,
     count_correct,
     evaluate_accuracy,
+    groups_of,
     predict,
 )
+from bginv.evaluation.groups import GroupAccuracies
 from bginv.output_files import write_text
+from bginv.report.groups import group_tables
 from bginv.report.metrics import EVENTS, log_pictures, put_evaluation, training_seconds
 from bginv.report.pictures import write_strip
 from bginv.report.run_page import write_report
@@ -115,7 +118,8 @@ class Results:
             train, *noises = (
                 count / len(own) for own, count in zip(counted.values(), counts, strict=True)
             )
-            self.rows[name] = Accuracies({test: own.accuracy for test, own in found.items()}, train)
+            tests = {test: own.accuracy for test, own in found.items()}
+            self.rows[name] = Accuracies(tests, train, groups=self._groups(found))
             self._keep(name, found, answers)
             self._noises[name] = dict(zip(noisy, noises, strict=True))
         row = self.rows[name]
@@ -124,9 +128,9 @@ class Results:
         return row
 
     def table(self) -> str:
-        """The paper's table, with its own rows where it has some."""
+        """The paper's table, with its own rows where it has some; then those of groups."""
         rows = {**self.rows, **self._published()}
-        return str(accuracy_table(rows))
+        return "\n".join(map(str, [accuracy_table(rows), *group_tables(self.rows)]))
 
     def write(self) -> None:
         """Write `results.json`, and the table last: with it the run is finished."""
@@ -160,6 +164,16 @@ class Results:
         if self.folder.path is None:
             raise UserError("a run without a folder has no results")
         return self.folder.path
+
+    def _groups(self, found: Mapping[str, Predictions]) -> dict[str, GroupAccuracies]:
+        """Accuracies by group, of answers that are about a test's records in their order."""
+        groups: dict[str, GroupAccuracies] = {}
+        for test, source in self.dataset.tests.items():
+            own = found[test]
+            if np.array_equal(own.labels, source.labels):
+                counted = groups_of(own.labels == own.predicted, source, self.dataset)
+                groups |= {test: counted} if counted else {}
+        return groups
 
     def _published(self) -> dict[str, Accuracies]:
         measure = next(iter(self.rows.values())).measure
@@ -255,3 +269,9 @@ def log_accuracies(accuracies: Accuracies, part: str = "") -> None:
     measure = accuracies.measure[0].upper() + accuracies.measure[1:]
     name = f"{measure} of the {part}" if part else measure
     logging.info("%s - train: %.4f, test: %s", name, accuracies.train, tests)
+    for test, groups in accuracies.groups.items():
+        worst = groups.interval(groups.worst_name)
+        logging.info(
+            "%s of groups of %s - worst: %.4f (%s, %d images), mean: %.4f",
+            *(name, test, worst.value, groups.worst_name, worst.count, groups.mean),
+        )

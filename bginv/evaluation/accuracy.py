@@ -11,10 +11,14 @@ import tensorflow as tf
 from bginv.data.sources import Dataset, Source
 from bginv.evaluation.attention import mean_auroc
 from bginv.evaluation.calibration import collect_all_logits, probabilities
+from bginv.evaluation.groups import GroupAccuracies, count_groups, group_names, group_numbers
 from bginv.evaluation.segmentation import Confusion, count_confusion
 from bginv.nn.fine_tuning import compiled
 
-SAME_PLACES = ("clean", "test", "original", "validation", "valid", "val", "dev", "holdout", "rest")
+SAME_PLACES = (
+    *("clean", "test", "original", "validation", "valid", "val", "dev", "holdout", "rest"),
+    *("id_test", "id_val"),
+)
 NO_OBJECTS = "background_only"
 """A test where one can only guess."""
 
@@ -34,16 +38,39 @@ def count_correct(classifier: keras.Model, sources: Iterable[Source]) -> list[in
         classifier: images to logits.
         sources: labelled images.
     """
+    return [int(right.sum()) for right in right_answers(classifier, sources)]
 
-    def correct(batch: dict[str, tf.Tensor]) -> int:
+
+def right_answers(classifier: keras.Model, sources: Iterable[Source]) -> list[np.ndarray]:
+    """Whether the largest logit of each record is that of its label: bool [N] of each source.
+
+    Args:
+        classifier: images to logits.
+        sources: labelled images.
+    """
+
+    def right(batch: dict[str, tf.Tensor]) -> np.ndarray:
         run = compiled(classifier, batch["image"].shape[1:])
-        predicted = run(batch["image"]).numpy().argmax(1)
-        return int((predicted == batch["label"].numpy()).sum())
+        return run(batch["image"]).numpy().argmax(1) == batch["label"].numpy()
 
     return [
-        sum(map(correct, source.batches(source.pass_batch)))
+        np.concatenate(list(map(right, source.batches(source.pass_batch))))
         for source in (own.without_masks() for own in sources)
     ]
+
+
+def groups_of(right: np.ndarray, source: Source, dataset: Dataset) -> GroupAccuracies | None:
+    """Right answers by group; None where the records have no places.
+
+    Args:
+        right: bool [N], whether each record is told right.
+        source: a split.
+        dataset: of the split, for the names of classes and places.
+    """
+    if source.places is None:
+        return None
+    numbers = group_numbers(source.labels, source.places, len(dataset.place_names))
+    return count_groups(right, numbers, group_names(dataset.class_names, dataset.place_names))
 
 
 def mean_absolute_errors(model: keras.Model, sources: Iterable[Source]) -> list[float]:
@@ -66,11 +93,13 @@ class Accuracies:
         train: on the training split, without augmentation; None if it was not looked at.
         measure: "accuracy"; of images with several classes "mean AUROC"; of a regressor "mean
             absolute error".
+        groups: by the test's name, where its images have places.
     """
 
     tests: Mapping[str, float]
     train: float | None = None
     measure: str = ACCURACY
+    groups: Mapping[str, GroupAccuracies] = dataclasses.field(default_factory=dict)
 
     @property
     def mean_background(self) -> float | None:
@@ -98,18 +127,22 @@ def evaluate_accuracy(
         with_train: look at the training split too.
     """
     splits = [*dataset.tests.values(), *([dataset.train] if with_train else [])]
-    measure = ACCURACY
+    measure, groups = ACCURACY, {}
     if dataset.multi_label:
         measure, ratios = AUROC, mean_auroc(classifier, splits)
     elif dataset.regression:
         measure, ratios = ERROR, mean_absolute_errors(classifier, splits)
     else:
-        counts = count_correct(classifier, splits)
-        ratios = [count / len(split) for count, split in zip(counts, splits, strict=True)]
+        answers = right_answers(classifier, splits)
+        ratios = [int(right.sum()) / len(right) for right in answers]
+        tested = zip(dataset.tests.items(), answers, strict=False)
+        found = {name: groups_of(right, split, dataset) for (name, split), right in tested}
+        groups = {name: own for name, own in found.items() if own}
     return Accuracies(
         tests=dict(zip(dataset.tests, ratios, strict=False)),
         train=ratios[-1] if with_train else None,
         measure=measure,
+        groups=groups,
     )
 
 

@@ -36,6 +36,7 @@ from bginv.auditing.variants import CutPictures, stratified
 from bginv.data.catalog import full_name
 from bginv.data.files import FileSource
 from bginv.data.folder import is_of_classes_alone, load_class_folders
+from bginv.data.places import with_groups
 from bginv.data.sources import ArraySource, Dataset, Source
 from bginv.errors import UserError
 from bginv.interop.classifiers import Classifier
@@ -70,6 +71,7 @@ def audit(
     limit: int | None = None,
     quick: bool = False,
     seed: int = 0,
+    groups: str | os.PathLike | None = None,
 ) -> AuditResult:
     """Find out whether models look at the background, without training.
 
@@ -97,6 +99,7 @@ def audit(
         limit: pictures at most, of each class its share (default: 2,000, and 100 if `quick`).
         quick: less of everything, in about a minute.
         seed: of the choice of backgrounds.
+        groups: places of a folder's pictures, see `load_data`: accuracy by group is told too.
 
     Returns:
         Figures, verdict and pictures; it prints as a table.
@@ -113,7 +116,8 @@ def audit(
         if value is not None and value < 1:
             raise UserError(f"{name} must be at least 1; received {value}")
     opened = dict(zip(_names(several), map(open_model, several), strict=True))
-    dataset, name = _choose_split(_load(data, list(opened.values()), pixels), split)
+    loaded = _load(data, list(opened.values()), pixels, groups)
+    dataset, name = _choose_split(loaded, split)
     source = dataset.tests[name]
     check_pictures(source.labels)
     if not isinstance(masks, str | MaskSource):
@@ -133,7 +137,8 @@ def audit(
     brings = isinstance(masks, str) and masks in (AUTO, GIVEN) and name not in (TRAIN, ONLY_SPLIT)
     training = _training(dataset) if brings else None
     title = dataset.name if name == ONLY_SPLIT else f"{dataset.name}, {name}"
-    diagnosis = Diagnosis(audited[0][1], dataset.class_names, report, title, plan, training)
+    names = dataset.class_names, dataset.place_names
+    diagnosis = Diagnosis(audited[0][1], names[0], report, title, plan, training, names[1])
     with Progress(plan.images(len(source)) * len(audited)) as progress:
         for model, pictures in audited:
             diagnosis.ask(model, pictures, progress.advance)
@@ -168,19 +173,28 @@ def _prepared(
     return audited
 
 
-def _load(data: Data, models: Sequence[Classifier], pixels: Range | None) -> Dataset:
+def _load(
+    data: Data,
+    models: Sequence[Classifier],
+    pixels: Range | None,
+    groups: str | os.PathLike | None,
+) -> Dataset:
     """The data, at the size of the first model that has one."""
     sides = [own.size[0] for own in models if own.size[0] and own.size[0] == own.size[1]]
     side = sides[0] if sides else None
     if isinstance(data, str | os.PathLike):
         path = full_name(data)
         if path.startswith(FOLDER) and is_of_classes_alone(path.removeprefix(FOLDER)):
-            own, classes = load_class_folders(path.removeprefix(FOLDER), side or SIDE)
-            return Dataset(path, own, {ONLY_SPLIT: own}, classes, own.image_shape)
+            folder = path.removeprefix(FOLDER)
+            own, classes = load_class_folders(folder, side or SIDE)
+            dataset = Dataset(path, own, {}, classes, own.image_shape)
+            if groups is not None:
+                dataset = with_groups(dataset, folder, os.fspath(groups))
+            return dataclasses.replace(dataset, tests={ONLY_SPLIT: dataset.train})
     if not is_split(data):  # nothing is trained, so all of it is looked at
         whole = data[TRAIN] if isinstance(data, Mapping) and TRAIN in data else data
         data = {TRAIN: whole, ONLY_SPLIT: whole}
-    return as_dataset(data, side or SIDE, pixels)
+    return as_dataset(data, side or SIDE, pixels, groups)
 
 
 def _choose_split(dataset: Dataset, split: str | None) -> tuple[Dataset, str]:

@@ -23,7 +23,12 @@ IN_MEMORY = "arrays"
 TRAIN = "train"
 
 
-def as_dataset(data: Data, image_size: int | None = None, pixels: Range | None = None) -> Dataset:
+def as_dataset(
+    data: Data,
+    image_size: int | None = None,
+    pixels: Range | None = None,
+    groups: str | os.PathLike | None = None,
+) -> Dataset:
     """Whatever holds images and labels, as a data set.
 
     Images [N, H, W] or [N, H, W, C] are uint8, or floats in [0, 1], up to 255, in [-1, 1] or in the
@@ -40,17 +45,24 @@ def as_dataset(data: Data, image_size: int | None = None, pixels: Range | None =
         image_size: of the images of a name or folder that come in any size.
         pixels: the range that the model takes; images of floats outside of [0, 1] have it too.
             None takes that of `KNOWN` in which they are.
+        groups: places of a folder's images, see `load_data`.
 
     Raises:
         UserError: something else, or see `load_data`.
     """
     pixels = range_of(pixels)
+    if groups is not None and not isinstance(data, str | os.PathLike):
+        raise UserError(
+            f"groups are for the folder of a data set; received a {type(data).__name__}: in "
+            "Python, give its sources places (`Source.with_places`)"
+        )
     match data:
         case Dataset():
             return data
         case str() | os.PathLike():
             name = os.fspath(data)
-            return load_data(name, image_size=image_size if takes_any_size(name) else None)
+            side = image_size if takes_any_size(name) else None
+            return load_data(name, image_size=side, groups=groups)
     return _of_splits(_splits(data), pixels)
 
 

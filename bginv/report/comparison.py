@@ -7,6 +7,7 @@ from typing import Any
 
 from bginv.output_files import write_text
 from bginv.report.charts import compared_losses
+from bginv.report.groups import group_tables
 from bginv.report.run_page import (
     NOT_SETTINGS,
     PHASE_TITLES,
@@ -50,7 +51,7 @@ def _by_name(runs: Sequence[Run]) -> dict[str, Run]:
 
 
 def _tables(runs: Mapping[str, Run]) -> list[Table]:
-    """A table of accuracies for each data set and measure."""
+    """A table of accuracies for each data set and measure, and one of groups for each test."""
     groups: dict[tuple, dict] = {}
     for name, run in runs.items():
         for row, own in run.accuracies.items():
@@ -63,7 +64,10 @@ def _tables(runs: Mapping[str, Run]) -> list[Table]:
         # what others published stands once, below
         ordered = dict(sorted(rows.items(), key=lambda item: item[1].train is None))
         table = accuracy_table(ordered)
-        found.append(dataclasses.replace(table, title=f"{dataset}: {table.title}"))
+        found += [
+            dataclasses.replace(shown, title=f"{dataset}: {shown.title}")
+            for shown in (table, *group_tables(ordered))
+        ]
     return found
 
 

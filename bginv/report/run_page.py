@@ -12,8 +12,10 @@ import jinja2
 from bginv.checksums import read_sealed_json
 from bginv.errors import UserError
 from bginv.evaluation.accuracy import ERROR, Accuracies, is_same_place
+from bginv.evaluation.groups import groups_from_json
 from bginv.output_files import write_text
 from bginv.report.charts import learning_curves, noise_curves
+from bginv.report.groups import group_tables
 from bginv.report.metrics import training_records
 from bginv.report.pictures import read_strip
 from bginv.report.tables import Table, accuracy_table
@@ -81,7 +83,12 @@ class Run:
         """Rows of the table, published ones too."""
         measure = self.results.get("measure", "accuracy")
         return {
-            name: Accuracies(row["tests"], row["train"], measure)
+            name: Accuracies(
+                row["tests"],
+                row["train"],
+                measure,
+                {test: groups_from_json(own) for test, own in row.get("groups", {}).items()},
+            )
             for name, row in self.results.get("accuracy", {}).items()
         }
 
@@ -180,6 +187,7 @@ def write_report(folder: pathlib.Path) -> pathlib.Path:
         masks=_mask_rows(run),
         mistakes=run.mistakes(),
         confusions=_confusions(run),
+        group_tables=group_tables(run.accuracies),
         curves=curves_of(run),
         costs=costs_table({run.name: run}),
         settings=_settings_of(run),

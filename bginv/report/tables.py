@@ -331,6 +331,7 @@ def json_results(rows: Mapping[str, Accuracies], **more: Any) -> str:
             "train": row.train,
             "tests": dict(row.tests),
             "mean_of_backgrounds": row.mean_background,
+            "groups": {test: own.as_json() for test, own in row.groups.items()},
         }
         for name, row in rows.items()
     }

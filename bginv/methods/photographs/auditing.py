@@ -54,7 +54,14 @@ class RunAudit:
         pictures = CutPictures(found.source, found.confidence > 0)
         plan = Plan(DRAWS, TESTS, seed, with_gradients=False)
         title = f"{dataset.name}, {self._test}"
-        self._diagnosis = Diagnosis(pictures, dataset.class_names, masks, title, plan)
+        self._diagnosis = Diagnosis(
+            pictures,
+            dataset.class_names,
+            masks,
+            title,
+            plan,
+            place_names=dataset.place_names,
+        )
 
     def ask(self, name: str, classifier: keras.Model) -> dict[str, KnownAnswers]:
         """Audit a classifier as it is now; its answers, for the run's table and its pictures.
