@@ -100,7 +100,7 @@ class PhotographSettings(PretrainedSettings):
 
 
 SMALLEST_SIDE, LOOKED_AT = 128, 20
-FOLDER = "folder:"
+PREFIXES = ("folder:", "waterbirds:")
 RECIPE = "--recipe photographs"
 OWN = {field.name for field in dataclasses.fields(PhotographSettings)}
 
@@ -115,8 +115,9 @@ def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
         Whether; and one line where it would be taken but for something, else "".
     """
     name = given["dataset"]
-    root = pathlib.Path(name.removeprefix(FOLDER)).expanduser()
-    if not (name.startswith(FOLDER) or root.is_dir()) or not root.is_dir():
+    prefix = next((own for own in PREFIXES if name.startswith(own)), "")
+    root = pathlib.Path(name.removeprefix(prefix)).expanduser()
+    if not root.is_dir():
         return False, ""
     wanted = given.get("image_size")
     if (wanted or SMALLEST_SIDE) < SMALLEST_SIDE or typical_side(root) < SMALLEST_SIDE:
@@ -156,14 +157,21 @@ def refuse_unknown(given: Mapping[str, Any], settings: type[PretrainedSettings])
 
 
 def typical_side(root: pathlib.Path) -> float:
-    """Median of the shorter sides of a few training images, in pixels; 0 without any."""
+    """Median of the shorter sides of a few training images, in pixels; 0 without any.
+
+    Args:
+        root: it holds `train`, or a table of images in folders beside it.
+    """
+    train = root / "train" if (root / "train").is_dir() else root
+    files = [
+        file
+        for depth in ("*/*", "*/*/*")
+        for file in sorted(train.glob(depth))
+        if not {"masks", ""} & {part.partition(".")[0] for part in file.relative_to(train).parts}
+    ]
     sides = []
-    for file in sorted((root / "train").glob("[!.]*/[!.]*"))[:: 1 + _count(root) // LOOKED_AT]:
-        image = cv2.imread(str(file)) if file.is_file() and file.parent.name != "masks" else None
+    for file in files[:: 1 + len(files) // LOOKED_AT]:
+        image = cv2.imread(str(file)) if file.is_file() else None
         if image is not None:
             sides.append(min(image.shape[:2]))
     return float(np.median(sides)) if sides else 0.0
-
-
-def _count(root: pathlib.Path) -> int:
-    return sum(1 for _ in (root / "train").glob("[!.]*/[!.]*"))
