@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,14 @@ from bginv.commands.settings import MakeCorrelatedSettings
 from bginv.data import correlated
 from bginv.data.catalog import FOLDER, full_name
 from bginv.data.correlated import Pairing
-from bginv.data.correlated_files import CorrelatedFiles, Objects, Places, metadata, read_places
+from bginv.data.correlated_files import CorrelatedFiles, metadata
+from bginv.data.correlated_inputs import (
+    Objects,
+    Places,
+    check_apart,
+    read_places,
+    usable_objects,
+)
 from bginv.data.files import FileSource
 from bginv.data.folder import MASKS, is_of_classes_alone, load_class_folders
 from bginv.data.images import shown
@@ -38,7 +45,7 @@ from bginv.report.tables import PERCENT, Table
 IMAGE_SIZE = 224
 SETTINGS_FILE, SETTINGS_NAME = "correlated.json", "make-correlated"
 SHEET, METADATA = "contact_sheet.png", "metadata.csv"
-NAMED, NUM_PICTURED, GROUPS_PICTURED = 5, 8, 32
+NUM_PICTURED, GROUPS_PICTURED = 8, 32
 OFTEN = 20
 """Uses of a picture from which on a classifier may learn it by heart."""
 SMALL, NEAR = 50, 0.01
@@ -77,12 +84,16 @@ def prepare_make_correlated(
     own = correlated.own_places(dataset.class_names, places.names, settings.pairs)
     train, test = _masked(settings, dataset)
     folder = pathlib.Path(full_name(settings.dataset).removeprefix(FOLDER)).expanduser()
-    objects = _usable(Objects(train, test, folder), settings.image_size, dataset.class_names)
-    _check_apart(objects, places)
-    made = _paired(settings, objects, places, own, dataset.class_names)
+    objects = Objects(train, test, folder)
+    usable = usable_objects(objects, settings.image_size, dataset.class_names)
+    check_apart(usable, places)
+    made = _paired(settings, usable, places, own, dataset.class_names)
     kept = {
-        SETTINGS_NAME: dataclasses.replace(settings, output="", overwrite=False),
-        "inputs": _inputs(train, test, places),
+        # folders may have moved: what they hold counts
+        SETTINGS_NAME: dataclasses.replace(
+            settings, dataset="", backgrounds=None, output="", overwrite=False
+        ),
+        "inputs": {"objects": objects.digest(), "backgrounds": places.digest()},
         "folders": dict.fromkeys(dataset.class_names, 0),
     }
     check = functools.partial(_check_same, kept, root, settings.overwrite)
@@ -177,60 +188,6 @@ def _masked(
     return found[0], found[1]
 
 
-def _usable(objects: Objects, side: int, class_names: Sequence[str]) -> Objects:
-    """Those with a mask, each content once; what is left out is counted and named.
-
-    Raises:
-        UserError: a class of which nothing is left.
-    """
-    shows = np.array([objects.has_object(row, side) for row in range(len(objects))])
-    _tell_left_out(objects, np.flatnonzero(~shows), "their masks are empty or whole")
-    for label, name in enumerate(class_names):
-        if not shows[objects.labels == label].any():
-            raise UserError(
-                f"no mask of the class {shown(name)} shows an object: look at them with "
-                "`bginv masks`, or name another source with --masks"
-            )
-    objects = objects.take(np.flatnonzero(shows))
-    # the test first: what is there too is left out of the training
-    order = np.concatenate([np.flatnonzero(objects.of_test), np.flatnonzero(~objects.of_test)])
-    labels: dict[bytes, set[int]] = {}
-    for content, label in zip(objects.contents, objects.labels.tolist(), strict=True):
-        labels.setdefault(content, set()).add(label)
-    ambiguous = [row for row, own in enumerate(objects.contents) if len(labels[own]) > 1]
-    _tell_left_out(objects, ambiguous, "each is in two classes")
-    distinct = order[correlated.distinct_rows([objects.contents[row] for row in order])]
-    kept = np.sort(np.setdiff1d(distinct, ambiguous))
-    copies = np.setdiff1d(np.arange(len(objects)), np.concatenate([kept, ambiguous]))
-    _tell_left_out(objects, copies, "they are copies of others")
-    return objects.take(kept)
-
-
-def _tell_left_out(objects: Objects, rows: Sequence[int] | np.ndarray, why: str) -> None:
-    if len(rows):
-        more = len(rows) - NAMED
-        names = ", ".join(shown(objects.files[row]) for row in rows[:NAMED])
-        logging.warning(
-            "%d of %d pictures are left out, as %s: %s%s",
-            *(len(rows), len(objects), why, names, f" and {more} more" if more > 0 else ""),
-        )
-
-
-def _check_apart(objects: Objects, places: Places) -> None:
-    """Raise if a picture of a place is one of an object too.
-
-    Raises:
-        UserError: it names both files.
-    """
-    held = dict(zip(objects.contents, objects.files, strict=True))
-    for content, file in zip(places.contents, places.files, strict=True):
-        if content in held:
-            raise UserError(
-                f"the place's picture {shown(file)} is the object's picture {shown(held[content])} "
-                "too: remove one"
-            )
-
-
 def _paired(
     settings: MakeCorrelatedSettings,
     objects: Objects,
@@ -280,15 +237,6 @@ def _splits(
         held = [objects.contents[row] for row in rows]
         splits[rows] = correlated.split_by_content(held, used / used.sum())
     return splits
-
-
-def _inputs(train: FileSource, test: FileSource | None, places: Places) -> dict[str, int]:
-    """A number for everything that the set is made of."""
-    found = {"backgrounds": places.digest()}
-    for name, source in (("objects", train), ("test objects", test)):
-        if source is not None:
-            found |= {name: source.digest(), f"masks of {name}": source.masks_digest()}
-    return found
 
 
 def _check_same(kept: dict, root: pathlib.Path, overwrite: bool) -> None:

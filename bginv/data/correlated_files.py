@@ -9,9 +9,7 @@ OUT/metadata.csv            Waterbirds' columns, and the names that they stand f
 
 import collections
 import csv
-import dataclasses
 import io
-import os
 import pathlib
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -22,12 +20,10 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.checksums import has_trailer, trailer
-from bginv.data.correlated import distinct_rows
-from bginv.data.files import FileSource, mixing_key, stretch, stretched_labels
-from bginv.data.folder import JUNK, MASKS
-from bginv.data.images import ImageFiles, image_names, readable_rows, scan, shown
-from bginv.data.wrapped import contents
-from bginv.errors import UserError
+from bginv.data.correlated_inputs import SHARPNESS, Objects, Places
+from bginv.data.files import mixing_key, stretch
+from bginv.data.folder import MASKS
+from bginv.data.images import ImageFiles
 from bginv.ops.augment import sharpen_masks
 from bginv.ops.compositing import composite
 
@@ -35,170 +31,9 @@ COLUMNS = ("img_id", "img_filename", "y", "split", "place", "place_filename")
 MORE_COLUMNS = ("class_name", "place_name", "object_filename")
 FORMATS = {"jpeg": ".jpg", "png": ".png"}
 JPEG_QUALITY = 95
-SHARPNESS = 100.0
-"""Of masks' edges, as runs on photographs have it."""
-FOREGROUND = 0.5
-FEWEST_PICTURES = 3
-"""Of a place: one for each split."""
 REPORTED = 500
 Write = Callable[[pathlib.Path, bytes], None]
 """To a file that is whole or not there."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Places:
-    """Pictures of places.
-
-    Attributes:
-        images: the files.
-        numbers: int [M], the place of each.
-        names: of the places.
-        files: PLACE/NAME.jpg of each picture.
-    """
-
-    images: ImageFiles
-    numbers: np.ndarray
-    names: tuple[str, ...]
-    files: list[str]
-
-    @property
-    def contents(self) -> list[bytes]:
-        """See `bginv.data.wrapped.contents`."""
-        return fingerprint_bytes(self.images)
-
-    def digest(self) -> int:
-        """A number that tells other pictures or places, or another order, from these."""
-        return zlib.crc32(self.numbers.tobytes(), zlib.crc32(self.images.fingerprints.numpy()))
-
-
-def fingerprint_bytes(images: ImageFiles) -> list[bytes]:
-    """Something that stands for each file's content."""
-    return [int(number).to_bytes(8, "little") for number in images.fingerprints.numpy()]
-
-
-def read_places(path: str, skip_bad_files: bool) -> Places:
-    """The pictures of `PATH/PLACE/*.jpg`, each content once, in a fixed mixed order.
-
-    Args:
-        path: a folder with one folder a place.
-        skip_bad_files: leave files out that cannot be read, with a warning.
-
-    Raises:
-        UserError: no such folder, fewer than two places, a place with fewer than three different
-            pictures, a picture in two places, or files that cannot be read.
-    """
-    root = pathlib.Path(path).expanduser()
-    if not root.is_dir():
-        raise UserError(f"--backgrounds needs a folder with PLACE/*.jpg; {shown(root)} is none")
-    names = sorted(
-        own.name
-        for own in root.iterdir()
-        if own.is_dir() and own.name[0] != "." and own.name not in JUNK
-    )
-    if len(names) < 2:
-        raise UserError(
-            f"{shown(root)} holds {', '.join(map(shown, names)) or 'no folder'}: two folders or "
-            "more are needed, one a place with its pictures"
-        )
-    found = [
-        (f"{name}/{own}", place)
-        for place, name in enumerate(names)
-        for own in image_names(root / name)
-    ]
-    found.sort(key=lambda pair: mixing_key(pair[0]))
-    images = scan([os.path.join(root, file) for file, _ in found])
-    rows = readable_rows(images, skip_bad_files)
-    images = images.take(rows)
-    files, numbers = [found[row][0] for row in rows], np.array([found[row][1] for row in rows], int)
-    distinct = _of_one_place(fingerprint_bytes(images), files, numbers, root)
-    places = Places(
-        images.take(distinct), numbers[distinct], tuple(names), [files[row] for row in distinct]
-    )
-    for place, name in enumerate(names):
-        count = int(np.sum(places.numbers == place))
-        if count < FEWEST_PICTURES:
-            raise UserError(
-                f"{shown(root / name)} holds {count} different pictures; a place needs "
-                f"{FEWEST_PICTURES}, as none is used in two splits"
-            )
-    return places
-
-
-def _of_one_place(
-    fingerprints: list[bytes], files: list[str], numbers: np.ndarray, root: pathlib.Path
-) -> np.ndarray:
-    """Rows of different contents.
-
-    Raises:
-        UserError: a content in two places.
-    """
-    first: dict[bytes, int] = {}
-    for row, content in enumerate(fingerprints):
-        other = first.setdefault(content, row)
-        if numbers[other] != numbers[row]:
-            one, two = sorted((files[other], files[row]))
-            raise UserError(
-                f"{shown(root / one)} and {shown(root / two)} are the same picture in two places: "
-                "remove one"
-            )
-    distinct = distinct_rows(fingerprints)
-    if len(distinct) < len(files):
-        logging.warning(
-            "%s: %d of %d pictures are left out, as they are copies of others",
-            *(shown(root), len(files) - len(distinct), len(files)),
-        )
-    return distinct
-
-
-class Objects:
-    """Pictures of objects, with masks, of one or two splits.
-
-    Args:
-        train: those to be split.
-        test: those of the test, if there are some.
-        root: folder that file names are relative to.
-    """
-
-    def __init__(self, train: FileSource, test: FileSource | None, root: pathlib.Path):
-        sources = [train, *([test] if test else [])]
-        self._at = [(source, row) for source in sources for row in range(len(source))]
-        self.labels = np.concatenate([source.labels for source in sources])
-        self.of_test = np.arange(len(self._at)) >= len(train)
-        self.contents = [content for source in sources for content in contents(source)]
-        self.files = [
-            pathlib.PurePath(os.path.relpath(source.images.path(row), root)).as_posix()
-            for source, row in self._at
-        ]
-
-    def __len__(self) -> int:
-        return len(self._at)
-
-    def take(self, rows: Sequence[int] | np.ndarray) -> "Objects":
-        """Those of these rows, in this order."""
-        taken = Objects.__new__(Objects)
-        taken._at = [self._at[row] for row in rows]
-        taken.labels, taken.of_test = self.labels[rows], self.of_test[rows]
-        taken.contents = [self.contents[row] for row in rows]
-        taken.files = [self.files[row] for row in rows]
-        return taken
-
-    def image(self, row: int) -> tf.Tensor:
-        """Pixels of one, at its own size: uint8 [h, w, 3]."""
-        source, own = self._at[row]
-        return source.images.read(own)
-
-    def mask(self, row: int) -> tf.Tensor:
-        """Its mask, at the mask's own size: float32 [h, w, 1] in [0, 1]."""
-        source, own = self._at[row]
-        pixels = source.masks.read(own)
-        if source.masks_of_labels:
-            pixels = stretched_labels(pixels)
-        return tf.cast(tf.reduce_max(pixels, -1, keepdims=True), tf.float32) / 255.0
-
-    def has_object(self, row: int, side: int) -> bool:
-        """Whether a mask shows an object and leaves some background, at this size."""
-        mask = tf.image.resize(self.mask(row), [side, side], antialias=True) > FOREGROUND
-        return bool(tf.reduce_any(mask)) and not bool(tf.reduce_all(mask))
 
 
 def cut_out(
@@ -211,7 +46,7 @@ def cut_out(
 
     Args:
         image: uint8 [h, w, 3].
-        mask: float32 [h', w', 1] in [0, 1], of the same aspect ratio; some of it is above 0.5.
+        mask: float32 [h, w, 1] in [0, 1], with sharp edges; some of it is above 0.
         side: H and W.
         object_size: longer side of the object's box as a share of the picture's side; its middle
             stays where it is, as far as there is room. None: the picture is stretched.
@@ -219,10 +54,7 @@ def cut_out(
     Returns:
         float32 [H, W, 3] and [H, W, 1] in [0, 1].
     """
-    size = tf.shape(image)[:2]
-    sharp = sharpen_masks(tf.image.resize(mask, size, antialias=True)[tf.newaxis], SHARPNESS)[0]
-    colours = tf.cast(image, tf.float32) / 255.0 * sharp
-    held = tf.concat([colours, sharp], -1)
+    held = tf.concat([tf.cast(image, tf.float32) / 255.0 * mask, mask], -1)
     if object_size is None:
         placed = tf.image.resize(held, [side, side], antialias=True)
     else:
