@@ -48,7 +48,7 @@ SETS = {
     },
 }
 """Folders of each class of a set; masks of `X/images` are in `X/masks`, others by saliency."""
-OBJECT_SIZES = {"horses": 0.4, "seven": 0.5}
+OBJECT_SIZES = {"horses": 0.35, "seven": 0.5}
 """At which a linear head on ImageNet's features is trapped, though it can tell the objects."""
 SIDE = 224
 
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--output", type=pathlib.Path, required=True)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--correlation", type=float, default=0.95)
-    parser.add_argument("--object-size", type=float, help="(default: 0.4 and 0.5)")
+    parser.add_argument("--object-size", type=float, help="(default: 0.35 and 0.5)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
