@@ -30,7 +30,7 @@ from bginv.data.sources import Dataset
 from bginv.engine.experiment import load
 from bginv.engine.saved_settings import differences, read_settings, to_json
 from bginv.errors import UserError
-from bginv.masks.choice import OF_CLASSIFIER, choose
+from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
 from bginv.masks.store import find_masks
 from bginv.output_files import (
     OVERWRITE,
@@ -60,6 +60,8 @@ class Made(NamedTuple):
         pairing: what each object gets.
         own: int [K], the place of each class.
         class_names: of the objects.
+        inputs: a number for everything that was read, by its name.
+        reason: why masks come from where they do, a sentence.
     """
 
     objects: Objects
@@ -67,6 +69,8 @@ class Made(NamedTuple):
     pairing: Pairing
     own: np.ndarray
     class_names: tuple[str, ...]
+    inputs: dict[str, int]
+    reason: str
 
 
 def prepare_make_correlated(
@@ -77,39 +81,30 @@ def prepare_make_correlated(
     settings = dataclasses.replace(settings, image_size=settings.image_size or IMAGE_SIZE)
     root = pathlib.Path(settings.output)
     check_writable_folder(root)
-    _check_output(settings, root)
-    dataset = _load(settings)
-    places = read_places(settings.backgrounds, settings.skip_bad_files)
-    correlated.check_correlation(settings.correlation, len(places.names))
-    own = correlated.own_places(dataset.class_names, places.names, settings.pairs)
-    train, test = _masked(settings, dataset)
-    folder = pathlib.Path(full_name(settings.dataset).removeprefix(FOLDER)).expanduser()
-    objects = Objects(train, test, folder)
-    usable = usable_objects(objects, settings.image_size, dataset.class_names)
-    check_apart(usable, places)
-    made = _paired(settings, usable, places, own, dataset.class_names)
+    _check_folders(settings, root)
+    made = _plan(settings)
+    # folders may move: what they hold counts
+    own = dataclasses.replace(settings, dataset="", backgrounds=None, output="", overwrite=False)
     kept = {
-        # folders may have moved: what they hold counts
-        SETTINGS_NAME: dataclasses.replace(
-            settings, dataset="", backgrounds=None, output="", overwrite=False
-        ),
-        "inputs": {"objects": objects.digest(), "backgrounds": places.digest()},
-        "folders": dict.fromkeys(dataset.class_names, 0),
+        SETTINGS_NAME: own,
+        "inputs": made.inputs,
+        "folders": dict.fromkeys(made.class_names, 0),
     }
     check = functools.partial(_check_same, kept, root, settings.overwrite)
     check()
 
     def job() -> None:
         check()  # another process may have been at work here since
+        logging.info("%s", made.reason)
         if settings.overwrite:
             _remove(root)
         write_text(root / SETTINGS_FILE, to_json(**kept))
         files = CorrelatedFiles(
             root,
             made.objects,
-            places,
+            made.places,
             made.pairing.pictures,
-            dataset.class_names,
+            made.class_names,
             settings.image_size,
             settings.object_size,
             settings.format,
@@ -124,7 +119,38 @@ def prepare_make_correlated(
     return while_locked(root, job)
 
 
-def _check_output(settings: MakeCorrelatedSettings, root: pathlib.Path) -> None:
+def _plan(settings: MakeCorrelatedSettings) -> Made:
+    """Read everything, and decide what each object gets.
+
+    Raises:
+        UserError: what is read does not make a set.
+    """
+    dataset = _load(settings)
+    places = read_places(settings.backgrounds, settings.skip_bad_files)
+    correlated.check_correlation(settings.correlation, len(places.names))
+    own = correlated.own_places(dataset.class_names, places.names, settings.pairs)
+    folder = pathlib.Path(full_name(settings.dataset).removeprefix(FOLDER)).expanduser()
+    choice = _choose(settings.masks, dataset)
+    objects = Objects(*_masked(choice, dataset), folder)
+    usable = usable_objects(objects, settings.image_size, dataset.class_names)
+    check_apart(usable, places)
+    splits = _splits(usable, settings.shares, dataset.class_names)
+    order = np.argsort(splits, kind="stable")
+    usable, splits = usable.take(order), splits[order]
+    pairing = correlated.pair_objects(
+        splits,
+        usable.labels,
+        own,
+        places.numbers,
+        _picture_splits(places, settings.shares),
+        settings.correlation,
+        settings.seed,
+    )
+    inputs = {"objects": objects.digest(), "backgrounds": places.digest()}
+    return Made(usable, places, pairing, own, dataset.class_names, inputs, choice.reason)
+
+
+def _check_folders(settings: MakeCorrelatedSettings, root: pathlib.Path) -> None:
     """Raise if the set has no place of its own.
 
     Raises:
@@ -154,21 +180,27 @@ def _load(settings: MakeCorrelatedSettings) -> Dataset:
     return Dataset(f"{FOLDER}{path}", source, {}, names, source.image_shape)
 
 
-def _masked(
-    settings: MakeCorrelatedSettings, dataset: Dataset
-) -> tuple[FileSource, FileSource | None]:
-    """The training objects and those of the first test, with masks.
+def _choose(name: str, dataset: Dataset) -> Choice:
+    """Where masks come from.
 
     Raises:
-        UserError: there are no masks.
+        UserError: a source that finds none by itself; see `choose` too.
     """
-    choice = choose(settings.masks, dataset)
+    choice = choose(name, dataset)
     if choice.source is None and choice.name in OF_CLASSIFIER:
         raise UserError(
             f"{choice.reason}; those of {choice.name} need a classifier: put masks beside the "
             "class folders, masks/CLASS/NAME.png, or name another source with --masks"
         )
-    logging.info("%s", choice.reason)
+    return choice
+
+
+def _masked(choice: Choice, dataset: Dataset) -> tuple[FileSource, FileSource | None]:
+    """The training objects and those of the first test, with masks.
+
+    Raises:
+        UserError: a test without masks.
+    """
     name, test = next(iter(dataset.tests.items()), (None, None))
     if len(dataset.tests) > 1:
         logging.warning(
@@ -188,32 +220,13 @@ def _masked(
     return found[0], found[1]
 
 
-def _paired(
-    settings: MakeCorrelatedSettings,
-    objects: Objects,
-    places: Places,
-    own: np.ndarray,
-    class_names: tuple[str, ...],
-) -> Made:
-    """What each object gets, in the order of the set: by split, as mixed as the folder's."""
-    splits = _splits(objects, settings.shares, class_names)
-    order = np.argsort(splits, kind="stable")
-    objects, splits = objects.take(order), splits[order]
-    picture_splits = np.empty(len(places.numbers), int)
+def _picture_splits(places: Places, shares: tuple[float, ...]) -> np.ndarray:
+    """The split of each picture of a place, int [M]."""
+    splits = np.empty(len(places.numbers), int)
     for place in range(len(places.names)):
         rows = np.flatnonzero(places.numbers == place)
-        held = [places.contents[row] for row in rows]
-        picture_splits[rows] = correlated.split_by_content(held, settings.shares)
-    pairing = correlated.pair_objects(
-        splits,
-        objects.labels,
-        own,
-        places.numbers,
-        picture_splits,
-        settings.correlation,
-        settings.seed,
-    )
-    return Made(objects, places, pairing, own, class_names)
+        splits[rows] = correlated.split_by_content([places.contents[row] for row in rows], shares)
+    return splits
 
 
 def _splits(
