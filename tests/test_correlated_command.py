@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -200,6 +201,27 @@ def test_what_shows_no_object_is_left_out_and_named(command, caplog):
     assert len(lines()) == 13
 
 
+def test_masks_of_other_sources(command, monkeypatch):
+    monkeypatch.setenv("BGINV_CACHE", "cache")
+    for class_name in ("bird", "ox"):
+        for number in range(4):
+            image = np.zeros((40, 60, 3), np.uint8)
+            image[10:26, 20:36] = 200 + number, len(class_name), 90
+            for split in ("train", "test"):
+                image[25, 35, 2] = 90 + len(split)
+                folder = pathlib.Path("objects", split, class_name)
+                folder.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(folder / f"{number}.png"), image)
+    write_places(pathlib.Path("places"))
+    code, _, err = command(None, *SMALL, "--masks", "heuristic", "--object-size", "0.25")
+    assert code == 0, err
+    held = lines()
+    assert len({row["img_filename"] for row in held}) == 16  # two of a class have one name each
+    for row in held:
+        mask = cv2.imread(f"made/masks/{row['img_filename']}", cv2.IMREAD_GRAYSCALE)
+        assert (mask == 255).sum() == 8 * 8 == (mask > 0).sum()
+
+
 def test_a_picture_that_is_used_often_is_told(command, caplog):
     write_all(pathlib.Path(), 80)
     for place in PLACES:
@@ -266,7 +288,11 @@ def test_objects_that_make_no_set_are_refused(command, monkeypatch):
     monkeypatch.setenv("U2NET_HOME", "empty")
     refused(command, "there is no saliency network in empty")
     refused(command, "brings no masks", "--masks", "given")
-    for file in pathlib.Path("objects/ox").iterdir():
-        file.unlink()
-    pathlib.Path("objects/ox").rmdir()
+    shutil.rmtree("objects/ox")
     refused(command, "holds one class only, bird")
+    shutil.rmtree("objects")
+    for split in ("train", "test"):
+        for class_name in ("bird", "ox"):
+            write_object(pathlib.Path("objects", split, class_name), split, len(split))
+    shutil.rmtree("objects/test/masks")
+    refused(command, "test brings no masks, as train does: put them at test/masks/CLASS/NAME.png")

@@ -287,12 +287,15 @@ def _remove(root: pathlib.Path) -> None:
 
 def _write_contact_sheet(path: pathlib.Path, files: CorrelatedFiles, made: Made) -> None:
     """A row of pictures for each group of the training split that has some."""
-    rows = {}
-    for name, members in _groups(made):
-        held = members[made.pairing.splits[members] == correlated.TRAIN]
-        if len(held) and len(rows) < GROUPS_PICTURED:
-            rows[name] = np.stack([files.read(row) for row in held[:NUM_PICTURED]])
-    write_sheet(path, rows, f"train: {int(np.sum(made.pairing.splits == correlated.TRAIN))} images")
+    trained = made.pairing.splits == correlated.TRAIN
+    held = {name: members[trained[members]] for name, members in _groups(made)}
+    filled = {name: members for name, members in held.items() if len(members)}
+    rows = {
+        name: np.stack([files.read(row) for row in members[:NUM_PICTURED]])
+        for name, members in list(filled.items())[:GROUPS_PICTURED]
+    }
+    more = f", {len(rows)} of {len(filled)} groups" if len(filled) > len(rows) else ""
+    write_sheet(path, rows, f"train: {int(trained.sum())} images{more}")
     logging.info("wrote %s", path)
 
 

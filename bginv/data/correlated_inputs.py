@@ -1,5 +1,6 @@
 """Objects and places of a set like Waterbirds: what is read, and what is left out."""
 
+import copy
 import dataclasses
 import os
 import pathlib
@@ -154,8 +155,8 @@ class Objects:
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "Objects":
         """Those of these rows, in this order."""
-        taken = Objects.__new__(Objects)
-        taken._at, taken._masks = [self._at[row] for row in rows], self._masks
+        taken = copy.copy(self)
+        taken._at = [self._at[row] for row in rows]
         taken.labels, taken.of_test = self.labels[rows], self.of_test[rows]
         taken.contents = [self.contents[row] for row in rows]
         taken.files = [self.files[row] for row in rows]
