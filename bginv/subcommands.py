@@ -118,6 +118,11 @@ COMMANDS = {
         "the Backgrounds Challenge's variations of your own images",
         maker_path="bginv.commands.variations:prepare_make_variations",
     ),
+    "make-correlated": Command(
+        "bginv.commands.settings:MakeCorrelatedSettings",
+        "a set like Waterbirds of your own objects and places: each class has a place of its own",
+        maker_path="bginv.commands.correlated:prepare_make_correlated",
+    ),
     "convert-weights": Command(
         "bginv.commands.settings:ConvertSettings",
         "a checkpoint of PyTorch to a Keras model",
