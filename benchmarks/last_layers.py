@@ -10,11 +10,20 @@ import pathlib
 import pkgutil
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
-from photograph_tests import VALIDATION, VALIDATION_DRAWS, Tests, load, tests_of, with_backgrounds
+from measuring import timed
+from photograph_tests import (
+    VALIDATION,
+    VALIDATION_DRAWS,
+    Tests,
+    load,
+    summarized,
+    tests_of,
+    with_backgrounds,
+)
 
 from bginv.data.composites import WithEmptied
 from bginv.data.wrapped import hold_out
@@ -53,7 +62,7 @@ TRIALS: Mapping[str, list[dict]] = {
     ],
 }
 """Settings that are tried, of each rival."""
-OURS = "ours"
+OURS = "ours, last layer"
 
 
 class SharedFeatures(RunFolder):
@@ -165,23 +174,35 @@ class Heads:
 
 
 def rows_of(name: str, path: str, masks: str, cache: pathlib.Path, seeds: list[int]) -> list[dict]:
-    """A row of each last layer on a data set, as `photographs.py` writes it."""
-    heads = Heads(path, masks, cache / name)
-    print(
-        f"{name}: features of validation images and tests after {heads.prepared:.0f} s", flush=True
-    )
+    """A row of each last layer on a data set, as `photographs.py` writes it.
+
+    Args:
+        name: of the data set.
+        path: how `load_data` names it; `{seed}` in it stands for the seed.
+        masks: their source.
+        cache: folder for features.
+        seeds: the first one's validation images choose between the trials.
+    """
+    sets: dict[str, Heads] = {}
+    for seed in seeds:
+        own = path.format(seed=seed)
+        sets[own] = sets.get(own) or Heads(own, masks, cache / f"{name}-{len(sets)}")
+    chosen_on = sets[path.format(seed=seeds[0])]
+    print(f"{name}: features after {chosen_on.prepared:.0f} s", flush=True)
     rows = []
     for method, trials in TRIALS.items():
-        if RIVALS[method].needs == GROUPS and not heads.has_places:
+        if RIVALS[method].needs == GROUPS and not chosen_on.has_places:
             continue
-        began = time.monotonic()
-        judged = [_score(heads.measure(0, heads.rival(method, seeds[0], own))) for own in trials]
+        judged = [
+            _score(chosen_on.measure(0, chosen_on.rival(method, seeds[0], own))) for own in trials
+        ]
         chosen = trials[int(np.argmax(judged))]
-        tried = time.monotonic() - began
-        made = [_timed(heads.rival, method, seed, chosen) for seed in seeds]
-        rows.append(_row(heads, name, method, RIVALS[method].needs, made, chosen, tried))
-    made = [_timed(heads.ours, seed) for seed in seeds]
-    rows.append(_row(heads, name, OURS, NOTHING, made, {}, 0.0))
+        made = [
+            _made(sets[path.format(seed=seed)], Heads.rival, method, seed, chosen) for seed in seeds
+        ]
+        rows.append(_row(name, f"{method}, last layer", RIVALS[method].needs, made, chosen))
+    made = [_made(sets[path.format(seed=seed)], Heads.ours, seed) for seed in seeds]
+    rows.append(_row(name, OURS, NOTHING, made, {}))
     return rows
 
 
@@ -189,24 +210,20 @@ def _score(shares: Mapping[str, float]) -> float:
     return shares.get("worst_group", shares.get("mixed_rand", shares["clean"]))
 
 
-def _timed(make, *arguments) -> tuple[float, keras.Model]:
-    began = time.monotonic()
-    made = make(*arguments)
-    return time.monotonic() - began, made
+def _made(heads: Heads, make: Callable, *arguments) -> tuple[float, dict[str, float]]:
+    """Seconds that a last layer takes, and what it reaches on the test."""
+    seconds, head = timed(make, heads, *arguments)
+    return seconds, heads.measure(1, head)
 
 
-def _row(heads: Heads, name: str, method: str, needs: str, made: list, chosen: dict, tried: float):
-    from photographs import summarized
-
-    measured = [heads.measure(1, model) for _, model in made]
+def _row(name: str, method: str, needs: str, made: list, chosen: dict) -> dict:
     row = {
         "data": name,
-        "method": f"{method}, last layer",
+        "method": method,
         "labels_needed": needs,
         "seconds": round(statistics.fmean(seconds for seconds, _ in made), 1),
-        "seconds_of_trials": round(tried, 1),
         "chosen": chosen,
-        **summarized(measured),
+        **summarized([measured for _, measured in made]),
     }
-    print(row["data"], row["method"], row["mean"], f"{row['seconds']} s", chosen, flush=True)
+    print(name, method, row["mean"], f"{row['seconds']} s", chosen, flush=True)
     return row

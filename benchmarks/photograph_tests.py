@@ -2,8 +2,9 @@
 
 import dataclasses
 import pathlib
+import statistics
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -82,3 +83,15 @@ def tests_of(dataset: Dataset, masks: str) -> Tests:
     """The first test that is no validation part."""
     split = next(own for name, own in dataset.tests.items() if name != VALIDATION)
     return Tests.of(dataset, split, masks, TEST_DRAWS)
+
+
+def summarized(measured: Sequence[Mapping[str, float]]) -> dict:
+    """Mean and deviation over seeds of each figure that there is, in %."""
+    found: dict = {"mean": {}, "deviation": {}, "seeds": len(measured)}
+    for name in COLUMNS:
+        values = [100 * own[name] for own in measured if name in own]
+        if values:
+            found["mean"][name] = round(statistics.fmean(values), 2)
+            deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+            found["deviation"][name] = round(deviation, 2)
+    return found

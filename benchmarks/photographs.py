@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from measuring import head, kept_run, line
-from photograph_tests import COLUMNS, load, tests_of
+from photograph_tests import COLUMNS, load, summarized, tests_of
 
 from bginv.methods.rivals.settings import RIVALS
 
@@ -63,12 +63,16 @@ RECIPE = {
 }
 """The same of our recipe's parts."""
 JUDGED = ("mixed_rand", "only_fg", "clean")
-LABELS = {"ours": "nothing", "ours, last layer": "nothing"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="+", metavar="NAME=DATA", help="such as seven=folder:PATH")
+    parser.add_argument(
+        "data",
+        nargs="+",
+        metavar="NAME=DATA",
+        help="such as seven=folder:PATH; {seed} in PATH stands for the seed",
+    )
     parser.add_argument("--runs", type=pathlib.Path, required=True)
     parser.add_argument("--output", type=pathlib.Path, help="JSON file for the rows")
     parser.add_argument("--quick", action="store_true", help="last layers alone")
@@ -92,12 +96,13 @@ def _rows(name: str, path: str, options: argparse.Namespace) -> list[dict]:
 
         return rows_of(name, path, options.masks, options.runs / "features", options.seeds)
     chosen = RECIPE if options.recipe else ROWS
-    tests = tests_of(load(path), options.masks)
+    tests = {seed: tests_of(load(path.format(seed=seed)), options.masks) for seed in options.seeds}
+    has_places = bool(tests[options.seeds[0]].dataset.place_names)
     rows = []
     for row in options.rows or chosen:
         method = next(iter(chosen[row][1:2]), "") if "--method" in chosen[row] else ""
         needs = RIVALS[method].needs if method else "nothing"
-        if needs == "groups" and not tests.dataset.place_names:
+        if needs == "groups" and not has_places:
             continue
         words = [path, "--masks", options.masks, *chosen[row]]
         rows.append(_whole_row(name, row, needs, words, tests, options))
@@ -111,11 +116,13 @@ def _whole_row(name: str, row: str, needs: str, words: Sequence[str], tests, opt
     measured, judged, seconds, gigabytes = [], [], [], []
     for seed in options.seeds:
         run_dir = options.runs / f"{name}-{row.replace(' ', '_')}-{seed}"
-        seconds.append(kept_run(run_dir, *words, "--seed", seed))
+        seconds.append(
+            kept_run(run_dir, *(word.format(seed=seed) for word in words), "--seed", seed)
+        )
         results = json.loads((run_dir / "results.json").read_text())
         gigabytes.append(results["peak_memory_bytes"] / 1e9)
         file = "robust_classifier.keras" if "decision" in results else "classifier.keras"
-        measured.append(tests.measure(keras.models.load_model(run_dir / file)))
+        measured.append(tests[seed].measure(keras.models.load_model(run_dir / file)))
         validation = results.get("validation", {})
         judged.append(validation.get("phase 3") or validation.get("phase 1") or {})
     return {
@@ -127,21 +134,6 @@ def _whole_row(name: str, row: str, needs: str, words: Sequence[str], tests, opt
         **summarized(measured),
         "validation": [{key: own[key] for key in JUDGED if key in own} for own in judged],
     }
-
-
-def summarized(measured: Sequence[Mapping[str, float]]) -> dict:
-    """Mean and deviation over seeds of each figure that there is, in %."""
-    found: dict = {"mean": {}, "deviation": {}, "seeds": len(measured)}
-    for name in COLUMNS:
-        values = [100 * own[name] for own in measured if name in own]
-        if values:
-            found["mean"][name] = round(statistics.fmean(values), 2)
-            found["deviation"][name] = (
-                round(statistics.pstdev(values), 2)
-                if len(values) < 2
-                else (round(statistics.stdev(values), 2))
-            )
-    return found
 
 
 def table(rows: Sequence[Mapping]) -> str:
