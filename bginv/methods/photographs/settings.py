@@ -92,7 +92,9 @@ class PhotographSettings(PhaseSettings):
 
 
 SMALLEST_SIDE, LOOKED_AT = 128, 20
-FOLDER = "folder:"
+FOLDERS = ("folder:", "waterbirds:")
+PICTURES = ("train/[!.]*/[!.]*", "train/[!.]*/[!.]*/[!.]*", "[!.]*/[!.]*")
+"""Where photographs lie: by class, by class and place, and as a table lists them."""
 RECIPE = "--recipe photographs"
 OWN = {field.name for field in dataclasses.fields(PhotographSettings)}
 
@@ -107,8 +109,9 @@ def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
         Whether; and one line where it would be taken but for something, else "".
     """
     name = given["dataset"]
-    root = pathlib.Path(name.removeprefix(FOLDER)).expanduser()
-    if not (name.startswith(FOLDER) or root.is_dir()) or not root.is_dir():
+    prefix = next((own for own in FOLDERS if name.startswith(own)), "")
+    root = pathlib.Path(name.removeprefix(prefix)).expanduser()
+    if not root.is_dir():
         return False, ""
     wanted = given.get("image_size")
     if (wanted or SMALLEST_SIDE) < SMALLEST_SIDE or typical_side(root) < SMALLEST_SIDE:
@@ -142,13 +145,17 @@ def refuse_unknown(given: Mapping[str, Any]) -> None:
 
 def typical_side(root: pathlib.Path) -> float:
     """Median of the shorter sides of a few training images, in pixels; 0 without any."""
-    sides = []
-    for file in sorted((root / "train").glob("[!.]*/[!.]*"))[:: 1 + _count(root) // LOOKED_AT]:
-        image = cv2.imread(str(file)) if file.is_file() and file.parent.name != "masks" else None
-        if image is not None:
-            sides.append(min(image.shape[:2]))
+    files = _pictures(root)
+    images = (cv2.imread(str(file)) for file in files[:: 1 + len(files) // LOOKED_AT])
+    sides = [min(image.shape[:2]) for image in images if image is not None]
     return float(np.median(sides)) if sides else 0.0
 
 
-def _count(root: pathlib.Path) -> int:
-    return sum(1 for _ in (root / "train").glob("[!.]*/[!.]*"))
+def _pictures(root: pathlib.Path) -> list[pathlib.Path]:
+    """Files where photographs lie, masks left out."""
+    for pattern in PICTURES:
+        files = [file for file in sorted(root.glob(pattern)) if file.is_file()]
+        files = [file for file in files if "masks" not in file.relative_to(root).parts]
+        if files:
+            return files
+    return []
