@@ -1,18 +1,41 @@
-"""What helps a pretrained network on photographs: rows of settings of `bginv run`, over seeds.
+"""Rivals and ours on photographs: clean, on other backgrounds, in the worst group; over seeds.
 
-Choices are made by the columns of validation images; `--test` adds the test images, with five draws
-of partners. Runs that are there are not done again.
+A row is a method: of the last layer alone (`--quick` does these, on features computed once), or of
+the whole network, each a run of its own. `--recipe` has the study of our recipe in its place, whose
+choices are made by the columns of validation images. Runs that are there are not done again.
 """
 
 import argparse
-import dataclasses
 import json
 import pathlib
 import statistics
+from collections.abc import Mapping, Sequence
 
-from measuring import accuracies, head, kept_run, line, spread
+from measuring import head, kept_run, line
+from photograph_tests import COLUMNS, load, tests_of
 
+from bginv.methods.rivals.settings import RIVALS
+
+WHOLE = ("--epochs", "8", "--batchsize", "16", "--batch-norm", "fixed")
+RATE = ("--learning-rate", "0.003")
 ROWS = {
+    "erm": ["--method", "erm", *WHOLE, *RATE],
+    "group-balanced": ["--method", "group-balanced", *WHOLE, *RATE],
+    "group-dro": ["--method", "group-dro", *WHOLE, *RATE],
+    "jtt": ["--method", "jtt", *WHOLE, *RATE, "--weight-decay", "1e-4", "--first-epochs", "1",
+            "--upweight", "10", "--epochs", "4"],
+    "dfr": ["--method", "dfr", *WHOLE, *RATE],
+    "afr": ["--method", "afr", *WHOLE, *RATE],
+    "gradient-penalty": ["--method", "gradient-penalty", *WHOLE, *RATE, "--gradient-weight", "1"],
+    "right-reasons": ["--method", "right-reasons", *WHOLE, *RATE, "--gradient-weight", "1"],
+    "contrast": ["--method", "contrast", *WHOLE, *RATE, "--optimizer", "sgd"],
+    "background-swap": ["--method", "background-swap", *WHOLE, *RATE],
+    "copy-paste": ["--method", "copy-paste", *WHOLE, *RATE],
+    "ours": [],
+    "ours, last layer": ["--freeze"],
+}  # fmt: skip
+"""Words for `bginv run`, as many passes over the images in each."""
+RECIPE = {
     "default": [],
     "freeze": ["--freeze"],
     "freeze, 8 copies": ["--freeze", "--copies", "8"],
@@ -38,87 +61,102 @@ ROWS = {
     "crops of 0.2 and more": ["--smallest-crop", "0.2"],
     "phase 1 on the whole network": ["--classifier-epochs", "4"],
 }
-TESTED = ("mixed_rand", "only_fg", "clean")
-TEST_DRAWS, TEST_SEED = 5, 100
-
-
-@dataclasses.dataclass(frozen=True)
-class Measured:
-    """Of one run: shares by test's name, and costs."""
-
-    validation: dict[str, float]
-    test: dict[str, float]
-    kept: bool
-    seconds: float
-    gigabytes: float
+"""The same of our recipe's parts."""
+JUDGED = ("mixed_rand", "only_fg", "clean")
+LABELS = {"ours": "nothing", "ours, last layer": "nothing"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder")
+    parser.add_argument("data", nargs="+", metavar="NAME=DATA", help="such as seven=folder:PATH")
     parser.add_argument("--runs", type=pathlib.Path, required=True)
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--output", type=pathlib.Path, help="JSON file for the rows")
+    parser.add_argument("--quick", action="store_true", help="last layers alone")
+    parser.add_argument("--recipe", action="store_true", help="the study of our recipe")
+    parser.add_argument("--rows", nargs="+", choices={**ROWS, **RECIPE}, metavar="ROW")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--test", action="store_true")
-    arguments = parser.parse_args()
-    tests = tests_of(arguments.folder) if arguments.test else {}
-    columns = [f"validation {name}" for name in ("gap", *TESTED)]
-    columns += [f"test {name}" for name in ("gap", *TESTED)] if tests else []
-    print(head("row", "seeds", "kept", *columns, "seconds", "GB"))
-    for row in arguments.rows:
-        found = []
-        for seed in arguments.seeds:
-            run_dir = arguments.runs / f"{row.replace(' ', '_')}-{seed}"
-            seconds = kept_run(run_dir, arguments.folder, "--seed", seed, *ROWS[row])
-            found.append(measured(run_dir, seconds, tests))
-        print(line(row, *_cells(found, bool(tests))), flush=True)
+    parser.add_argument("--masks", default="auto", help="as bginv run takes it")
+    options = parser.parse_args()
+    rows: list[dict] = []
+    for named in options.data:
+        name, _, path = named.partition("=")
+        rows += _rows(name, path, options)
+        if options.output:
+            options.output.write_text(json.dumps({"rows": rows}, indent=2) + "\n")
+    print(table(rows))
 
 
-def measured(run_dir: pathlib.Path, seconds: float, tests: dict) -> Measured:
-    """What a run reached."""
-    results = json.loads((run_dir / "results.json").read_text())
-    test = {}
-    if tests:
-        import keras
+def _rows(name: str, path: str, options: argparse.Namespace) -> list[dict]:
+    if options.quick:
+        from last_layers import rows_of
 
-        test = accuracies(keras.models.load_model(run_dir / "robust_classifier.keras"), tests)
-    return Measured(
-        results["validation"].get("phase 3") or results["validation"]["phase 1"],
-        test,
-        results["decision"]["kept"],
-        seconds,
-        results["peak_memory_bytes"] / 1e9,
-    )
-
-
-def tests_of(folder: str) -> dict:
-    """The first test and its composites, with more draws of partners than a run takes."""
-    import tempfile
-
-    from bginv.data.catalog import load_data
-    from bginv.data.composites import WithEmptied, composite_tests, emptied
-    from bginv.masks.choice import choose
-    from bginv.masks.store import find_masks
-
-    dataset = load_data(folder, image_size=224)
-    name, test = next(iter(dataset.tests.items()))
-    source = choose("auto", dataset).source
-    found = find_masks(test, source) if source else None
-    masked = found.source if found else test
-    behind = emptied(masked, pathlib.Path(tempfile.mkdtemp()))
-    whole = WithEmptied(masked, behind, found.confidence > 0 if found else None)
-    made = composite_tests(whole, dataset.num_classes, TEST_DRAWS, TEST_SEED)
-    return {"clean": dataset.tests[name], **made}
+        return rows_of(name, path, options.masks, options.runs / "features", options.seeds)
+    chosen = RECIPE if options.recipe else ROWS
+    tests = tests_of(load(path), options.masks)
+    rows = []
+    for row in options.rows or chosen:
+        method = next(iter(chosen[row][1:2]), "") if "--method" in chosen[row] else ""
+        needs = RIVALS[method].needs if method else "nothing"
+        if needs == "groups" and not tests.dataset.place_names:
+            continue
+        words = [path, "--masks", options.masks, *chosen[row]]
+        rows.append(_whole_row(name, row, needs, words, tests, options))
+        print(rows[-1], flush=True)
+    return rows
 
 
-def _cells(found: list[Measured], tested: bool) -> list[str]:
-    cells = [str(len(found)), str(sum(own.kept for own in found))]
-    for part in ("validation", "test") if tested else ("validation",):
-        values = [getattr(own, part) for own in found]
-        cells.append(spread(own["mixed_same"] - own["mixed_rand"] for own in values))
-        cells += [spread(own[name] for own in values) for name in TESTED]
-    seconds = statistics.fmean(own.seconds for own in found)
-    return [*cells, f"{seconds:.0f}", f"{max(own.gigabytes for own in found):.2f}"]
+def _whole_row(name: str, row: str, needs: str, words: Sequence[str], tests, options) -> dict:
+    import keras
+
+    measured, judged, seconds, gigabytes = [], [], [], []
+    for seed in options.seeds:
+        run_dir = options.runs / f"{name}-{row.replace(' ', '_')}-{seed}"
+        seconds.append(kept_run(run_dir, *words, "--seed", seed))
+        results = json.loads((run_dir / "results.json").read_text())
+        gigabytes.append(results["peak_memory_bytes"] / 1e9)
+        file = "robust_classifier.keras" if "decision" in results else "classifier.keras"
+        measured.append(tests.measure(keras.models.load_model(run_dir / file)))
+        validation = results.get("validation", {})
+        judged.append(validation.get("phase 3") or validation.get("phase 1") or {})
+    return {
+        "data": name,
+        "method": row,
+        "labels_needed": needs,
+        "seconds": round(statistics.fmean(seconds), 1),
+        "gigabytes": round(max(gigabytes), 2),
+        **summarized(measured),
+        "validation": [{key: own[key] for key in JUDGED if key in own} for own in judged],
+    }
+
+
+def summarized(measured: Sequence[Mapping[str, float]]) -> dict:
+    """Mean and deviation over seeds of each figure that there is, in %."""
+    found: dict = {"mean": {}, "deviation": {}, "seeds": len(measured)}
+    for name in COLUMNS:
+        values = [100 * own[name] for own in measured if name in own]
+        if values:
+            found["mean"][name] = round(statistics.fmean(values), 2)
+            found["deviation"][name] = (
+                round(statistics.pstdev(values), 2)
+                if len(values) < 2
+                else (round(statistics.stdev(values), 2))
+            )
+    return found
+
+
+def table(rows: Sequence[Mapping]) -> str:
+    """The rows as a Markdown table."""
+    lines = [head("data", "method", "labels", *COLUMNS, "seconds", "GB", left=3)]
+    for row in rows:
+        cells = [
+            f"{row['mean'][name]:.1f} +- {row['deviation'][name]:.1f}"
+            if name in row["mean"]
+            else "-"
+            for name in COLUMNS
+        ]
+        costs = f"{row['seconds']:.0f}", f"{row['gigabytes']:.2f}" if "gigabytes" in row else "-"
+        lines.append(line(row["data"], row["method"], row["labels_needed"], *cells, *costs))
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -190,7 +190,8 @@ class Contenders:
         (found,) = predict(logits_alone(early), [self.source])
         wrong = found.predicted != found.labels
         print(f"mistakes: {wrong.sum()} of {len(wrong)}", flush=True)
-        return StratifiedSource(self.source, wrong, self.options.mistakes_share)
+        share = self.options.mistakes_share
+        return StratifiedSource(self.source, np.where(wrong, 0, 1), (share, 1 - share))
 
     @functools.cached_property
     def _start(self) -> list[np.ndarray]:

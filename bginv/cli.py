@@ -26,7 +26,7 @@ from bginv.methods.background_invariance.settings import (
     add_run_flags,
     resolve_phases,
 )
-from bginv.subcommands import COMMANDS, PHOTOGRAPH_RUN
+from bginv.subcommands import COMMANDS, OTHER_RUNS
 
 BAD_ARGUMENT, FAILURE = 2, 1
 GLIBC_ARENA_MAX = -8
@@ -168,6 +168,8 @@ def _add(parser: argparse.ArgumentParser, name: str) -> None:
     if name == "run":
         add_run_flags(parser, command.recipe)
         add_new_flags(parser, _of_photographs().PhotographSettings, command.recipe)
+        for settings in dict.fromkeys(own.settings for own in _rivals().RIVALS.values()):
+            add_new_flags(parser, settings, command.recipe)
     else:
         add_flags(parser, command.settings, command.recipe)
     names = " ".join(positional_names(command.settings))
@@ -178,6 +180,11 @@ def _add(parser: argparse.ArgumentParser, name: str) -> None:
 def _of_photographs() -> types.ModuleType:
     """The settings of runs on photographs, which no other command needs."""
     return importlib.import_module("bginv.methods.photographs.settings")
+
+
+def _rivals() -> types.ModuleType:
+    """The settings of rivals, likewise."""
+    return importlib.import_module("bginv.methods.rivals.settings")
 
 
 def _prepare(given: dict) -> Callable[[], int | None]:
@@ -195,7 +202,8 @@ def _prepare(given: dict) -> Callable[[], int | None]:
 
         tf.get_logger().setLevel("WARNING")
         strategy = make_strategy(_distribute(settings))
-    maker = PHOTOGRAPH_RUN if PHOTOGRAPHS in settings else COMMANDS[name].maker_path
+    kind = next(iter(settings))
+    maker = OTHER_RUNS.get(kind, COMMANDS[name].maker_path)
     made = pkgutil.resolve_name(maker)(*settings.values(), strategy)
     return getattr(made, "run", made)
 
@@ -205,10 +213,9 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
     command = COMMANDS[name]
     of_phase = {settings: phase for phase, settings in PHASES.items()}
     kinds = {of_phase.get(command.settings, name): command.settings}
-    if name == "run" and _is_of_photographs(given):
-        kinds = {PHOTOGRAPHS: _of_photographs().PhotographSettings}
-    elif name == "run":
-        kinds |= PHASES
+    other = _other_run(given) if name == "run" else {}
+    if name == "run":
+        kinds = other or {**kinds, **PHASES}
     if given.get("resume"):
         if given.get("overwrite"):
             raise UserError("--resume goes on and --overwrite begins again; give one of them")
@@ -218,17 +225,31 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
         if _distribute(settings) == "multiworker":
             raise UserError("--resume is for one machine; give every worker the same command again")
         return settings
-    if PHOTOGRAPHS in kinds:
-        _of_photographs().refuse_unknown(given)
-        return {PHOTOGRAPHS: resolve(kinds[PHOTOGRAPHS], given, PHOTOGRAPHS)}
+    if other:
+        ((kind, own),) = other.items()
+        _of_photographs().refuse_unknown(given, own)
+        return {kind: resolve(own, given, own.recipe)}
     settings = {name: resolve(command.settings, given, command.recipe)}
     return {**settings, **resolve_phases(given, command.recipe)} if name == "run" else settings
 
 
-def _is_of_photographs(given: dict) -> bool:
+def _other_run(given: dict) -> dict[str, type]:
+    """The settings of a `bginv run` that is none of the three phases, by a key of `OTHER_RUNS`."""
+    kept = kept_settings(_run_dir("run", given), None) if given.get("resume") else {}
+    method = kept.get(_rivals().RIVAL, {}).get("method") or given.get("method")
+    if method:
+        return {_rivals().RIVAL: _rivals().rival_of(method).settings}
+    return (
+        {PHOTOGRAPHS: _of_photographs().PhotographSettings}
+        if _is_of_photographs(given, kept)
+        else {}
+    )
+
+
+def _is_of_photographs(given: dict, kept: dict) -> bool:
     """Whether `bginv run` is one on photographs: it was, is asked to be, or fits the data."""
-    if given.get("resume"):
-        return PHOTOGRAPHS in kept_settings(_run_dir("run", given), None)
+    if kept:
+        return PHOTOGRAPHS in kept
     if given.get("recipe"):
         return given["recipe"] == PHOTOGRAPHS
     fits, why = _of_photographs().photographs_fit(given)

@@ -31,8 +31,11 @@ class Command:
 
 
 BACKGROUND_INVARIANCE = "bginv.methods.background_invariance.experiment"
-PHOTOGRAPH_RUN = "bginv.methods.photographs.experiment:PhotographRun"
-"""What `run` does with photographs."""
+OTHER_RUNS = {
+    "photographs": "bginv.methods.photographs.experiment:PhotographRun",
+    "rival": "bginv.methods.rivals.experiment:RivalRun",
+}
+"""What `run` does in place of the three phases, by the name of its settings."""
 COMMANDS = {
     "run": Command(
         "bginv.methods.background_invariance.settings:RunSettings",
@@ -114,6 +117,11 @@ COMMANDS = {
         "bginv.commands.settings:MakeVariationsSettings",
         "the Backgrounds Challenge's variations of your own images",
         maker_path="bginv.commands.variations:prepare_make_variations",
+    ),
+    "make-correlated": Command(
+        "bginv.commands.settings:MakeCorrelatedSettings",
+        "a set like Waterbirds of your own objects and places: each class has a place of its own",
+        maker_path="bginv.commands.correlated:prepare_make_correlated",
     ),
     "convert-weights": Command(
         "bginv.commands.settings:ConvertSettings",

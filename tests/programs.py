@@ -15,12 +15,12 @@ import numpy as np
 from bginv.interop.model_files import save_model
 from bginv.nn.paper_networks import build_classifier, build_mask_unet
 from tests.masks.onnx_files import brightness
-from tests.toys import write_toys
+from tests.toys import write_toy_places, write_toys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHAPE = (32, 32, 1)
 LONGEST = 300
-COMPARED = (".JPEG", ".npy", ".png")
+COMPARED = (".JPEG", ".csv", ".jpg", ".npy", ".png")
 
 
 def start(folder: pathlib.Path, script: str, *arguments: str, **variables) -> subprocess.Popen:
@@ -154,4 +154,5 @@ def write_inputs(folder: pathlib.Path) -> None:
     """What commands start from: models of the phases, photographs, and a network of masks."""
     write_models(folder)
     write_toys(folder / "toys")
+    write_toy_places(folder / "places")
     brightness(folder / "net.onnx")

@@ -27,7 +27,7 @@ from bginv.report.run_page import write_report
 from tests.limits import largest_file
 from tests.programs import write_models
 from tests.test_damaged_files import Halves
-from tests.toys import write_toys
+from tests.toys import write_toy_places, write_toys
 
 RECORD = {"phase": "classifier", "step": 3, "loss": 0.5, "seconds": 1.0}
 SHAPE = (16, 16, 1)
@@ -98,11 +98,13 @@ def test_a_file_that_does_not_fit_is_named_and_nothing_is_left(tmp_path, place):
 TRAIN = ("train1", "digits", "--limit", "40", "--batchsize", "8", "--steps", "6")
 TRAIN += ("--run-dir", "out")
 FORMATS = ("--formats", "keras,onnx")
+CORRELATED = ("folder:toys", "--backgrounds", "places", "--output", "out")
 COMMANDS = {
     "settings": (300, *TRAIN, "--output", "m.keras"),
     "checkpoint": (100_000, *TRAIN, "--output", "m.keras"),
     "masks": (30_000, None, "masks", "folder:toys", "--source", "heuristic", "--output", "out"),
     "variations": (8000, None, "make-variations", "folder:toys", "out"),
+    "correlated": (8000, None, "make-correlated", *CORRELATED),
     "export": (200_000, None, "export", "m1.keras", "--output", "out", *FORMATS),
 }
 """The largest file, and the command."""
@@ -114,6 +116,7 @@ def test_the_same_command_ends_well_once_there_is_room(command, tmp_path, monkey
     monkeypatch.setenv("BGINV_CACHE", str(tmp_path / "cache"))
     write_models(tmp_path)
     write_toys(tmp_path / "toys")
+    write_toy_places(tmp_path / "places")
     size, *arguments = COMMANDS[name]
     with largest_file(size):
         code, _, err = command(*arguments)

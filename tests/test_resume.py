@@ -44,6 +44,10 @@ COMMANDS = {
         "masks.json", "masks", "folder:toys", "--source", "model:net.onnx", "--output", "out"
     ),
     "make-variations": ("variations.json", "make-variations", "folder:toys", "out"),
+    "make-correlated": (
+        "correlated.json", "make-correlated", "folder:toys", "--backgrounds", "places", "--output",
+        "out",
+    ),
     "export": (".exporting-*", "export", "m1.keras", "--output", "out"),
     "evaluate": ("m1.keras", "evaluate", "digits", "m1.keras", "--limit", "100"),
 }  # fmt: skip

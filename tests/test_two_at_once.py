@@ -20,6 +20,9 @@ COMMANDS = {
     ),
     "masks": ("masks", "folder:toys", "--source", "model:net.onnx", "--output", "out"),
     "make-variations": ("make-variations", "folder:toys", "out"),
+    "make-correlated": (
+        "make-correlated", "folder:toys", "--backgrounds", "places", "--output", "out"
+    ),
     "export": ("export", "m1.keras", "--output", "out", "--formats", "keras,onnx"),
 }  # fmt: skip
 REFUSALS = ("another process ", "exists already: ")

@@ -32,3 +32,14 @@ def write(path: pathlib.Path, pixels: np.ndarray) -> None:
     """Write a picture, and the folder that it is in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), pixels)
+
+
+def write_toy_places(root: pathlib.Path) -> pathlib.Path:
+    """Write a folder of two places, one dark and one bright, with six pictures each."""
+    rng = np.random.default_rng(1)
+    for name, lowest in (("dark", 0), ("light", 128)):
+        for number in range(6):
+            small = rng.integers(lowest, lowest + 128, (8, 8, 3)).astype(np.uint8)
+            image = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+            write(root / name / f"{number}.png", image)
+    return root

@@ -88,6 +88,52 @@ class MakeVariationsSettings(DataSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class MakeCorrelatedSettings(DataSettings):
+    """A set like Waterbirds: objects on places that go with their classes."""
+
+    dataset: str = positional(help="folder:PATH of objects, with tests or of class folders alone")
+    backgrounds: str | None = setting(
+        None, metavar="FOLDER", help="pictures of places, PLACE/*.jpg; needed"
+    )
+    output: str = setting("correlated", metavar="FOLDER", help="folder of the set")
+    correlation: float = setting(
+        0.95,
+        minimum=0,
+        maximum=1,
+        help="share of the training objects on their class's own place; validation and test have "
+        "all places equally often",
+    )
+    pairs: tuple[str, ...] = setting(
+        (),
+        metavar="CLASS=PLACE[,CLASS=PLACE...]",
+        help="own places of classes (default: of P places, class k has place k mod P)",
+    )
+    masks: str = setting(
+        "auto",
+        metavar="SOURCE",
+        help="where objects are: given[:FOLDER], heuristic, saliency[:NETWORK], boxes:FILE, "
+        "model:FILE, command:PROGRAM; auto: given, else saliency",
+    )
+    image_size: int | None = setting(None, minimum=8, help="side of the pictures (default: 224)")
+    object_size: float | None = setting(
+        None,
+        minimum=0.05,
+        maximum=1,
+        help="longer side of objects as a share of the pictures' side (default: as they are)",
+    )
+    shares: tuple[float, ...] = setting(
+        (0.6, 0.2, 0.2),
+        metavar="X,X,X",
+        help="of train, validation and test; where there is a test folder, of the others alone, "
+        "and of the places' pictures",
+    )
+    format: str = setting(
+        "jpeg", choices=("jpeg", "png"), help="of the pictures; png loses nothing"
+    )
+    seed: int = setting(0, minimum=0, maximum=2**31 - 1, help="of which object stands where")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportSettings(DataSettings):
     """A model in the formats of other runtimes."""
 

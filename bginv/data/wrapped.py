@@ -89,41 +89,44 @@ class PairedSource(WrappedSource):
 
 
 class StratifiedSource(WrappedSource):
-    """A source whose shuffled epochs hold a given share of chosen records.
+    """A source whose shuffled epochs hold given shares of several kinds of records.
 
-    An epoch is as long as the source: `share` of it are chosen records, the rest are others; either
-    come as often as each other, to one. In order, each record comes once, as in the source.
+    An epoch is as long as the source; records of a kind come as often as each other, to one. In
+    order, each record comes once, as in the source.
 
     Args:
         source: the records.
-        chosen: bool [N], those that have a share of their own.
-        share: of an epoch, in [0, 1].
+        strata: int [N], the kind of each, from 0 on.
+        shares: of an epoch, one a kind; they sum to 1.
 
     Raises:
-        UserError: none or all of the records are chosen.
+        UserError: a kind has no record.
     """
 
-    def __init__(self, source: Source, chosen: np.ndarray, share: float):
+    def __init__(self, source: Source, strata: np.ndarray, shares: Sequence[float]):
         super().__init__(source)
-        if not 0 < chosen.sum() < len(source):
-            raise UserError(f"{chosen.sum()} of {len(source)} records are chosen, not a part")
-        self.chosen, self.share = chosen, share
+        counts = np.bincount(strata, minlength=len(shares))
+        if not counts.all() or len(counts) != len(shares):
+            raise UserError(
+                f"each of {len(shares)} kinds needs records; {len(source)} records are of the "
+                f"kinds {', '.join(map(str, np.flatnonzero(counts)))}"
+            )
+        self.strata, self.shares = strata, tuple(shares)
 
     def around(self, source: Source) -> "StratifiedSource":
         """See `WrappedSource.around`."""
-        return StratifiedSource(source, self.chosen, self.share)
+        return StratifiedSource(source, self.strata, self.shares)
 
     def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "StratifiedSource":
         """See `Source.take`."""
-        return StratifiedSource(self.source.take(rows, labels), self.chosen[rows], self.share)
+        return StratifiedSource(self.source.take(rows, labels), self.strata[rows], self.shares)
 
     def _epoch(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
-        num_chosen = round(self.share * len(self))
-        strata = (
-            (np.flatnonzero(self.chosen), num_chosen),
-            (np.flatnonzero(~self.chosen), len(self) - num_chosen),
-        )
-        drawn = [_draw(rows, count, (seed, 1), epoch) for rows, count in strata]
+        ends = np.round(np.cumsum((0.0, *self.shares)) * len(self)).astype(int)
+        drawn = [
+            _draw(np.flatnonzero(self.strata == kind), int(count), (seed, 1), epoch)
+            for kind, count in enumerate(np.diff(ends))
+        ]
         return tf.data.Dataset.from_tensor_slices(_shuffle(tf.concat(drawn, 0), (seed, 0), epoch))
 
 

@@ -27,7 +27,7 @@ class FeatureSource(WrappedSource):
     def __init__(self, source: Source, features: np.ndarray):
         super().__init__(source.without_masks())
         self.image_shape = features.shape[1:]
-        self._features = features
+        self.features = features
 
     @property
     def pass_batch(self) -> int:
@@ -36,16 +36,16 @@ class FeatureSource(WrappedSource):
 
     def around(self, source: Source) -> "FeatureSource":
         """See `WrappedSource.around`."""
-        return FeatureSource(source, self._features)
+        return FeatureSource(source, self.features)
 
     def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "FeatureSource":
         """See `Source.take`."""
-        return FeatureSource(self.source.take(rows, labels), self._features[rows])
+        return FeatureSource(self.source.take(rows, labels), self.features[rows])
 
     def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Source.gather`."""
         return {
-            "image": tf.gather(tf.constant(self._features), indices),
+            "image": tf.gather(tf.constant(self.features), indices),
             "label": tf.gather(tf.constant(self.labels), indices),
             "index": indices,
         }

@@ -68,18 +68,19 @@ def random_transforms(
     return tf.stack([xx, xy, offset_x, yx, yy, offset_y, zero, zero], axis=1)
 
 
-def warp(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
-    """Resample images bilinearly; what comes from outside repeats the nearest edge pixel.
+def warp(images: tf.Tensor, transforms: tf.Tensor, outside: str = "nearest") -> tf.Tensor:
+    """Resample images bilinearly.
 
     Args:
         images: float32 [B, H, W, C].
         transforms: float32 [B, 8], see `random_transforms`.
+        outside: what lies there: "nearest" repeats the pixels of the edge, "constant" is 0.
 
     Returns:
         float32 [B, H, W, C].
     """
     return keras.ops.image.affine_transform(
-        images, transforms, fill_mode="nearest", data_format="channels_last"
+        images, transforms, fill_mode=outside, data_format="channels_last"
     )
 
 

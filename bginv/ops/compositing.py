@@ -56,6 +56,15 @@ def random_order(count: int, seed: tf.Tensor) -> tf.Tensor:
     return tf.argsort(tf.random.stateless_uniform([count], seed))
 
 
+def other_rows(count: int, seed: tf.Tensor) -> tf.Tensor:
+    """Another row for each of so many, each of them once, int32 [count].
+
+    In a random circle everybody takes the next one.
+    """
+    circle = random_order(count, seed)
+    return tf.gather(tf.roll(circle, -1, 0), tf.argsort(circle))
+
+
 def without_objects(images: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
     """Images whose objects are hidden behind more of their background.
 
@@ -102,9 +111,7 @@ def mix_backgrounds(
     """
     order_seed, choice_seed = tf.unstack(tf.random.split(seed, 2))
     count = images.shape[0]
-    # in a random circle everybody takes the next one's
-    circle = random_order(count, order_seed)
-    partners = tf.gather(tf.roll(circle, -1, 0), tf.argsort(circle))
+    partners = other_rows(count, order_seed)
     mixed = composite(images, masks, tf.gather(without_objects(images, masks), partners))
     chosen = own_rows(lambda n: tf.random.stateless_uniform([n, 1, 1, 1], choice_seed), count)
     return tf.where(chosen < share, mixed, images)
@@ -123,9 +130,7 @@ def others(backgrounds: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         backgrounds: float32 [B, H, W, C], B static and at least 2.
         seed: int32 [2].
     """
-    count = backgrounds.shape[0]
-    circle = random_order(count, seed)
-    return tf.gather(backgrounds, tf.gather(tf.roll(circle, -1, 0), tf.argsort(circle)))
+    return tf.gather(backgrounds, other_rows(backgrounds.shape[0], seed))
 
 
 def shuffled(backgrounds: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

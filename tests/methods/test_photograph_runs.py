@@ -164,3 +164,38 @@ def test_other_recipes_say_which_masks_they_take(command):
 def test_masks_of_a_classifier_come_after_phase_1(folder):
     choice = choose("cam", bginv.load_data(folder, image_size=SIDE))
     assert choice.source is None and choice.name == "cam"
+
+
+def test_a_rival_from_a_folder_to_a_report(folder, command, tmp_path):
+    words = ("run", str(folder), "--method", "background-swap", "--image-size", "128")
+    words += ("--masks", "given", "--architecture", "small", "--epochs", "1", "--batchsize", "4")
+    code, out, err = command(None, *words, "--run-dir", "rival", "--seed", "1")
+    assert code == 0, err
+    first = out.splitlines()[0]
+    assert first.startswith(
+        "background-swap (as the images of Xiao et al. 2021), the whole network"
+    )
+    assert first.endswith("it needs masks beside the classes.")
+    results = results_of(tmp_path / "rival")
+    tests = results["accuracy"]["background-swap"]["tests"]
+    assert set(tests) == {"clean", "mixed_same", "mixed_rand", "only_fg"}
+    assert results["rival"]["needs"] == "masks"
+    code, again, err = command(None, "run", str(folder), "--resume", "--run-dir", "rival")
+    assert (code, again) == (0, out), err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--method", "gdro"), "unknown --method 'gdro'; did you mean 'group-dro'"),
+        (("--method", "erm", "--gamma", "4"), "--gamma is not for --method erm"),
+        (("--method", "group-dro"), "--method group-dro needs the place of each picture"),
+        (("--method", "erm", "--recipe", "tuned"), "--recipe must be one of paper"),
+    ],
+)
+def test_one_line_where_a_rival_cannot_be_trained(folder, command, words, message):
+    code, _, err = command(
+        None, "run", str(folder), *words, "--architecture", "small", "--run-dir", "rival"
+    )
+    assert code == 2
+    assert message in err.splitlines()[-1]

@@ -247,6 +247,13 @@ def test_folders_of_photographs_get_their_recipe(tmp_path):
     fits, why = photographs_fit({**given, "tiles": (2,)})
     assert not fits and why.startswith("--tiles is of the recipe tuned")
     assert photographs_fit(photographs(tmp_path / "small", 100)) == (False, "")
+    placed = tmp_path / "placed"
+    photographs(placed, 150)
+    for own in list((placed / "train").glob("*/1.png")):
+        (own.parent / "sea").mkdir()
+        own.rename(own.parent / "sea/1.png")
+    assert photographs_fit({"dataset": f"folder:{placed}"}) == (True, "")
+    assert photographs_fit({"dataset": f"waterbirds:{placed / 'train'}"}) == (True, "")
     assert photographs_fit({"dataset": "digits"}) == (False, "")
     assert photographs_fit({"dataset": f"folder:{tmp_path / 'none'}"}) == (False, "")
 

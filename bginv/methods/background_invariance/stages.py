@@ -276,6 +276,7 @@ def drawing_of(settings: ThreePhasesSettings, dataset: Dataset) -> Draw:
             "%s gets %d of %d training images wrong: %.0f %% of those drawn are among them",
             *(name, wrong.sum(), len(source), 100 * settings.mistakes_share),
         )
-        return StratifiedSource(source, wrong, settings.mistakes_share)
+        share = settings.mistakes_share
+        return StratifiedSource(source, np.where(wrong, 0, 1), (share, 1 - share))
 
     return draw

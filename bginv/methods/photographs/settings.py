@@ -19,12 +19,11 @@ IMAGE_SIZE = 224
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PhotographSettings(PhaseSettings):
-    """A pretrained network on photographs."""
+class PretrainedSettings(PhaseSettings):
+    """A pretrained network on photographs, however it is trained."""
 
     HEADING: ClassVar[str] = "photographs"
 
-    recipe: str = setting(PHOTOGRAPHS, choices=(PHOTOGRAPHS,), help="values of unset options")
     architecture: str = setting(
         "auto", metavar="NAME", help="auto (efficientnet_lite0), or a name of keras.applications"
     )
@@ -41,6 +40,22 @@ class PhotographSettings(PhaseSettings):
     validation: float = setting(
         0.2, minimum=0, maximum=0.5, help="share of the training images that choices are made on"
     )
+    batch_norm: str = setting(
+        "fixed", choices=BATCH_NORMS, help="batch normalization: as pretrained, or trained on"
+    )
+    smallest_crop: float = setting(
+        0.8, minimum=0.05, maximum=1, help="of images in training, as a share of their area"
+    )
+    flip: bool = setting(True, help="mirror half of the images")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhotographSettings(PretrainedSettings):
+    """The recipe for photographs."""
+
+    HEADING: ClassVar[str] = "the recipe for photographs"
+
+    recipe: str = setting(PHOTOGRAPHS, choices=(PHOTOGRAPHS,), help="values of unset options")
     refit: bool = setting(
         True, help="in the end, train what was chosen on all images, validation images too"
     )
@@ -78,23 +93,14 @@ class PhotographSettings(PhaseSettings):
     frozen_share: float = setting(
         0.4, minimum=0, maximum=1, help="share of the layers, from the image on, that stay"
     )
-    batch_norm: str = setting(
-        "fixed", choices=BATCH_NORMS, help="batch normalization: as pretrained, or trained on"
-    )
     average: float = setting(
         0.99, minimum=0, maximum=0.99999, help="momentum of averaged weights; 0: off"
     )
     weight_decay: float = setting(1e-4, minimum=0, help="of AdamW")
-    smallest_crop: float = setting(
-        0.8, minimum=0.05, maximum=1, help="of images in training, as a share of their area"
-    )
-    flip: bool = setting(True, help="mirror half of the images")
 
 
 SMALLEST_SIDE, LOOKED_AT = 128, 20
-FOLDERS = ("folder:", "waterbirds:")
-PICTURES = ("train/[!.]*/[!.]*", "train/[!.]*/[!.]*/[!.]*", "[!.]*/[!.]*")
-"""Where photographs lie: by class, by class and place, and as a table lists them."""
+PREFIXES = ("folder:", "waterbirds:")
 RECIPE = "--recipe photographs"
 OWN = {field.name for field in dataclasses.fields(PhotographSettings)}
 
@@ -109,7 +115,7 @@ def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
         Whether; and one line where it would be taken but for something, else "".
     """
     name = given["dataset"]
-    prefix = next((own for own in FOLDERS if name.startswith(own)), "")
+    prefix = next((own for own in PREFIXES if name.startswith(own)), "")
     root = pathlib.Path(name.removeprefix(prefix)).expanduser()
     if not root.is_dir():
         return False, ""
@@ -130,32 +136,42 @@ def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
     return True, ""
 
 
-def refuse_unknown(given: Mapping[str, Any]) -> None:
-    """Raise where an option is of other recipes alone.
+def refuse_unknown(given: Mapping[str, Any], settings: type[PretrainedSettings]) -> None:
+    """Raise where an option is of other recipes or methods alone.
+
+    Args:
+        given: options by name.
+        settings: of the recipe or method that was asked for.
 
     Raises:
         UserError: it names the option.
     """
-    others = sorted(given.keys() - OWN - {"command"})
+    own = {field.name for field in dataclasses.fields(settings)}
+    others = sorted(given.keys() - own - {"command"})
     if others:
+        asked = f"--method {given['method']}" if "method" in given else RECIPE
+        other = "another --method" if "method" in given else "--recipe tuned"
         raise UserError(
-            f"{option_name(others[0])} is not for {RECIPE}: leave it out, or give --recipe tuned"
+            f"{option_name(others[0])} is not for {asked}: leave it out, or give {other}"
         )
 
 
 def typical_side(root: pathlib.Path) -> float:
-    """Median of the shorter sides of a few training images, in pixels; 0 without any."""
-    files = _pictures(root)
-    images = (cv2.imread(str(file)) for file in files[:: 1 + len(files) // LOOKED_AT])
-    sides = [min(image.shape[:2]) for image in images if image is not None]
+    """Median of the shorter sides of a few training images, in pixels; 0 without any.
+
+    Args:
+        root: it holds `train`, or a table of images in folders beside it.
+    """
+    train = root / "train" if (root / "train").is_dir() else root
+    files = [
+        file
+        for depth in ("*/*", "*/*/*")
+        for file in sorted(train.glob(depth))
+        if not {"masks", ""} & {part.partition(".")[0] for part in file.relative_to(train).parts}
+    ]
+    sides = []
+    for file in files[:: 1 + len(files) // LOOKED_AT]:
+        image = cv2.imread(str(file)) if file.is_file() else None
+        if image is not None:
+            sides.append(min(image.shape[:2]))
     return float(np.median(sides)) if sides else 0.0
-
-
-def _pictures(root: pathlib.Path) -> list[pathlib.Path]:
-    """Files where photographs lie, masks left out."""
-    for pattern in PICTURES:
-        files = [file for file in sorted(root.glob(pattern)) if file.is_file()]
-        files = [file for file in files if "masks" not in file.relative_to(root).parts]
-        if files:
-            return files
-    return []

@@ -1,0 +1,212 @@
+"""Rivals and our recipe as last layers of one frozen network, on features computed once a set.
+
+Each rival has as many trials. They are judged on the validation part of the data set, or on a
+fifth held out of the training images: by the worst group where places are known, else by accuracy
+on other backgrounds. The best is then trained with every seed.
+"""
+
+import dataclasses
+import pathlib
+import pkgutil
+import statistics
+import time
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+from photograph_tests import VALIDATION, VALIDATION_DRAWS, Tests, load, tests_of, with_backgrounds
+
+from bginv.data.composites import WithEmptied
+from bginv.data.wrapped import hold_out
+from bginv.engine.run_folder import RunFolder
+from bginv.engine.settings import resolve
+from bginv.evaluation.last_layers import LastLayers
+from bginv.methods.photographs.judging import Judge, decide
+from bginv.methods.photographs.phases import COPIES_OF_PHASE_1, Phase, run_phase
+from bginv.methods.photographs.settings import PhotographSettings
+from bginv.methods.rivals.settings import GROUPS, NOTHING, RIVALS
+from bginv.methods.rivals.trainer import Trainer
+from bginv.nn.backbones import LITE0, build_architecture
+
+EPOCHS = 100
+_RATES = [
+    {"learning_rate": rate, "weight_decay": decay} for rate in (0.01, 0.1) for decay in (1e-4, 1e-2)
+]
+TRIALS: Mapping[str, list[dict]] = {
+    **dict.fromkeys(
+        ("erm", "class-balanced", "group-balanced", "group-dro", "background-swap", "copy-paste"),
+        _RATES,
+    ),
+    "jtt": [
+        {"learning_rate": 0.01, "weight_decay": 1e-4, "first_epochs": first, "upweight": times}
+        for first in (3, 20)
+        for times in (10, 50)
+    ],
+    "dfr": [
+        {"inverse_penalties": values}
+        for values in ((1.0, 0.7), (0.3, 0.1), (0.07, 0.03), (0.01, 0.003))
+    ],
+    "afr": [
+        {"learning_rate": 0.01, "gamma": gamma, "distance_penalty": penalty}
+        for gamma in (4.0, 10.0)
+        for penalty in (0.0, 0.1)
+    ],
+}
+"""Settings that are tried, of each rival."""
+OURS = "ours"
+
+
+class SharedFeatures(RunFolder):
+    """A folder of no run, whose features stay for the next one."""
+
+    def __init__(self, path: pathlib.Path):
+        super().__init__(None, None, False, {})
+        self._kept = path
+
+    @property
+    def features(self) -> pathlib.Path:
+        """See `RunFolder.features`."""
+        return self._kept
+
+
+class Heads:
+    """Last layers on one data set.
+
+    Args:
+        name: of the data set.
+        masks: their source.
+        cache: folder for features.
+    """
+
+    def __init__(self, name: str, masks: str, cache: pathlib.Path):
+        self.dataset = load(name)
+        self._folder = SharedFeatures(cache)
+        began = time.monotonic()
+        self.network = build_architecture(
+            LITE0, self.dataset.image_shape, self.dataset.num_classes, "imagenet", 0
+        )
+        held = self.dataset.tests.get(VALIDATION)
+        share = 0.0 if held is not None else 0.2
+        self._rows, self._held = hold_out(self.dataset.train, share)
+        self.validation = held if held is not None else self.dataset.train.take(self._held)
+        tests = [
+            Tests.of(self.dataset, self.validation, masks, VALIDATION_DRAWS),
+            tests_of(self.dataset, masks),
+        ]
+        self._tests = [(own, LastLayers(own.splits)) for own in tests]
+        for _, splits in self._tests:
+            splits.of(self.network)
+        self._whole: WithEmptied | None = None
+        self._masks = masks
+        self.prepared = time.monotonic() - began
+
+    @property
+    def has_places(self) -> bool:
+        """Whether there are groups."""
+        return bool(self.dataset.place_names)
+
+    def whole(self) -> WithEmptied:
+        """The training images with masks and backgrounds."""
+        if self._whole is None:
+            self._whole = with_backgrounds(self.dataset, self.dataset.train, self._masks)
+        return self._whole
+
+    def measure(self, place: int, head: keras.Model) -> dict[str, float]:
+        """Of a last layer, on validation images (0) or the test (1)."""
+        tests, splits = self._tests[place]
+        return tests.measure(head, splits.of(self.network)[1])
+
+    def rival(self, method: str, seed: int, given: dict) -> keras.Model:
+        """A last layer of a rival."""
+        kind = RIVALS[method].settings
+        values = {"dataset": "", "method": method, "seed": seed, "freeze": True, "epochs": EPOCHS}
+        own = resolve(kind, {**values, **given}, "paper")
+        # what is held out is for choices, and for what a rival takes from held-out images
+        train = dataclasses.replace(self.dataset, train=self.dataset.train.take(self._rows))
+        trainer = Trainer(
+            self.network,
+            train,
+            self.validation.without_masks(),
+            own,
+            self._folder,
+            lambda: self.whole().take(self._rows),
+        )
+        pkgutil.resolve_name(RIVALS[method].train_path)(trainer)
+        return trainer.model
+
+    def ours(self, seed: int) -> keras.Model:
+        """What `bginv run --freeze` keeps, on the same training images."""
+        own = resolve(
+            PhotographSettings, {"dataset": "", "seed": seed, "freeze": True}, "photographs"
+        )
+        start = self.network.get_weights()
+        folder = SharedFeatures(self._folder.features / f"ours_{seed}")
+        held = with_backgrounds(self.dataset, self.validation, self._masks)
+        parts = self._rows, np.array([], int)
+        first = Phase("classifier", self.dataset.train.without_masks(), *parts, 0.0,
+                      COPIES_OF_PHASE_1, 0)  # fmt: skip
+        num_classes = self.dataset.num_classes
+        run_phase(
+            first,
+            self.network,
+            own,
+            folder,
+            Judge(self.validation.without_masks(), num_classes, seed),
+        )
+        judge = Judge(held, num_classes, seed)
+        before, found = judge.judge(self.network), self.network.get_weights()
+        third = Phase("adversarial", self.whole(), *parts, own.composites, own.copies, 0)
+        run_phase(third, self.network, own, folder, judge, before)
+        if not decide(before, judge.judge(self.network), own.max_clean_loss).kept:
+            self.network.set_weights(found)
+        head, _ = self._tests[0][1].of(self.network)
+        self.network.set_weights(start)
+        return head
+
+
+def rows_of(name: str, path: str, masks: str, cache: pathlib.Path, seeds: list[int]) -> list[dict]:
+    """A row of each last layer on a data set, as `photographs.py` writes it."""
+    heads = Heads(path, masks, cache / name)
+    print(
+        f"{name}: features of validation images and tests after {heads.prepared:.0f} s", flush=True
+    )
+    rows = []
+    for method, trials in TRIALS.items():
+        if RIVALS[method].needs == GROUPS and not heads.has_places:
+            continue
+        began = time.monotonic()
+        judged = [_score(heads.measure(0, heads.rival(method, seeds[0], own))) for own in trials]
+        chosen = trials[int(np.argmax(judged))]
+        tried = time.monotonic() - began
+        made = [_timed(heads.rival, method, seed, chosen) for seed in seeds]
+        rows.append(_row(heads, name, method, RIVALS[method].needs, made, chosen, tried))
+    made = [_timed(heads.ours, seed) for seed in seeds]
+    rows.append(_row(heads, name, OURS, NOTHING, made, {}, 0.0))
+    return rows
+
+
+def _score(shares: Mapping[str, float]) -> float:
+    return shares.get("worst_group", shares.get("mixed_rand", shares["clean"]))
+
+
+def _timed(make, *arguments) -> tuple[float, keras.Model]:
+    began = time.monotonic()
+    made = make(*arguments)
+    return time.monotonic() - began, made
+
+
+def _row(heads: Heads, name: str, method: str, needs: str, made: list, chosen: dict, tried: float):
+    from photographs import summarized
+
+    measured = [heads.measure(1, model) for _, model in made]
+    row = {
+        "data": name,
+        "method": f"{method}, last layer",
+        "labels_needed": needs,
+        "seconds": round(statistics.fmean(seconds for seconds, _ in made), 1),
+        "seconds_of_trials": round(tried, 1),
+        "chosen": chosen,
+        **summarized(measured),
+    }
+    print(row["data"], row["method"], row["mean"], f"{row['seconds']} s", chosen, flush=True)
+    return row

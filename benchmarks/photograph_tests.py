@@ -1,0 +1,84 @@
+"""What a classifier of photographs is measured by: clean, other backgrounds, the worst group."""
+
+import dataclasses
+import pathlib
+import tempfile
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from bginv.data.catalog import load_data
+from bginv.data.composites import WithEmptied, composite_tests, emptied
+from bginv.data.sources import Dataset, Source
+from bginv.evaluation.accuracy import predict
+from bginv.evaluation.groups import count_groups, group_names, group_numbers
+from bginv.masks.choice import choose
+from bginv.masks.store import find_masks
+
+CLEAN, VALIDATION = "clean", "validation"
+COLUMNS = ("clean", "mixed_same", "mixed_rand", "gap", "only_fg", "worst_group")
+IMAGE_SIZE = 224
+TEST_DRAWS, VALIDATION_DRAWS, SEED = 5, 2, 100
+
+
+def load(name: str) -> Dataset:
+    """A data set for a pretrained network."""
+    return load_data(name, image_size=IMAGE_SIZE)
+
+
+def with_backgrounds(dataset: Dataset, split: Source, masks: str) -> WithEmptied:
+    """A split with masks and with its images without their objects."""
+    source = choose(masks, dataset).source
+    found = find_masks(split.without_masks(), source) if source else None
+    masked = found.source if found else split
+    behind = emptied(masked, pathlib.Path(tempfile.mkdtemp()))
+    return WithEmptied(masked, behind, found.confidence > 0 if found else None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tests:
+    """Splits that a classifier is measured on.
+
+    Attributes:
+        dataset: what they are of.
+        splits: "clean" and its composites, by name.
+    """
+
+    dataset: Dataset
+    splits: Mapping[str, Source]
+
+    @classmethod
+    def of(cls, dataset: Dataset, split: Source, masks: str, draws: int) -> "Tests":
+        """A split of a data set, with so many draws of partners."""
+        whole = with_backgrounds(dataset, split, masks)
+        made = composite_tests(whole, dataset.num_classes, draws, SEED)
+        return cls(dataset, {CLEAN: split.without_masks(), **made})
+
+    def measure(
+        self, model: keras.Model, splits: Mapping[str, Source] | None = None
+    ) -> dict[str, float]:
+        """Shares by name of `COLUMNS`; the worst group where places are known.
+
+        Args:
+            model: images, or what `splits` hold in their place, to logits.
+            splits: the same records as the model takes them.
+        """
+        splits = splits or self.splits
+        found = dict(zip(splits, predict(model, splits.values()), strict=True))
+        shares = {name: own.accuracy for name, own in found.items()}
+        if "mixed_same" in shares:
+            shares["gap"] = shares["mixed_same"] - shares["mixed_rand"]
+        clean, places = found[CLEAN], self.splits[CLEAN].places
+        if places is not None:
+            names = group_names(self.dataset.class_names, self.dataset.place_names)
+            groups = group_numbers(clean.labels, places, len(self.dataset.place_names))
+            right = np.equal(clean.labels, clean.predicted)
+            shares["worst_group"] = count_groups(right, groups, names).worst
+        return shares
+
+
+def tests_of(dataset: Dataset, masks: str) -> Tests:
+    """The first test that is no validation part."""
+    split = next(own for name, own in dataset.tests.items() if name != VALIDATION)
+    return Tests.of(dataset, split, masks, TEST_DRAWS)

@@ -1,0 +1,162 @@
+"""What runs on photographs share: validation images, masks, the audit of the test, the table."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from bginv.data.composites import WithEmptied, emptied
+from bginv.data.sources import Dataset
+from bginv.data.wrapped import hold_out
+from bginv.engine.experiment import (
+    Experiment,
+    inputs,
+    load,
+    make_classifier,
+    of_worker,
+)
+from bginv.engine.results import Results
+from bginv.engine.run_folder import RunFolder, default_run_dir
+from bginv.errors import UserError
+from bginv.evaluation.last_layers import LastLayers
+from bginv.interop.model_files import save_model
+from bginv.masks.choice import GIVEN, Choice, choose
+from bginv.masks.store import Found
+from bginv.methods.photographs.auditing import RunAudit
+from bginv.methods.photographs.masking import Masking
+from bginv.methods.photographs.settings import IMAGE_SIZE, PretrainedSettings
+from bginv.nn.backbones import AUTO, LITE0
+
+VALIDATION, TRAIN = "validation", "train"
+TRAINED_ON = "images trained on"
+"""Among tests, one of which may be called train."""
+LOOKED_AT = 256
+"""Training images whose accuracy is told, as their order is a mixed one."""
+
+
+class MeasuredRun(Experiment):
+    """A pretrained classifier that is trained on photographs and measured; see `Experiment`.
+
+    Args:
+        dataset: photographs; a test named "validation" is what choices are made on.
+        classifier: images to logits, trained in place.
+        choice: of the masks.
+        settings: see there.
+        folder: of the run, which has a path.
+        strategy: the devices.
+        save: whether models are saved.
+
+    Attributes:
+        audit: of the first test; None where it has no masks.
+    """
+
+    in_one_folder = True
+    stages = ()
+    audit: RunAudit | None = None
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        classifier: keras.Model,
+        choice: Choice,
+        settings: PretrainedSettings,
+        folder: RunFolder,
+        strategy: tf.distribute.Strategy,
+        save: bool = True,
+    ):
+        super().__init__(settings, strategy, folder)
+        self.models = {}
+        tests = dict(dataset.tests)
+        self._own_validation = tests.pop(VALIDATION, None) if len(tests) > 1 else None
+        self.dataset = dataclasses.replace(dataset, tests=tests)
+        self.classifier = classifier
+        self._choice, self._save = choice, save
+        share = 0.0 if self._own_validation else settings.validation
+        self._rows, self._held = hold_out(dataset.train, share)
+
+    def _masking(self) -> Masking:
+        own = dataclasses.replace(self.dataset, train=self.dataset.train.take(self._rows))
+        return Masking(self._choice, self.classifier, own, self.settings.seed)
+
+    def _whole(self, found: Found, split: str) -> WithEmptied:
+        """A split with masks, and with its images without their objects."""
+        behind = emptied(found.source, self.folder.emptied(split))
+        return WithEmptied(found.source, behind, found.confidence > 0)
+
+    def _run_audit(self, masking: Masking) -> tuple[RunAudit | None, dict[str, str]]:
+        """The audit of the first test, and which of its images have no mask, and why.
+
+        There is none where fewer than two classes show an object.
+        """
+        found = masking.of(next(iter(self.dataset.tests.values())))
+        if found is None:
+            return None, {}
+        try:
+            audit = RunAudit(self.dataset, found, self._choice.reason, self.settings.seed)
+        except UserError as error:
+            logging.warning("no audit of the test: %s", error)
+            return None, found.failures
+        return audit, found.failures
+
+    def _looked_at(self) -> Dataset:
+        """The data set of the table, with a part of the training images."""
+        some = self.dataset.train.first(LOOKED_AT).without_masks()
+        return dataclasses.replace(self.dataset, train=some)
+
+    def _splits(self, looked_at: Dataset) -> LastLayers:
+        """What is left to be answered, as the audit asks for the first test."""
+        others = dict(list(looked_at.tests.items())[1 if self.audit else 0 :])
+        return LastLayers({TRAINED_ON: looked_at.train, **others})
+
+    def _add_row(self, results: Results, name: str, splits: LastLayers) -> None:
+        model, own = splits.of(self.classifier)
+        train = own.pop(TRAINED_ON)
+        taken = dataclasses.replace(
+            results.dataset, train=train, tests=own, image_shape=train.image_shape
+        )
+        answers = self.audit.ask(name, self.classifier) if self.audit else {}
+        results.add_row(name, model, taken, answers)
+
+    def _write_results(self, results: Results) -> None:
+        """Write the table, and the audit's page where there is one."""
+        if self.audit:
+            found = self.audit.result()
+            results.headline += found.comparisons()
+            results.more["audit"] = found.as_json()
+            self.audit.write_page(self.folder.path)
+        results.write()
+
+    def _save_model(self, name: str) -> None:
+        if self._save:
+            save_model(self.classifier, self.folder.path / f"{name}.keras")
+
+
+def begin(
+    settings: PretrainedSettings, name: str, strategy: tf.distribute.Strategy
+) -> tuple[Dataset, keras.Model, Choice, PretrainedSettings, RunFolder, tf.distribute.Strategy]:
+    """What a `MeasuredRun` of a command is made of, in the order of its arguments.
+
+    Args:
+        settings: of the command.
+        name: of the settings in the run's folder.
+        strategy: the devices.
+
+    Raises:
+        UserError: settings that do not go together, or with the data.
+        FileNotFoundError: data or weights that are not there.
+    """
+    own = dataclasses.replace(
+        settings,
+        run_dir=settings.run_dir or default_run_dir(settings.dataset),
+        image_size=settings.image_size or IMAGE_SIZE,
+        architecture=LITE0 if settings.architecture == AUTO else settings.architecture,
+    )
+    own = of_worker(own, strategy)
+    folder = RunFolder(own.run_dir, None, own.overwrite, {name: settings})
+    dataset = load(own)
+    choice = choose(own.masks, dataset)
+    folder.check_inputs(inputs(dataset, masks=choice.name == GIVEN))
+    with strategy.scope():
+        classifier = make_classifier(own, dataset)
+    return dataset, classifier, choice, own, folder, strategy

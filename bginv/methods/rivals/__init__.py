@@ -1,0 +1,1 @@
+"""Published ways to a classifier that does not follow backgrounds, on one loop."""

@@ -1,0 +1,67 @@
+"""Background swap: images with the background of another (as tests of Xiao et al. 2021 have)."""
+
+import tensorflow as tf
+
+from bginv.methods.rivals.erm import ErmTraining
+from bginv.methods.rivals.trainer import Trainer, joined
+from bginv.ops.augment import sharpen_masks
+from bginv.ops.compositing import composite, other_rows
+from bginv.ops.replicas import own_rows
+
+STEEPNESS = 100.0
+"""Of the edges of soft masks, so that no border of the old background comes along."""
+
+
+def on_others(batch: dict[str, tf.Tensor], seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Each object on the background of another image of the batch.
+
+    Args:
+        batch: `image`, `mask` and `background`, of at least two records.
+        seed: int32 [2].
+
+    Returns:
+        Images float32 [B, H, W, C] in [0, 1], and whose background each has, int32 [B].
+    """
+    donors = other_rows(batch["image"].shape[0], seed)
+    masks = sharpen_masks(batch["mask"], STEEPNESS)
+    return composite(batch["image"], masks, tf.gather(batch["background"], donors)), donors
+
+
+class SwapTraining(ErmTraining):
+    """Cross-entropy of images, a share of which has the background of another image.
+
+    x' = m x + (1 - m) b_j,  with b_j, image j of the batch without its object
+    """
+
+    def changed(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
+        """All images of the batch, changed."""
+        return on_others(batch, seed)[0]
+
+    def views(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `ErmTraining.views`."""
+        first, second, third = tf.unstack(tf.random.split(seed, 3))
+        images = batch["image"]
+        place = own_rows(
+            lambda n: tf.random.stateless_uniform([n, 1, 1, 1], second), images.shape[0]
+        )
+        images = tf.where(place < self.settings.changed_share, self.changed(batch, first), images)
+        return {**batch, "image": self.cut(images, third)}
+
+
+def train(trainer: Trainer) -> None:
+    """Train on images and on such with other backgrounds."""
+    train_on_changed(trainer, SwapTraining)
+
+
+def train_on_changed(trainer: Trainer, method: type[SwapTraining]) -> None:
+    """Train on images of which the method changes a share.
+
+    Where the network is frozen, so many changed copies of each image stand beside it.
+    """
+    source, own = trainer.masked(on_features=True), trainer.settings
+    if not trainer.is_frozen:
+        trainer.fit(method, source)
+        return
+    change = method(trainer.model, own, own.method, source).changed
+    copies = [trainer.changed(change, source, copy) for copy in range(own.copies)]
+    trainer.fit(ErmTraining, joined([trainer.train, *copies]))

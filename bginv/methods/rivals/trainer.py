@@ -1,0 +1,219 @@
+"""What a rival trains with: a classifier and its images, or a last layer and stored features."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bginv.data.composites import WithEmptied
+from bginv.data.sources import Dataset, Source
+from bginv.data.wrapped import hold_out
+from bginv.engine.experiment import Stage
+from bginv.engine.method import Method
+from bginv.engine.run_folder import RunFolder
+from bginv.errors import UserError
+from bginv.evaluation.calibration import collect_all_logits, collect_logits
+from bginv.evaluation.groups import group_numbers
+from bginv.evaluation.last_layers import FeatureSource
+from bginv.methods.rivals.settings import RivalSettings
+from bginv.nn.features import weights_digest
+from bginv.nn.fine_tuning import compiled, fine_tuned_part, split_head, stored_features
+
+FEATURE_BATCH = 16
+Change = Callable[[dict[str, tf.Tensor], tf.Tensor], tf.Tensor]
+
+
+class Trainer:
+    """One training of a rival; with `freeze`, everything is about features of the frozen network.
+
+    Args:
+        classifier: images to logits; trained in place, when `finish` is called at last.
+        dataset: its training images and places.
+        validation: held-out images, or None.
+        settings: of the rival.
+        folder: of the run.
+        with_backgrounds: what gives the training images with masks and backgrounds.
+
+    Attributes:
+        model: what is trained: the classifier, or its last layer alone.
+        train: records that it takes.
+        validation: the same held out, or None.
+        settings: of the rival.
+        num_classes: K.
+
+    Raises:
+        UserError: `freeze`, and the last layer cannot be told.
+    """
+
+    def __init__(
+        self,
+        classifier: keras.Model,
+        dataset: Dataset,
+        validation: Source | None,
+        settings: RivalSettings,
+        folder: RunFolder,
+        with_backgrounds: Callable[[], WithEmptied],
+    ):
+        self.settings, self._folder, self._with_backgrounds = settings, folder, with_backgrounds
+        self.num_classes, self._num_places = dataset.num_classes, len(dataset.place_names)
+        self._images = dataset.train.without_masks()
+        split = split_head(classifier)
+        if split is None and settings.freeze:
+            raise UserError(
+                f"{classifier.name} ends in no Dense layer that could be trained alone: leave "
+                "--freeze away"
+            )
+        self._network, self._head = split or (None, None)
+        self.model, self._digest = classifier, ""
+        self.train, self.validation = self._images, validation
+        if self.is_frozen:
+            self._digest = weights_digest(self._network)
+            self.model = _alone(self._head, self._network.output_shape[-1])
+            self.train = self._stored("images", self._images)
+            self.validation = validation and self._stored("validation", validation)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the network stays, and its last layer alone is trained."""
+        return self.settings.freeze
+
+    def fit(
+        self,
+        method: type[Method],
+        source: Source,
+        part: str = "",
+        epochs: int | None = None,
+        **more: Any,
+    ) -> None:
+        """Train the model, or go on with that.
+
+        Args:
+            method: see `ErmTraining`; called with the model, the settings, a name and the source.
+            source: records that the model takes.
+            part: of the training, where there are several.
+            epochs: in place of the settings'.
+            **more: what else the method takes.
+        """
+        name = f"{self.settings.method}_{part}" if part else self.settings.method
+        own = self.settings
+        if epochs and not own.steps:
+            own = dataclasses.replace(own, epochs=epochs)
+        with fine_tuned_part(self.model, 0.0, own.batch_norm == "fixed"):
+            Stage(method(self.model, own, name, source, **more), source, own).run(self._folder)
+
+    def masked(self, on_features: bool = False) -> WithEmptied:
+        """The training images with masks and backgrounds.
+
+        Args:
+            on_features: whether the rival can do with features.
+
+        Raises:
+            UserError: it needs the whole network, and that is frozen.
+        """
+        if self.is_frozen and not on_features:
+            raise UserError(f"{self.settings.method} trains the whole network: leave --freeze away")
+        return self._with_backgrounds()
+
+    def groups(self, source: Source) -> np.ndarray:
+        """The group of each record, int [N]: its class and its place.
+
+        Raises:
+            UserError: places are not known.
+        """
+        if source.places is None:
+            raise UserError(
+                f"{self.settings.method} needs the place of each picture: waterbirds:PATH, folders "
+                "PATH/train/CLASS/PLACE, or --groups FILE.csv"
+            )
+        return group_numbers(source.labels, source.places, self._num_places)
+
+    def changed(self, change: Change, source: Source, copy: int) -> FeatureSource:
+        """Features of the training images, changed once.
+
+        Args:
+            change: batches and seeds int32 [2] to images float32 [B, H, W, C].
+            source: the training images, as it takes them.
+            copy: the number of this change; another one has other neighbours in its batches.
+        """
+        seed = tf.random.fold_in(tf.constant([self.settings.seed, 3]), copy)
+        rows = np.random.default_rng([self.settings.seed, copy]).permutation(len(source))
+        order, traced = source.take(rows), tf.function(change)
+
+        def batches() -> Iterator[tf.Tensor]:
+            for number, batch in enumerate(order.batches(FEATURE_BATCH)):
+                yield traced(batch, tf.random.fold_in(seed, number))
+
+        name = f"{self.settings.method}_{self.settings.seed}_{copy}"
+        return FeatureSource(self._images.take(rows), self._computed(name, batches, len(rows)))
+
+    def split(self, share: float) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the training records, and a share of them held out; see `hold_out`."""
+        return hold_out(self._images, share)
+
+    def logits(self, source: Source) -> np.ndarray:
+        """float64 [N, K] of records that the model takes."""
+        return collect_logits(self.model, source)[0]
+
+    def features(self, source: Source) -> np.ndarray:
+        """What the last layer gets of records that the model takes, float32 [N, D].
+
+        Raises:
+            UserError: the last layer cannot be told.
+        """
+        if isinstance(source, FeatureSource):
+            return source.features
+        if self._network is None:
+            raise UserError(
+                f"{self.settings.method} needs a classifier that ends in a Dense layer; "
+                f"{self.model.name} does not"
+            )
+        ((found, _),) = collect_all_logits(self._network, [source], np.float32)
+        return found
+
+    def head_weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """Kernel [D, K] and bias [K] of the last layer."""
+        kernel, bias = self._last_layer().get_weights()
+        return kernel, bias
+
+    def set_head(self, kernel: np.ndarray, bias: np.ndarray) -> None:
+        """Give the last layer these weights."""
+        self._last_layer().set_weights([kernel.astype(np.float32), bias.astype(np.float32)])
+
+    def finish(self) -> None:
+        """Give the classifier what was trained."""
+        if self.is_frozen:
+            self._head.set_weights(self._last_layer().get_weights())
+
+    def _last_layer(self) -> keras.layers.Dense:
+        return self.model.layers[-1] if self.is_frozen else self._head
+
+    def _stored(self, name: str, source: Source) -> FeatureSource:
+        def batches() -> Iterator[tf.Tensor]:
+            return (batch["image"] for batch in source.batches(FEATURE_BATCH))
+
+        return FeatureSource(source, self._computed(name, batches, len(source)))
+
+    def _computed(
+        self, name: str, batches: Callable[[], Iterator[tf.Tensor]], count: int
+    ) -> np.ndarray:
+        path = self._folder.features / f"{name}_{self._digest}.npy"
+        found = stored_features(path, compiled(self._network), batches, count)
+        return np.asarray(found, np.float32)
+
+
+def _alone(head: keras.layers.Dense, width: int) -> keras.Model:
+    """A model of a copy of the last layer, from features [B, D], begun at zeros."""
+    layer = keras.layers.Dense(head.units, kernel_initializer="zeros")
+    return keras.Sequential([keras.Input((width,)), layer], name="last_layer")
+
+
+def joined(sources: Sequence[FeatureSource]) -> FeatureSource:
+    """Features of several sources of one length, one source after the other."""
+    first = sources[0]
+    rows = np.concatenate([np.arange(len(first))] * len(sources))
+    labels = np.concatenate([own.labels for own in sources])
+    features = np.concatenate([own.features for own in sources])
+    return FeatureSource(first.source.take(rows, labels), features)
