@@ -145,6 +145,7 @@ GOOD = birds(*EVERY_GROUP, (0, 2, 1))
         ([], "has no line below the names of its columns"),
         ([*GOOD, "9,a.jpg,0,3,0,x"], "line 7, split '3': 0 .train., 1 .validation., 2 .test. or"),
         ([*GOOD, "9,a.jpg,-1,0,0,x"], "line 7, y '-1': a whole number of 0 or above"),
+        ([*GOOD, f"9,a.jpg,{'9' * 5000},0,0,x"], "line 7, y '9{80}': a whole number of 0 or abo"),
         ([*GOOD, "9,a.jpg,0,0,1.5,x"], "line 7, place '1.5': a whole number of 0 or above"),
         ([*GOOD, "9,a.jpg,0,0"], "line 7, place '': a whole number of 0 or above"),
         ([*GOOD, "9,a.jpg,3,0,0,x"], "no line has y 2, and one has 3: number the classes"),
