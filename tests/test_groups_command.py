@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bginv.data.catalog import load_data
 from bginv.report.run_page import read_run
 from tests.test_audit_command import by_colour
 
@@ -94,7 +95,8 @@ def test_a_run_keeps_accuracy_by_group(command, birds, tmp_path):
     right = sum(own["correct"] for own in groups["groups"].values())
     assert right / 16 == row["tests"]["test"]
     assert groups["worst_accuracy"] == min(own["accuracy"] for own in groups["groups"].values())
-    assert "| groups of test" in (tmp_path / "run/results.md").read_text()
+    written = (tmp_path / "run/results.md").read_text()
+    assert "| worst group of test |" in written and "| groups of test" in written
     assert "<h3>By group</h3>" in (tmp_path / "run/report.html").read_text()
     (kept,) = read_run(tmp_path / "run").accuracies.values()
     assert kept.groups["test"].worst_name == groups["worst"]
@@ -135,6 +137,19 @@ def test_an_audit_of_class_folders_takes_a_table(command, birds, model, tmp_path
     code, out, _ = command(None, *arguments, "--groups", str(table))
     lines = [line.replace(" ", "") for line in out.splitlines()]
     assert code == 0 and any(line.startswith("|a/1|5|20.0[") for line in lines)
+
+
+def test_masks_are_found_where_the_set_has_them(command, birds, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(birds, copy, ignore=shutil.ignore_patterns("masks"))
+    name = f"waterbirds:{copy}"
+    assert command(None, "masks", name, "--source", "heuristic", "--output", str(copy))[0] == 0
+    made, given = (
+        {path.relative_to(root).as_posix() for path in (root / "masks").rglob("*.png")}
+        for root in (copy, birds)
+    )
+    assert made == given
+    assert load_data(name).tests["test"].has_masks
 
 
 def test_groups_of_other_data_are_refused(command, model):

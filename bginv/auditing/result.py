@@ -32,7 +32,7 @@ from bginv.report.tables import Table
 
 SCHEMA = "bginv.audit/1"
 GAP, CHANGED, WORST_GROUP = "gap", "changed", "worst_group"
-FIGURES = (GAP, CHANGED, WORST_GROUP, *MEANINGS)
+FIGURES = (GAP, CHANGED, *MEANINGS, WORST_GROUP)
 """What a condition may name."""
 OF_CLASSES = (CLEAN, ONLY_FG, MIXED_RAND, GAP)
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.commands.settings import FindMasksSettings
-from bginv.data.catalog import FOLDER, full_name
+from bginv.data.catalog import FOLDER, WATERBIRDS, full_name
 from bginv.data.files import FileSource
 from bginv.data.folder import MASKS, TRAIN
 from bginv.data.images import shown
@@ -41,14 +41,17 @@ def prepare_masks(
 ) -> Callable[[], None]:
     """Masks of every split as files, a trust table, a verdict and a contact sheet."""
     del strategy
-    if not full_name(settings.dataset).startswith(FOLDER):
-        raise UserError(f"masks are found for folder:PATH; received {settings.dataset}")
+    if not full_name(settings.dataset).startswith((FOLDER, WATERBIRDS)):
+        raise UserError(
+            f"masks are found for folder:PATH and waterbirds:PATH; received {settings.dataset}"
+        )
     root = pathlib.Path(settings.output)
     check_writable_folder(root)
     if settings.image_size is None:
         settings = dataclasses.replace(settings, image_size=_image_size(settings.model))
     dataset = load(settings)
     splits = _splits(settings, dataset)
+    folders = {name: _folder_of_masks(root, dataset, name) for name in splits}
     classifier = load_classifier(settings.model, dataset) if settings.model else None
     choice = _choose(settings.source, dataset, classifier)
     second = _choose(settings.second, dataset, classifier) if settings.second else None
@@ -58,7 +61,7 @@ def prepare_masks(
 
     def check() -> None:
         if choice.source:
-            _check_same(inputs, root, splits, settings.overwrite)
+            _check_same(inputs, root, folders, settings.overwrite)
 
     def job() -> None:
         check()  # another process may have been at work here since
@@ -69,7 +72,7 @@ def prepare_masks(
         for name, source in splits.items():
             found[name] = _find(choice, source)
             if choice.source:
-                _write_masks(root / name / MASKS, found[name].source)
+                _write_masks(folders[name], found[name].source)
             other = _find(second, source).source if second else None
             measured[name] = _measure(found[name], other, classifier)
         print(trust_table(measured))
@@ -124,7 +127,12 @@ def _fingerprint(choice: Choice) -> str:
     return choice.source.fingerprint if choice.source else choice.name
 
 
-def _check_same(inputs: dict, root: pathlib.Path, splits: dict, overwrite: bool) -> None:
+def _folder_of_masks(root: pathlib.Path, dataset: Dataset, split: str) -> pathlib.Path:
+    """Where the masks of a split go; those of pictures that a table lists lie together."""
+    return root / MASKS if dataset.name.startswith(WATERBIRDS) else root / split / MASKS
+
+
+def _check_same(inputs: dict, root: pathlib.Path, folders: dict, overwrite: bool) -> None:
     """Raise if there are masks already that are not those of the same command.
 
     Raises:
@@ -134,8 +142,7 @@ def _check_same(inputs: dict, root: pathlib.Path, splits: dict, overwrite: bool)
         return
     file = root / SETTINGS_FILE
     same = file.is_file() and read_settings(file).get("inputs") == inputs
-    for name in splits:
-        folder = root / name / MASKS
+    for folder in folders.values():
         if not same and folder.is_dir() and any(folder.iterdir()):
             raise UserError(
                 f"{shown(folder)} holds masks already, of another source or other pictures: "

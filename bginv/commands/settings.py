@@ -211,7 +211,7 @@ class DatasetsSettings(DataSettings):
 class FindMasksSettings(DataSettings):
     """Masks of photographs as files, and whether they can be trusted."""
 
-    dataset: str = positional(help="folder:PATH of photographs")
+    dataset: str = positional(help="folder:PATH of photographs, or waterbirds:PATH")
     source: str = setting(
         "auto",
         metavar="NAME",
@@ -220,7 +220,8 @@ class FindMasksSettings(DataSettings):
     )
     output: str = setting(
         "masks",
-        help="folder for SPLIT/masks/CLASS/NAME.png and masks.png; that of the photographs "
+        help="folder for SPLIT/masks/CLASS/NAME.png (masks/NAME.png for waterbirds:PATH) and "
+        "masks.png; that of the photographs "
         "gives them their masks",
     )
     second: str | None = setting(

@@ -13,8 +13,8 @@ from absl import logging
 
 from bginv.data.correlated import distinct_rows
 from bginv.data.files import FileSource, mixing_key, stretched_labels
-from bginv.data.folder import JUNK
 from bginv.data.images import ImageFiles, image_names, readable_rows, scan, shown
+from bginv.data.listing import JUNK
 from bginv.errors import UserError
 from bginv.ops.augment import sharpen_masks
 

@@ -29,6 +29,7 @@ PLACE_COLUMNS = (
 )
 SPLIT, CLASS_NAME, PLACE_NAME = "split", "class_name", "place_name"
 TEST, VALIDATION = "test", "validation"
+COLUMNS = {*FILE_COLUMNS, *CLASS_COLUMNS, *PLACE_COLUMNS, SPLIT, CLASS_NAME, PLACE_NAME}
 SPLITS = {
     **{"0": TRAIN, "1": VALIDATION, "2": TEST},
     **{TRAIN: TRAIN, TEST: TEST, "id_test": "id_test", "id_val": "id_val"},
@@ -39,6 +40,7 @@ TESTS = (TEST, VALIDATION, "id_test", "id_val")
 FOLDERS = ("", "train", "images")
 """In which pictures may lie."""
 BIRDS, LANDS = ("landbird", "waterbird"), ("land", "water")
+WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 OF_BIRDS = re.compile(r"\d{3}\.[^/]+/[^/]+")
 """A file of CUB, from which Waterbirds' pictures are."""
 PUBLISHERS = (
@@ -87,7 +89,7 @@ def load_metadata(path: str, side: int, skip_bad_files: bool) -> Dataset:
     file = root / METADATA
     if not file.is_file():
         raise FileNotFoundError(f"{shown(file)} is not there; {PUBLISHERS}")
-    table = read_table(file)
+    table = read_table(file, COLUMNS)
     columns = _columns(table)
     records = [_record(line, columns) for line in table.lines]
     _check(table, columns, records)
@@ -135,7 +137,7 @@ def _record(line: Line, columns: Columns) -> Record:
     if split not in SPLITS:
         raise line.error(columns.split, "0 (train), 1 (validation), 2 (test) or a name is needed")
     for column in (columns.label, *(["place"] if columns.place == "place" else [])):
-        if not (line.cells[column].isascii() and line.cells[column].isdigit()):
+        if not WHOLE_NUMBER.fullmatch(line.cells[column]):
             raise line.error(column, "a whole number of 0 or above is needed")
     if not place:
         raise line.error(columns.place, "every picture needs a place")

@@ -45,7 +45,8 @@ def with_groups(dataset: Dataset, root: str, table: str) -> Dataset:
         UserError: it cannot be read, lacks a column, tells two places of a picture, or none.
     """
     file, column = _file_and_column(table)
-    values = _places_in(read_table(file), column)
+    kept = {*FILE_COLUMNS, *PLACE_COLUMNS, column or ""}
+    values = _places_in(read_table(file, kept), column)
     splits = {TRAIN: dataset.train, **dataset.tests}
     keys = {name: _keys(source, root) for name, source in splits.items()}
     found = _match(values, keys, file)

@@ -2,9 +2,10 @@
 
 import csv
 import dataclasses
-import io
+import itertools
 import pathlib
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 
 from bginv.data.images import shown
 from bginv.errors import UserError
@@ -20,7 +21,8 @@ class Line:
     Attributes:
         file: path of the table.
         number: in the file, from 1 on; the first names the columns.
-        cells: texts without space around them, by column; "" where the line ends before.
+        cells: texts without space around them, by column, of those that were asked for; "" where
+            the line ends before.
     """
 
     file: pathlib.Path
@@ -71,35 +73,44 @@ class TextTable:
         return UserError(f"{shown(self.file)}: {why}")
 
 
-def read_table(file: pathlib.Path) -> TextTable:
+def read_table(file: pathlib.Path, kept: Collection[str]) -> TextTable:
     """Read a table of text in UTF-8.
+
+    Args:
+        file: its path.
+        kept: names of the columns whose cells are kept, where they are there.
 
     Raises:
         UserError: it cannot be read, is no text, or has no line below the columns' names.
     """
+    columns: tuple[str, ...] = ()
+    lines: list[Line] = []
+    number = 0
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            for row in reader:
+                number = reader.line_num
+                if not any(map(str.strip, row)):
+                    continue
+                if columns:
+                    lines.append(Line(file, number, _cells(columns, row, kept)))
+                else:
+                    columns = tuple(map(str.strip, row))
     except UnicodeDecodeError as error:
         raise UserError(f"{shown(file)} is no text file in UTF-8") from error
     except OSError as error:
         raise UserError(f"{shown(file)} cannot be read: {error.strerror.lower()}") from error
-    reader = csv.reader(io.StringIO(text, newline=""))
-    lines, columns = [], None
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            if columns is None:
-                columns = tuple(cells)
-                continue
-            cells += [""] * (len(columns) - len(cells))
-            named = dict(zip(columns, cells, strict=False))
-            lines.append(Line(file, reader.line_num, named))
     except csv.Error as error:
-        raise UserError(f"{shown(file)}, line {reader.line_num}: {error}") from error
-    if columns is None:
+        raise UserError(f"{shown(file)}, after line {number}: {error}") from error
+    if not columns:
         raise UserError(f"{shown(file)} is empty; its first line names the columns")
     if not lines:
         raise UserError(f"{shown(file)} has no line below the names of its columns")
     return TextTable(file, columns, lines)
+
+
+def _cells(columns: Sequence[str], row: Sequence[str], kept: Collection[str]) -> dict[str, str]:
+    """The cells of a line by column; equal ones are held once."""
+    held = itertools.zip_longest(columns, row[: len(columns)], fillvalue="")
+    return {column: sys.intern(cell.strip()) for column, cell in held if column in kept}

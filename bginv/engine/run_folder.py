@@ -54,8 +54,9 @@ _OF_ONE_WORKER = ("data_dir", "output", "overwrite", "resume", "run_dir")
 
 def default_run_dir(dataset: str) -> str:
     """Where `bginv run` leaves everything unless told otherwise."""
-    folder = pathlib.Path(dataset.removeprefix("folder:")).expanduser()
-    if dataset.startswith("folder:") or folder.is_dir():
+    prefix = next((own for own in ("folder:", "waterbirds:") if dataset.startswith(own)), "")
+    folder = pathlib.Path(dataset.removeprefix(prefix)).expanduser()
+    if prefix or folder.is_dir():
         dataset = folder.resolve().name
     return f"runs/{dataset.replace(':', '_').replace('/', '_')}"
 

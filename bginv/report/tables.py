@@ -146,6 +146,8 @@ def background_gap(row: Accuracies) -> float | None:
 def accuracy_table(rows: Mapping[str, Accuracies]) -> Table:
     """Accuracies (or see `Accuracies.measure`): the background gap first, the mean of others last.
 
+    Tests whose images have places get a column of their worst groups too.
+
     The mean's title names the tests that it leaves out for their names, but one called "clean".
 
     Args:
@@ -155,10 +157,13 @@ def accuracy_table(rows: Mapping[str, Accuracies]) -> Table:
     left_out = [shown for test, shown in tests.items() if is_same_place(test) and test != "clean"]
     mean = f"{MEAN} (without {', '.join(left_out)})" if left_out else MEAN
     gaps = {name: background_gap(row) for name, row in rows.items()}
+    grouped = [test for test in tests if any(test in row.groups for row in rows.values())]
+    worst = {test: f"worst group of {tests[test]}" for test in grouped}
     cells = {
         name: {
             GAP: gaps[name],
             **{shown: row.tests.get(test) for test, shown in tests.items()},
+            **{worst[test]: own.worst for test, own in row.groups.items() if test in worst},
             mean: row.mean_background,
         }
         for name, row in rows.items()
@@ -166,7 +171,7 @@ def accuracy_table(rows: Mapping[str, Accuracies]) -> Table:
     measure = next(iter(rows.values())).measure
     title, form = (measure, ".4f") if measure == ERROR else (f"{measure} in %", PERCENT)
     columns = [GAP] if any(gap is not None for gap in gaps.values()) else []
-    columns += tests.values()
+    columns += [*tests.values(), *worst.values()]
     if any(row.mean_background is not None for row in rows.values()):
         columns.append(mean)
     return Table(title, dict.fromkeys(columns, form), cells)

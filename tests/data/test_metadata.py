@@ -68,6 +68,18 @@ def test_waterbirds(write):
     assert first.places.tolist() == data.train.places[[2, 0]].tolist()
 
 
+def test_pictures_that_are_left_out_take_their_places_along(write, tmp_path):
+    name = write(birds(*EVERY_GROUP, (1, 0, 1), (0, 2, 1)))
+    whole = load_data(name)
+    kept = [row for row in range(5) if "a2.jpg" not in whole.train.name(row)]
+    (tmp_path / BIRDS[0].format(2)).write_bytes(b"no picture")
+    with pytest.raises(ValueError, match="a2.jpg .it is not a whole jpeg"):
+        load_data(name)
+    data = load_data(name, skip_bad_files=True)
+    assert [data.train.name(row) for row in range(4)] == [whole.train.name(row) for row in kept]
+    np.testing.assert_array_equal(data.train.places, whole.train.places[kept])
+
+
 def test_names_of_their_own(write):
     lines = [f"x/{i}.png,{i % 2},{i // 4},{5 * (i // 2 % 2)},{'mn'[i % 2]}" for i in range(8)]
     plain = load_data(write(lines, "filename,y,split,place,class_name"))
@@ -133,6 +145,7 @@ GOOD = birds(*EVERY_GROUP, (0, 2, 1))
         ([], "has no line below the names of its columns"),
         ([*GOOD, "9,a.jpg,0,3,0,x"], "line 7, split '3': 0 .train., 1 .validation., 2 .test. or"),
         ([*GOOD, "9,a.jpg,-1,0,0,x"], "line 7, y '-1': a whole number of 0 or above"),
+        ([*GOOD, f"9,a.jpg,{'9' * 5000},0,0,x"], "line 7, y '9{80}': a whole number of 0 or abo"),
         ([*GOOD, "9,a.jpg,0,0,1.5,x"], "line 7, place '1.5': a whole number of 0 or above"),
         ([*GOOD, "9,a.jpg,0,0"], "line 7, place '': a whole number of 0 or above"),
         ([*GOOD, "9,a.jpg,3,0,0,x"], "no line has y 2, and one has 3: number the classes"),
