@@ -70,7 +70,7 @@ class LastLayers:
         """
         split = split_head(classifier)
         if split is None or self._bytes(split[0]) > MOST_BYTES:
-            return classifier, self._splits
+            return classifier, dict(self._splits)
         network, head = split
         digest = weights_digest(network)
         if digest != self._digest:
@@ -83,7 +83,7 @@ class LastLayers:
         layer = keras.layers.Dense(head.units, use_bias=head.use_bias, dtype="float32")
         alone = keras.Sequential([keras.Input(network.output_shape[1:]), layer])
         layer.set_weights(head.get_weights())
-        return alone, self._features
+        return alone, dict(self._features)
 
     def _bytes(self, network: keras.Model) -> int:
         return 4 * network.output_shape[-1] * sum(map(len, self._splits.values()))

@@ -62,6 +62,20 @@ def test_from_a_folder_to_a_report(folder, command, tmp_path, caplog):
     assert code == 0 and again == out and "is finished" in caplog.text
 
 
+def test_a_frozen_network_gets_both_rows(folder, command, tmp_path, monkeypatch):
+    """Their last layers take the same features."""
+    from bginv.methods.photographs import experiment, judging
+
+    monkeypatch.setattr(experiment, "decide", lambda *_: judging.Decision(True, "to be tested"))
+    code, out, err = command(
+        None, "run", str(folder), *SMALL, "--freeze", "--no-refit", "--run-dir", "run"
+    )
+    assert code == 0, err
+    rows = results_of(tmp_path / "run")["accuracy"]
+    assert rows["phase 1"]["tests"].keys() == rows["phase 3"]["tests"].keys()
+    assert "to be tested" in out
+
+
 @pytest.mark.slow
 def test_a_run_that_was_stopped_ends_with_the_same_weights(folder, command, tmp_path, monkeypatch):
     from bginv.methods.photographs import experiment

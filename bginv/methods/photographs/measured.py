@@ -110,11 +110,10 @@ class MeasuredRun(Experiment):
         return LastLayers({TRAINED_ON: looked_at.train, **others})
 
     def _add_row(self, results: Results, name: str, splits: LastLayers) -> None:
-        model, own = splits.of(self.classifier)  # those of the next row too
-        tests = {test: source for test, source in own.items() if test != TRAINED_ON}
-        train = own[TRAINED_ON]
+        model, own = splits.of(self.classifier)
+        train = own.pop(TRAINED_ON)
         taken = dataclasses.replace(
-            results.dataset, train=train, tests=tests, image_shape=train.image_shape
+            results.dataset, train=train, tests=own, image_shape=train.image_shape
         )
         answers = self.audit.ask(name, self.classifier) if self.audit else {}
         results.add_row(name, model, taken, answers)
