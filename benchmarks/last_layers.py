@@ -56,9 +56,9 @@ TRIALS: Mapping[str, list[dict]] = {
         for values in ((1.0, 0.7), (0.3, 0.1), (0.07, 0.03), (0.01, 0.003))
     ],
     "afr": [
-        {"learning_rate": 0.01, "gamma": gamma, "distance_penalty": penalty}
+        {"learning_rate": 0.01, "gamma": gamma, "reweighted_share": share}
         for gamma in (4.0, 10.0)
-        for penalty in (0.0, 0.1)
+        for share in (0.2, 0.5)
     ],
 }
 """Settings that are tried, of each rival."""
