@@ -33,7 +33,7 @@ from bginv.evaluation.last_layers import LastLayers
 from bginv.methods.photographs.judging import Judge, decide
 from bginv.methods.photographs.phases import COPIES_OF_PHASE_1, Phase, run_phase
 from bginv.methods.photographs.settings import PhotographSettings
-from bginv.methods.rivals.settings import GROUPS, NOTHING, RIVALS
+from bginv.methods.rivals.settings import GROUPS, MASKS, RIVALS
 from bginv.methods.rivals.trainer import Trainer
 from bginv.nn.backbones import LITE0, build_architecture
 
@@ -202,7 +202,7 @@ def rows_of(name: str, path: str, masks: str, cache: pathlib.Path, seeds: list[i
         ]
         rows.append(_row(name, f"{method}, last layer", RIVALS[method].needs, made, chosen))
     made = [_made(sets[path.format(seed=seed)], Heads.ours, seed) for seed in seeds]
-    rows.append(_row(name, OURS, NOTHING, made, {}))
+    rows.append(_row(name, OURS, MASKS, made, {}))
     return rows
 
 

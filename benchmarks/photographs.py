@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from measuring import head, kept_run, line
 from photograph_tests import COLUMNS, load, summarized, tests_of
 
-from bginv.methods.rivals.settings import RIVALS
+from bginv.methods.rivals.settings import MASKS, RIVALS
 
 WHOLE = ("--epochs", "8", "--batchsize", "16", "--batch-norm", "fixed")
 RATE = ("--learning-rate", "0.003")
@@ -101,7 +101,7 @@ def _rows(name: str, path: str, options: argparse.Namespace) -> list[dict]:
     rows = []
     for row in options.rows or chosen:
         method = next(iter(chosen[row][1:2]), "") if "--method" in chosen[row] else ""
-        needs = RIVALS[method].needs if method else "nothing"
+        needs = RIVALS[method].needs if method else MASKS
         if needs == "groups" and not has_places:
             continue
         words = [path, "--masks", options.masks, *chosen[row]]
