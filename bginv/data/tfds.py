@@ -12,10 +12,10 @@ from bginv.data.sources import ArraySource, Dataset, split_off_test
 from bginv.errors import UserError, first_line
 
 READ_AT_ONCE = 512
-TRIMAPS = {"oxford_iiit_pet": "segmentation_mask"}
-"""Sets with masks of their own, and the key of them."""
-OF_TRIMAP = (0, 255, 0, 128)
-"""What a mask holds where a trimap holds 1, the object; 2, the background; 3, its border."""
+MASK_KEY = "segmentation_mask"
+MASKS = {"oxford_iiit_pet": (0, 255, 0, 128), "caltech_birds2011": tuple(range(256))}
+"""Sets with masks of their own, and what a mask holds where theirs holds 0, 1, ...: a trimap 1 in
+the object, 2 in the background, 3 at its border; birds the share of annotators, of 255."""
 
 
 def load_tfds(
@@ -29,7 +29,7 @@ def load_tfds(
 ) -> Dataset:
     """Any classification set of TFDS, resized to squares and held in memory as uint8.
 
-    Those of `TRIMAPS` have masks.
+    Those of `MASKS` have masks.
 
     Args:
         name: the name of the data set to return.
@@ -119,7 +119,7 @@ def _read(
 ) -> dict[str, np.ndarray]:
     """Records in the order of the preparation.
 
-    They hold `image` uint8 [N, side, side, 1 or 3], `label` int [N] and, of a set of `TRIMAPS`,
+    They hold `image` uint8 [N, side, side, 1 or 3], `label` int [N] and, of a set of `MASKS`,
     `mask` uint8 [N, side, side, 1].
     """
     if builder.info.features[image_key].dtype != tf.uint8:
@@ -128,7 +128,7 @@ def _read(
             "sets with 8 bits a channel can be read"
         )
     channels = 1 if builder.info.features[image_key].shape[-1] == 1 else 3
-    mask_key = TRIMAPS.get(builder.info.name)
+    values = MASKS.get(builder.info.name)
 
     def square(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         image = tf.cast(record[image_key], tf.uint8)[..., :channels]
@@ -136,9 +136,9 @@ def _read(
         if padded:
             image = tf.image.resize_with_crop_or_pad(image, side, side)
         found = {"image": stretch(image, (side, side)), "label": record[label_key]}
-        if mask_key:
-            trimap = tf.ensure_shape(record[mask_key], [None, None, 1])
-            mask = tf.gather(tf.constant(OF_TRIMAP, tf.uint8), tf.cast(trimap, tf.int32))
+        if values:
+            held = tf.ensure_shape(record[MASK_KEY], [None, None, 1])
+            mask = tf.gather(tf.constant(values, tf.uint8), tf.cast(held, tf.int32))
             found["mask"] = stretch(mask, (side, side))
         return found
 

@@ -7,7 +7,7 @@ import tensorflow_datasets as tfds
 
 from bginv.data.catalog import load_data
 from bginv.data.segmentation import CIFAR10, STL10
-from bginv.data.tfds import is_prepared, load_tfds
+from bginv.data.tfds import MASKS, is_prepared, load_tfds
 
 SPLITS = {"train": 50, "test": 100, "unlabelled": 150}
 
@@ -80,6 +80,17 @@ class OxfordIiitPet(OneSplit):
             yield i, {"image": image, "label": i % 2, "segmentation_mask": trimap}
 
 
+class AnnotatedBirds(OxfordIiitPet):
+    """Masks of several annotators, who agree on the left half; TFDS has the real name already."""
+
+    def _generate_examples(self, red):
+        mask = np.zeros((8, 8, 1), np.uint8)
+        mask[:, :4], mask[:, 4] = 255, 51
+        for i in range(4):
+            image = np.full((8, 8, 3), (red, i, 0), np.uint8)
+            yield i, {"image": image, "label": i % 2, "segmentation_mask": mask}
+
+
 class OtherLabels(OneSplit):
     """A number instead of a class."""
 
@@ -121,11 +132,13 @@ def test_a_set_of_tfds_keeps_its_splits_names_and_classes(flat):
         assert sorted(numbers) == list(range(12))
 
 
-def test_trimaps_become_masks(data_dir):
-    dataset = load_data("tfds:oxford_iiit_pet", data_dir, image_size=8)
+@pytest.mark.parametrize(("name", "border"), [("oxford_iiit_pet", 128), ("annotated_birds", 51)])
+def test_segmentations_become_masks(data_dir, monkeypatch, name, border):
+    monkeypatch.setitem(MASKS, "annotated_birds", MASKS["caltech_birds2011"])
+    dataset = load_data(f"tfds:{name}", data_dir, image_size=8)
     assert dataset.train.has_masks
     masks = dataset.tests["clean"].masks
-    expected = np.array([255] * 4 + [128] + [0] * 3)[None, None, :, None]
+    expected = np.array([255] * 4 + [border] + [0] * 3)[None, None, :, None]
     np.testing.assert_array_equal(masks, np.broadcast_to(expected, masks.shape))
 
 
