@@ -19,13 +19,13 @@ from bginv.masks.store import find_masks
 
 CLEAN, VALIDATION = "clean", "validation"
 COLUMNS = ("clean", "mixed_same", "mixed_rand", "gap", "only_fg", "worst_group")
-IMAGE_SIZE = 224
+SIDE = 224
 TEST_DRAWS, VALIDATION_DRAWS, SEED = 5, 2, 100
 
 
 def load(name: str) -> Dataset:
     """A data set for a pretrained network."""
-    return load_data(name, image_size=IMAGE_SIZE)
+    return load_data(name, image_size=SIDE)
 
 
 def with_backgrounds(dataset: Dataset, split: Source, masks: str) -> WithEmptied:

@@ -9,9 +9,10 @@ import argparse
 import json
 import pathlib
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 
-from measuring import head, kept_run, line
+from measuring import ROOT, head, kept_run, line, run
 from photograph_tests import COLUMNS, load, summarized, tests_of
 
 from bginv.methods.rivals.settings import MASKS, RIVALS
@@ -31,8 +32,8 @@ ROWS = {
     "contrast": ["--method", "contrast", *WHOLE, *RATE, "--optimizer", "sgd"],
     "background-swap": ["--method", "background-swap", *WHOLE, *RATE],
     "copy-paste": ["--method", "copy-paste", *WHOLE, *RATE],
-    "ours": [],
-    "ours, last layer": ["--freeze"],
+    "ours": ["--recipe", "photographs"],
+    "ours, last layer": ["--recipe", "photographs", "--freeze"],
 }  # fmt: skip
 """Words for `bginv run`, as many passes over the images in each."""
 RECIPE = {
@@ -62,16 +63,18 @@ RECIPE = {
     "phase 1 on the whole network": ["--classifier-epochs", "4"],
 }
 """The same of our recipe's parts."""
+TRUE_MASKS = ("shapes",)
+"""Sets that bring masks, which are taken; those of photographs are found."""
 JUDGED = ("mixed_rand", "only_fg", "clean")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "data",
-        nargs="+",
-        metavar="NAME=DATA",
-        help="such as seven=folder:PATH; {seed} in PATH stands for the seed",
+        "data", nargs="*", metavar="NAME=DATA", help="{seed} in DATA stands for the seed"
+    )
+    parser.add_argument(
+        "--shared", type=pathlib.Path, help="makes all sets of its seven, horses and photos"
     )
     parser.add_argument("--runs", type=pathlib.Path, required=True)
     parser.add_argument("--output", type=pathlib.Path, help="JSON file for the rows")
@@ -79,32 +82,58 @@ def main() -> None:
     parser.add_argument("--recipe", action="store_true", help="the study of our recipe")
     parser.add_argument("--rows", nargs="+", choices={**ROWS, **RECIPE}, metavar="ROW")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--masks", default="auto", help="as bginv run takes it")
+    parser.add_argument("--masks", default="saliency", help="as bginv run takes it")
     options = parser.parse_args()
+    data = dict(own.split("=", 1) for own in options.data)
+    if options.shared:
+        data |= made_of(options.shared, options.runs / "data", options.seeds)
     rows: list[dict] = []
-    for named in options.data:
-        name, _, path = named.partition("=")
-        rows += _rows(name, path, options)
+    for name, path in data.items():
+        masks = "given" if path in TRUE_MASKS else options.masks
+        rows += _rows(name, path, masks, options)
         if options.output:
             options.output.write_text(json.dumps({"rows": rows}, indent=2) + "\n")
     print(table(rows))
 
 
-def _rows(name: str, path: str, options: argparse.Namespace) -> list[dict]:
+def made_of(shared: pathlib.Path, folder: pathlib.Path, seeds: Sequence[int]) -> dict[str, str]:
+    """Every set, by name; those that are made of others are made once."""
+    horses = folder / "horses"
+    if not horses.is_dir():
+        run(_script("horses_folder", shared / "horses", shared / "photos", horses))
+    for seed in seeds:
+        made = folder / f"trapped-{seed}"
+        if not made.is_dir():
+            run(_script("make_trapped_sets", "--shared", shared, "--output", made, "--seed", seed))
+    trapped = f"waterbirds:{folder}/trapped-{{seed}}"
+    return {
+        "seven": f"folder:{shared / 'seven'}",
+        "horses": f"folder:{horses}",
+        "correlated horses": f"{trapped}/horses",
+        "correlated seven": f"{trapped}/seven",
+        "shapes": "shapes",
+    }
+
+
+def _script(name: str, *words: object) -> list[str]:
+    return [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *map(str, words)]
+
+
+def _rows(name: str, path: str, masks: str, options: argparse.Namespace) -> list[dict]:
     if options.quick:
         from last_layers import rows_of
 
-        return rows_of(name, path, options.masks, options.runs / "features", options.seeds)
+        return rows_of(name, path, masks, options.runs / "features", options.seeds)
     chosen = RECIPE if options.recipe else ROWS
-    tests = {seed: tests_of(load(path.format(seed=seed)), options.masks) for seed in options.seeds}
+    tests = {seed: tests_of(load(path.format(seed=seed)), masks) for seed in options.seeds}
     has_places = bool(tests[options.seeds[0]].dataset.place_names)
-    rows = []
+    rows: list[dict] = []
     for row in options.rows or chosen:
         method = next(iter(chosen[row][1:2]), "") if "--method" in chosen[row] else ""
         needs = RIVALS[method].needs if method else MASKS
         if needs == "groups" and not has_places:
             continue
-        words = [path, "--masks", options.masks, *chosen[row]]
+        words = [path, "--masks", masks, *chosen[row]]
         rows.append(_whole_row(name, row, needs, words, tests, options))
         print(rows[-1], flush=True)
     return rows
@@ -115,7 +144,7 @@ def _whole_row(name: str, row: str, needs: str, words: Sequence[str], tests, opt
 
     measured, judged, seconds, gigabytes = [], [], [], []
     for seed in options.seeds:
-        run_dir = options.runs / f"{name}-{row.replace(' ', '_')}-{seed}"
+        run_dir = options.runs / f"{name}-{row}-{seed}".replace(" ", "_")
         seconds.append(
             kept_run(run_dir, *(word.format(seed=seed) for word in words), "--seed", seed)
         )

@@ -8,12 +8,12 @@ import argparse
 
 import keras
 from measuring import accuracies, head, line, timed
-from photographs import tests_of
+from photograph_tests import SIDE, tests_of
 
 import bginv
 from bginv.nn.efficientnet_lite import build_efficientnet_lite0
 
-SIDE, BATCH = 224, 16
+BATCH = 16
 SHOWN = ("mixed_rand", "mixed_same", "only_fg", "clean")
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     arguments = parser.parse_args()
     data = bginv.load_data(arguments.folder, image_size=SIDE)
-    tests = tests_of(arguments.folder)
+    tests = tests_of(data, "auto").splits
     print(head("seed", *(f"{name}, before -> after" for name in SHOWN), "seconds", left=0))
     for seed in arguments.seeds:
         model = fine_tuned(data, seed)
