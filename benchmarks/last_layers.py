@@ -30,6 +30,7 @@ from bginv.data.wrapped import hold_out
 from bginv.engine.run_folder import RunFolder
 from bginv.engine.settings import resolve
 from bginv.evaluation.last_layers import LastLayers
+from bginv.methods.photographs.experiment import balanced
 from bginv.methods.photographs.judging import Judge, decide
 from bginv.methods.photographs.phases import COPIES_OF_PHASE_1, Phase, run_phase
 from bginv.methods.photographs.settings import PhotographSettings
@@ -62,7 +63,7 @@ TRIALS: Mapping[str, list[dict]] = {
     ],
 }
 """Settings that are tried, of each rival."""
-OURS = "ours, last layer"
+OURS = (("ours", "none", MASKS), ("ours, groups", "groups", f"{MASKS}, {GROUPS}"))
 
 
 class SharedFeatures(RunFolder):
@@ -143,15 +144,14 @@ class Heads:
         pkgutil.resolve_name(RIVALS[method].train_path)(trainer)
         return trainer.model
 
-    def ours(self, seed: int) -> keras.Model:
-        """What `bginv run --freeze` keeps, on the same training images."""
-        own = resolve(
-            PhotographSettings, {"dataset": "", "seed": seed, "freeze": True}, "photographs"
-        )
+    def ours(self, seed: int, balance: str) -> keras.Model:
+        """What `bginv run --freeze --balance BALANCE` keeps, on the same training images."""
+        given = {"dataset": "", "seed": seed, "freeze": True, "balance": balance}
+        own = resolve(PhotographSettings, given, "photographs")
         start = self.network.get_weights()
-        folder = SharedFeatures(self._folder.features / f"ours_{seed}")
+        folder = SharedFeatures(self._folder.features / f"ours_{seed}_{balance}")
         held = with_backgrounds(self.dataset, self.validation, self._masks)
-        parts = self._rows, np.array([], int)
+        parts = balanced(self.dataset, self._rows, balance), np.array([], int)
         first = Phase("classifier", self.dataset.train.without_masks(), *parts, 0.0,
                       COPIES_OF_PHASE_1, 0)  # fmt: skip
         num_classes = self.dataset.num_classes
@@ -201,8 +201,9 @@ def rows_of(name: str, path: str, masks: str, cache: pathlib.Path, seeds: list[i
             _made(sets[path.format(seed=seed)], Heads.rival, method, seed, chosen) for seed in seeds
         ]
         rows.append(_row(name, f"{method}, last layer", RIVALS[method].needs, made, chosen))
-    made = [_made(sets[path.format(seed=seed)], Heads.ours, seed) for seed in seeds]
-    rows.append(_row(name, OURS, MASKS, made, {}))
+    for method, balance, needs in OURS if chosen_on.has_places else OURS[:1]:
+        made = [_made(sets[path.format(seed=own)], Heads.ours, own, balance) for own in seeds]
+        rows.append(_row(name, f"{method}, last layer", needs, made, {}))
     return rows
 
 

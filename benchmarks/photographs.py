@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from measuring import ROOT, head, kept_run, line, run
 from photograph_tests import COLUMNS, load, summarized, tests_of
 
-from bginv.methods.rivals.settings import MASKS, RIVALS
+from bginv.methods.rivals.settings import GROUPS, MASKS, RIVALS
 
 WHOLE = ("--epochs", "8", "--batchsize", "16", "--batch-norm", "fixed")
 RATE = ("--learning-rate", "0.003")
@@ -33,6 +33,7 @@ ROWS = {
     "background-swap": ["--method", "background-swap", *WHOLE, *RATE],
     "copy-paste": ["--method", "copy-paste", *WHOLE, *RATE],
     "ours": ["--recipe", "photographs"],
+    "ours, groups": ["--recipe", "photographs", "--balance", "groups"],
     "ours, last layer": ["--recipe", "photographs", "--freeze"],
 }  # fmt: skip
 """Words for `bginv run`, as many passes over the images in each."""
@@ -131,7 +132,9 @@ def _rows(name: str, path: str, masks: str, options: argparse.Namespace) -> list
     for row in options.rows or chosen:
         method = next(iter(chosen[row][1:2]), "") if "--method" in chosen[row] else ""
         needs = RIVALS[method].needs if method else MASKS
-        if needs == "groups" and not has_places:
+        if "groups" in chosen[row]:
+            needs = f"{MASKS}, {GROUPS}"
+        if GROUPS in needs and not has_places:
             continue
         words = [path, "--masks", masks, *chosen[row]]
         rows.append(_whole_row(name, row, needs, words, tests, options))

@@ -7,10 +7,11 @@ import pytest
 import tensorflow as tf
 
 from bginv.data.composites import WithEmptied, emptied
-from bginv.data.sources import ArraySource
+from bginv.data.sources import ArraySource, Dataset
 from bginv.engine.loop import seen_batch
 from bginv.engine.run_folder import RunFolder
 from bginv.engine.settings import resolve
+from bginv.methods.photographs.experiment import balanced
 from bginv.methods.photographs.judging import Judge, Judged, decide
 from bginv.methods.photographs.phases import Chosen, Phase, _choose_share, repeat_phase, run_phase
 from bginv.methods.photographs.settings import PhotographSettings, photographs_fit
@@ -263,3 +264,26 @@ def test_without_the_extra_one_line_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setattr("bginv.methods.photographs.settings.is_installed", lambda: False)
     fits, why = photographs_fit(given)
     assert not fits and "pip install 'bginv[photos]'" in why and "\n" not in why
+
+
+def test_small_classes_and_groups_come_as_often_as_the_largest():
+    labels, places = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 1, 1])
+    source = ArraySource(np.zeros((6, 8, 8, 3), np.uint8), labels)
+    shape = (8, 8, 3)
+    bare = Dataset("squares", source, {}, ("a", "b"), shape)
+    placed = dataclasses.replace(
+        bare, train=source.with_places(places), place_names=("sea", "land")
+    )
+    rows = np.array([0, 1, 2, 3, 4])
+    np.testing.assert_array_equal(balanced(bare, rows, "none"), rows)
+    np.testing.assert_array_equal(balanced(bare, rows, "classes"), [0, 1, 2, 3, 4, 3])
+    np.testing.assert_array_equal(balanced(placed, rows, "groups"), [0, 1, 2, 2, 3, 4])
+    with pytest.raises(ValueError, match="--balance groups needs the place of each picture"):
+        balanced(bare, rows, "groups")
+
+
+def test_rows_that_are_repeated_are_trained_on_in_the_end_too(source):
+    rows, held = np.arange(40), np.arange(40, 48)
+    assert Phase("classifier", source, rows, held, 0.0, 1, 0).everything() is source
+    twice = Phase("classifier", source, np.resize(rows, 50), held, 0.0, 1, 0).everything()
+    assert len(twice) == 58 and (twice.labels[40:50] == source.labels[:10]).all()

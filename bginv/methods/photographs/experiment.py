@@ -3,6 +3,7 @@
 import time
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -11,6 +12,8 @@ from bginv.data.sources import Dataset, Source
 from bginv.engine.experiment import print_table
 from bginv.engine.results import Results
 from bginv.engine.run_folder import RunFolder
+from bginv.errors import UserError
+from bginv.evaluation.groups import group_numbers
 from bginv.masks.choice import Choice
 from bginv.masks.store import Found, count_missing
 from bginv.methods.background_invariance.settings import PHOTOGRAPHS
@@ -33,7 +36,7 @@ from bginv.methods.photographs.phases import (
     repeat_phase,
     run_phase,
 )
-from bginv.methods.photographs.settings import PhotographSettings
+from bginv.methods.photographs.settings import BALANCES, PhotographSettings
 from bginv.nn.fine_tuning import split_head
 
 Done = tuple[Phase, Chosen]
@@ -75,6 +78,9 @@ class PhotographExperiment(MeasuredRun):
     ):
         super().__init__(dataset, classifier, choice, settings, folder, strategy, save)
         self._train_first = train_first
+        self._trained_on, self._trained_later = (
+            balanced(dataset, rows, settings.balance) for rows in (self._rows, self._held)
+        )
 
     def train(self) -> None:
         """Train, save models, measure, and decide which classifier is kept.
@@ -156,7 +162,7 @@ class PhotographExperiment(MeasuredRun):
         return phase, run_phase(phase, self.classifier, own, self.folder, judge, before)
 
     def _phase(self, name: str, source: Source, *settings) -> Phase:
-        return Phase(name, source, self._rows, self._held, *settings)
+        return Phase(name, source, self._trained_on, self._trained_later, *settings)
 
     def _finish(self, phase: Phase, chosen: Chosen) -> None:
         """Give the classifier what a phase leaves in the end."""
@@ -175,6 +181,33 @@ class PhotographExperiment(MeasuredRun):
             found = masking.of(self._own_validation)
             return whole, self._whole(found, VALIDATION) if found else None
         return whole, whole.take(self._held) if len(self._held) else None
+
+
+def balanced(dataset: Dataset, rows: np.ndarray, balance: str) -> np.ndarray:
+    """Rows of training images, those of small classes or groups repeated, int [M].
+
+    Args:
+        dataset: its training images.
+        rows: int [N].
+        balance: one of `BALANCES`, each of which then comes as often as the largest; or "none".
+
+    Raises:
+        UserError: "groups", and places are not known.
+    """
+    train = dataset.train
+    if balance not in BALANCES or not len(rows):
+        return rows
+    if balance == BALANCES[0]:
+        kinds = train.labels[rows]
+    elif train.places is None:
+        raise UserError(
+            f"--balance groups needs the place of each picture, and {dataset.name} has none: "
+            "waterbirds:PATH, folders PATH/train/CLASS/PLACE, or --groups FILE.csv"
+        )
+    else:
+        kinds = group_numbers(train.labels, train.places, len(dataset.place_names))[rows]
+    members = [rows[kinds == own] for own in np.unique(kinds)]
+    return np.concatenate([np.resize(own, max(map(len, members))) for own in members])
 
 
 class PhotographRun(PhotographExperiment):

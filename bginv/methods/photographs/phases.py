@@ -37,7 +37,7 @@ class Phase:
     Attributes:
         name: "classifier" or "adversarial", as in the three phases.
         source: images; with masks and backgrounds where there are composites.
-        rows: of the images that it trains on, int [N].
+        rows: of the images that it trains on, int [N]; one may come several times.
         held: and of those that it is judged by, if they are of the same source, int [M].
         composites: share of a batch that gets another background.
         copies: of each image, for the new head, beside the image itself.
@@ -51,6 +51,12 @@ class Phase:
     composites: float
     copies: int
     epochs: int
+
+    def everything(self) -> Source:
+        """Images to train on in the end, those that it is judged by among them."""
+        rows = np.concatenate([self.rows, self.held])
+        whole = len(rows) == len(self.source) == len(np.unique(rows))
+        return self.source if whole else self.source.take(rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +139,7 @@ def repeat_phase(
         fit_head(phase, *split_head(classifier), settings, folder, everything=True)
     if chosen.share:
         name = f"{phase.name}_on_all"
-        _, *ends = _fine_tune(name, phase.source, phase, classifier, settings, folder)
+        _, *ends = _fine_tune(name, phase.everything(), phase, classifier, settings, folder)
         classifier.set_weights(_between(*ends, chosen.share))
     classifier.set_weights(_between(chosen.weights, classifier.get_weights(), 0.5))
 

@@ -15,6 +15,7 @@ from bginv.methods.background_invariance.settings import PHOTOGRAPHS
 from bginv.nn.weights_package import is_installed
 
 BATCH_NORMS = ("fixed", "trained")
+BALANCES = ("classes", "groups")
 IMAGE_SIZE = 224
 
 
@@ -64,6 +65,11 @@ class PhotographSettings(PretrainedSettings):
         minimum=0,
         maximum=100,
         help="points of clean accuracy that phase 3 may cost there, one image at least; 0: none",
+    )
+    balance: str = setting(
+        "none",
+        choices=("none", *BALANCES),
+        help="let each class, or each group (a class at a place), come as often in training",
     )
     copies: int = setting(
         2, minimum=1, help="composites of each image that the new last layer is trained on"
