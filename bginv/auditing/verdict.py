@@ -7,7 +7,10 @@ import numpy as np
 from bginv.auditing.result import GAP, MaskReport, ModelAudit
 from bginv.auditing.trap import Trap
 from bginv.auditing.variants import CLEAN, MIXED_RAND, ONLY_FG
+from bginv.evaluation.intervals import Interval
 
+FOLLOWS = 0.05
+"""A difference between places of a class that is surely above this is told first."""
 RELIES, FREE = 0.01, 0.03
 """A gap whose interval is above the first is one; below the second, there is hardly any."""
 ALONE = 0.05
@@ -29,7 +32,10 @@ def verdict_of(
         class_names: of the pictures.
     """
     guessing = _chance(model)
-    if not masks.usable:
+    places = _of_places(model, class_names)
+    if places:
+        first = places
+    elif not masks.usable:
         first = [
             f"{model.name}: no verdict. {masks.sentences[0]} The figures below are of wrong cuts: "
             "mend the masks, or take others (--masks), and audit again."
@@ -62,11 +68,26 @@ def doubts_of_data(labels: np.ndarray, class_names: Sequence[str]) -> list[str]:
     return told
 
 
+def _of_places(model: ModelAudit, names: Sequence[str]) -> list[str]:
+    """What groups tell, which needs no mask; nothing where no class depends on its place."""
+    found = model.groups and model.groups.surest_difference(names)
+    if not found or found[2].low <= FOLLOWS:
+        return []
+    better, worse, difference = found
+    best, worst = (model.groups.interval(name) for name in (better, worse))
+    return [
+        f"{model.name} follows the place: it gets {_percent(best.value)} of {better} right, and "
+        f"{_percent(worst.value)} of {worse} ({_points(difference)} less).",
+        "Train it on other backgrounds (bginv run, bginv.robustify), or let groups come as often "
+        f"(--balance groups), and audit again. Gap on composites: {_points(model.gap)}.",
+    ]
+
+
 def _relies(model: ModelAudit, trap: Trap | None, names: Sequence[str]) -> list[str]:
     sure = [own.name for own in model.classes if own.figures[GAP].low > 0]
     worst = f", most of all at {_named(sure)}" if 0 < len(sure) < len(model.classes) else ""
     worst = ", at every class" if len(sure) == len(model.classes) else worst
-    told = [f"{model.name} looks at the background: gap {_points(model)}{worst}."]
+    told = [f"{model.name} looks at the background: gap {_points(model.gap)}{worst}."]
     if trap and trap.tells:
         told.append(
             f"It may have learned that there: backgrounds of {trap.where} alone tell "
@@ -79,10 +100,10 @@ def _relies(model: ModelAudit, trap: Trap | None, names: Sequence[str]) -> list[
 def _is_free(model: ModelAudit, trap: Trap | None, names: Sequence[str]) -> list[str]:
     if trap and trap.tells:
         return [
-            f"No sign that {model.name} looks at the background: gap {_points(model)}.",
+            f"No sign that {model.name} looks at the background: gap {_points(model.gap)}.",
             _of_trap(trap, names),
         ]
-    told = [f"{model.name} does not look at the background: gap {_points(model)}."]
+    told = [f"{model.name} does not look at the background: gap {_points(model.gap)}."]
     lost = model.tests[CLEAN].low - model.tests[ONLY_FG].high if ONLY_FG in model.tests else 0.0
     if lost > ALONE:
         told.append(
@@ -104,8 +125,8 @@ def _is_open(model: ModelAudit, trap: Trap | None, names: Sequence[str]) -> list
     width = model.gap.high - model.gap.low
     needed = int(np.ceil(model.gap.count * (width / FREE) ** 2 / 100) * 100)
     told = [
-        f"{model.name}: {model.gap.count} pictures cannot tell. The gap is {_points(model)}; about "
-        f"{max(needed, model.gap.count + 100)} pictures would."
+        f"{model.name}: {model.gap.count} pictures cannot tell. The gap is {_points(model.gap)}; "
+        f"about {max(needed, model.gap.count + 100)} pictures would."
     ]
     if model.tests[CLEAN].low - model.tests[MIXED_RAND].high > FREE:
         told.append(
@@ -138,8 +159,7 @@ def _chance(model: ModelAudit) -> float:
     return float(np.bincount(labels).max() / len(labels))
 
 
-def _points(model: ModelAudit) -> str:
-    gap = model.gap
+def _points(gap: Interval) -> str:
     return f"{100 * gap.value:.1f} points ({100 * gap.low:.1f} to {100 * gap.high:.1f})"
 
 

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from bginv.errors import UserError
-from bginv.evaluation.intervals import UNKNOWN, Interval, wilson
+from bginv.evaluation.intervals import (
+    UNKNOWN,
+    Interval,
+    independent_difference,
+    wilson,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +77,29 @@ class GroupAccuracies:
         """Mean over groups of their accuracies: each group counts the same."""
         values = [own.value for own in self.intervals.values()]
         return math.fsum(values) / len(values)
+
+    def surest_difference(self, class_names: Sequence[str]) -> tuple[str, str, Interval] | None:
+        """Two groups of one class, of which one is told better than the other, and by how much.
+
+        Of all pairs, the one whose difference has the highest lower end; intervals hold for all
+        pairs together. None where no class has pictures at two places.
+
+        Args:
+            class_names: what names of groups begin with.
+        """
+        own = self.intervals
+        of_class = [[name for name in own if name.startswith(f"{k}/")] for k in class_names]
+        pairs = [
+            (better, worse)
+            for names in of_class
+            for place, worse in enumerate(names)  # the worst first
+            for better in names[place + 1 :]
+        ]
+        found = [
+            (better, worse, independent_difference(own[better], own[worse], len(pairs)))
+            for better, worse in pairs
+        ]
+        return max(found, key=lambda difference: difference[2].low, default=None)
 
     def as_json(self) -> dict[str, Any]:
         """The figures by name, the worst group first."""

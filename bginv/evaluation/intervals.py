@@ -3,8 +3,10 @@
 import dataclasses
 import math
 
-Z = 1.959964
-"""The normal distribution's quantile at 0.975, each side of a 95 % interval."""
+import scipy.special
+
+TAIL, Z = 0.025, 1.959964
+"""Of each side of a 95 % interval, and the normal distribution's quantile there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +35,33 @@ class Interval:
 UNKNOWN = Interval(math.nan, math.nan, math.nan, 0)
 
 
-def wilson(share: float, trials: float) -> tuple[float, float]:
-    """Wilson's interval of a share of so many independent trials, which may be a broken number."""
-    centre = (share + Z**2 / (2 * trials)) / (1 + Z**2 / trials)
-    half = Z * math.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials**2))
-    half /= 1 + Z**2 / trials
+def wilson(share: float, trials: float, z: float = Z) -> tuple[float, float]:
+    """Wilson's interval of a share of so many independent trials, which may be a broken number.
+
+    Args:
+        share: of the trials.
+        trials: how many.
+        z: the normal distribution's quantile at each end.
+    """
+    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    half /= 1 + z**2 / trials
     low, high = max(0.0, centre - half), min(1.0, centre + half)
     return 0.0 if share == 0 else low, 1.0 if share == 1 else high
+
+
+def independent_difference(one: Interval, other: Interval, comparisons: int = 1) -> Interval:
+    """The share of one minus that of another, about other pictures (Newcombe 1998, method 10).
+
+    Args:
+        one: a share of `one.count` pictures.
+        other: likewise.
+        comparisons: how many differences are looked at; all intervals together hold with 95 %
+            (Bonferroni).
+    """
+    z = float(scipy.special.ndtri(1 - TAIL / comparisons))
+    ends = [wilson(own.value, own.count, z) for own in (one, other)]
+    value = one.value - other.value
+    down = math.hypot(one.value - ends[0][0], ends[1][1] - other.value)
+    up = math.hypot(ends[0][1] - one.value, other.value - ends[1][0])
+    return Interval(value, max(-1.0, value - down), min(1.0, value + up), one.count + other.count)

@@ -1,5 +1,6 @@
 """`bginv.audit`: figures, verdicts, and what it refuses."""
 
+import dataclasses
 import json
 
 import keras
@@ -8,6 +9,8 @@ import pytest
 
 import bginv
 from bginv.auditing.result import SCHEMA
+from bginv.auditing.verdict import verdict_of
+from bginv.evaluation.groups import GroupAccuracies
 from tests.auditing.independent import figures
 
 SIDE, CLASSES, COUNT = 24, 3, 150
@@ -89,6 +92,22 @@ def test_a_good_model_on_fair_pictures_is_told_so():
     result = audit(LOOKS_AT_OBJECT, trapped=False)
     assert not result.trap.tells
     assert "does not look at the background" in result.verdict
+
+
+def test_a_model_that_follows_the_place_is_told_so_whatever_its_gap():
+    """On a test where all places come as often, there is no gap to see."""
+    result = audit(LOOKS_AT_OBJECT, trapped=False)
+    names = ("0", "1", "2")
+    groups = GroupAccuracies(("0/sea", "0/land", "1/sea", "1/land"), (20, 49, 50, 48), (50,) * 4)
+    model = dataclasses.replace(result.models[0], groups=groups)
+    first, second = verdict_of(model, result.masks, None, names)[:2]
+    assert first.startswith(
+        f"{model.name} follows the place: it gets 98 % of 0/land right, and 40 %"
+    )
+    assert "--balance groups" in second
+    even = dataclasses.replace(groups, correct=(47, 49, 50, 48))
+    told = verdict_of(dataclasses.replace(model, groups=even), result.masks, None, names)
+    assert "does not look at the background" in told[0]
 
 
 def test_models_side_by_side():

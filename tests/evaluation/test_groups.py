@@ -9,6 +9,7 @@ from bginv.evaluation.groups import (
     group_numbers,
     groups_from_json,
 )
+from bginv.evaluation.intervals import Interval, independent_difference
 
 NAMES = ("landbird/land", "landbird/water", "waterbird/land", "waterbird/water")
 
@@ -53,3 +54,25 @@ def test_what_is_no_group_is_refused():
         count_groups(np.array([True, False]), np.array([0, 1, 1]), NAMES)
     with pytest.raises(UserError, match="groups need some pictures"):
         GroupAccuracies(NAMES[:1], (2,), (1,))
+
+
+def test_differences_of_places_as_in_print():
+    """56 of 70 against 48 of 80: 0.0524 to 0.3339 (Newcombe 1998, table II, method 10)."""
+    one, other = (Interval(a / b, 0.0, 1.0, b) for a, b in ((56, 70), (48, 80)))
+    found = independent_difference(one, other)
+    assert (found.value, found.count) == (pytest.approx(0.2), 150)
+    assert (found.low, found.high) == (
+        pytest.approx(0.0524, abs=1e-4),
+        pytest.approx(0.3339, abs=1e-4),
+    )
+    wider = independent_difference(one, other, comparisons=6)
+    assert wider.low < found.low and wider.high > found.high
+
+
+def test_the_surest_difference_is_between_places_of_one_class():
+    found = GroupAccuracies(NAMES, (95, 60, 1, 40), (100, 100, 2, 40))
+    better, worse, own = found.surest_difference(("landbird", "waterbird"))
+    assert (better, worse) == ("landbird/land", "landbird/water")
+    assert own.value == pytest.approx(0.35) and 0.2 < own.low < 0.35
+    alone = GroupAccuracies((NAMES[0], NAMES[3]), (9, 1), (10, 10))
+    assert alone.surest_difference(("landbird", "waterbird")) is None

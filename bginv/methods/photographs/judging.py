@@ -202,6 +202,9 @@ class Outcome:
         gaps = [background_gap(before), background_gap(after)]
         if None not in gaps:
             told = f"Background gap {_change(gaps)} points, {told}"
+        groups = [own.groups[first].worst for own in (before, after) if first in own.groups]
+        if groups:
+            told = f"Worst group {_change(groups)} %. {told}"
         return f"{told}. Phase 3 is kept: {self.decision.reason}."
 
     def _refusal(self) -> str:
