@@ -17,19 +17,17 @@ from bginv.methods.rivals.afr import badly_told, move_last_layer
 from bginv.methods.rivals.balanced import equally_often
 from bginv.methods.rivals.contrast import ContrastTraining, contrastive_loss
 from bginv.methods.rivals.copy_paste import CopyPasteTraining, scaled_and_moved
-from bginv.methods.rivals.dfr import balanced_rows, reweighted
+from bginv.methods.rivals.dfr import balanced_rows, halves, reweighted
 from bginv.methods.rivals.erm import ErmTraining
 from bginv.methods.rivals.gradient_penalty import GradientPenaltyTraining, RightReasonsTraining
 from bginv.methods.rivals.group_dro import GroupDroTraining
-from bginv.methods.rivals.settings import NAMES, RIVALS, rival_of
+from bginv.methods.rivals.settings import NAMES, RIVALS, check_rival, rival_of
 from bginv.methods.rivals.swap import SwapTraining
 from bginv.methods.rivals.trainer import Trainer
 from bginv.ops.augment import warp
 
 SEED = tf.constant([1, 2])
 SIDE = 16
-WHOLE = ("gradient-penalty", "right-reasons", "contrast")
-"""What cannot be trained on features."""
 
 
 def settings(method: str = "erm", **given):
@@ -299,12 +297,10 @@ def test_every_rival_trains_and_goes_on(dataset, tmp_path, method, freeze):
     given = {"epochs": 2, "learning_rate": 0.01, "freeze": freeze}
     if method == "jtt":
         given |= {"first_epochs": 1, "upweight": 2}
+    if freeze and not RIVALS[method].on_features:
+        pytest.skip("it trains the whole network")
     train = pkgutil.resolve_name(RIVALS[method].train_path)
     own = trainer(dataset, tmp_path / "run", method, **given)
-    if freeze and method in WHOLE:
-        with pytest.raises(ValueError, match=f"{method} trains the whole network: leave --freeze"):
-            train(own)
-        return
     before = own.model.get_weights()
     with own._folder.opened():
         train(own)
@@ -323,3 +319,45 @@ def test_an_unknown_rival_is_named_with_its_nearest():
 
 def test_the_table_and_the_names_are_the_same():
     assert tuple(RIVALS) == NAMES
+
+
+def test_halves_have_each_group():
+    groups = np.array([0] * 7 + [2] * 2 + [5])
+    first, second = halves(groups, np.random.default_rng(0))
+    assert np.bincount(groups[first]).tolist() == [4, 0, 1, 0, 0, 1]
+    assert np.bincount(groups[second]).tolist() == [3, 0, 1]
+    assert sorted([*first, *second]) == list(range(10))
+
+
+@pytest.mark.parametrize("labels, places", [([0] * 4, [0, 1, 0, 1]), ([0, 1, 0], [0, 1, 1])])
+def test_dfr_refuses_too_few_held_out_images_before_it_trains(dataset, tmp_path, labels, places):
+    own = trainer(dataset, tmp_path, "dfr")
+    images = np.zeros((len(labels), SIDE, SIDE, 3), np.uint8)
+    own.validation = ArraySource(images, np.array(labels)).with_places(np.array(places))
+    own.fit = None  # it would be called
+    with pytest.raises(ValueError, match=f"dfr needs .* there are {len(labels)}, of "):
+        pkgutil.resolve_name(RIVALS["dfr"].train_path)(own)
+
+
+@pytest.mark.parametrize("method", ["dfr", "afr"])
+def test_a_last_layer_that_cannot_be_told_is_refused_before_training(dataset, tmp_path, method):
+    own = trainer(dataset, tmp_path, method)
+    own._head, own.fit = None, None
+    with pytest.raises(ValueError, match=f"{method} needs a classifier that ends in a Dense layer"):
+        pkgutil.resolve_name(RIVALS[method].train_path)(own)
+
+
+@pytest.mark.parametrize(
+    "method, given, message",
+    [
+        ("contrast", {"freeze": True}, "contrast trains the whole network: leave --freeze away"),
+        ("copy-paste", {"paste_scales": (0.5,)}, "paste-scales takes two numbers.*received 0.5"),
+        ("copy-paste", {"paste_scales": (2.0, 0.5)}, "received 2.0,0.5"),
+        ("background-swap", {"paste_scales": (0.5, 1.0)}, "--paste-scales is of copy-paste alone"),
+        ("background-swap", {"copies": 3}, "--copies has an effect with --freeze alone"),
+        ("copy-paste", {"freeze": True, "changed_share": 0.3}, "--changed-share has no effect"),
+    ],
+)
+def test_settings_that_would_change_nothing_are_refused(method, given, message):
+    with pytest.raises(ValueError, match=message):
+        check_rival(settings(method, **given))

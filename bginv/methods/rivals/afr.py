@@ -11,8 +11,13 @@ LARGEST_NORM = 1.0
 
 
 def train(trainer: Trainer) -> None:
-    """Train on a part of the images alike, then the last layer on the rest by `move_last_layer`."""
+    """Train on a part of the images alike, then the last layer on the rest by `move_last_layer`.
+
+    Raises:
+        UserError: see `Trainer.check_last_layer`.
+    """
     own = trainer.settings
+    trainer.check_last_layer()
     first, rest = trainer.split(own.reweighted_share)
     trainer.fit(ErmTraining, trainer.train.take(first))
     held = trainer.train.take(rest)

@@ -24,14 +24,25 @@ def train(trainer: Trainer) -> None:
     validation part, or those held out of the training images.
 
     Raises:
-        UserError: no held-out images, or without places, or without one of the groups.
+        UserError: no held-out images, without places, or too few of them; see
+            `Trainer.check_last_layer` too.
     """
+    trainer.check_last_layer()
     held = trainer.validation
     if held is None:
         raise UserError(
             "dfr takes its last layer from held-out images: give --validation a share above 0"
         )
     groups = trainer.groups(held)
+    _check_held(groups, held.labels)
+    if trainer.train.places is not None:
+        missing = len(np.setdiff1d(trainer.groups(trainer.train), groups))
+        if missing:
+            logging.warning(
+                "dfr: no held-out image is of %d of the groups that are trained on, so these have "
+                "no part in the last layer",
+                missing,
+            )
     if not trainer.is_frozen:
         trainer.fit(ErmTraining, trainer.train)
     own = trainer.settings
@@ -47,6 +58,20 @@ def train(trainer: Trainer) -> None:
     trainer.set_head(kernel, bias)
 
 
+def _check_held(groups: np.ndarray, labels: np.ndarray) -> None:
+    """Raise unless held-out images can teach a last layer and judge it.
+
+    Raises:
+        UserError: they show one class, or no two of them are of one group.
+    """
+    if len(np.unique(labels)) < 2 or np.bincount(groups).max() < 2:
+        raise UserError(
+            "dfr needs held-out images of two classes, two of a group at least: there are "
+            f"{len(groups)}, of {len(np.unique(labels))} classes and {len(np.unique(groups))} "
+            "groups; give a larger --validation, or the data a larger validation part"
+        )
+
+
 def reweighted(
     features: np.ndarray,
     labels: np.ndarray,
@@ -59,13 +84,14 @@ def reweighted(
 ) -> LastLayer:
     """The mean of logistic regressions with an L1 penalty, on balanced subsets (section 5).
 
-    The penalty is chosen on one half of the records, by the worst group's accuracy of a regression
-    on the other half.
+    The penalty is chosen on one half of the records of each group, by the worst group's accuracy of
+    a regression on the other half. (The published code halves all records at random, which may
+    leave a small group out of one of the halves.)
 
     Args:
         features: float [N, D].
         labels: int [N].
-        groups: int [N].
+        groups: int [N]; two records are of one group.
         num_classes: K.
         inverse_penalties: what is tried, as scikit-learn's C.
         subsets: how many are averaged; each has as many of a group as the smallest has.
@@ -74,8 +100,7 @@ def reweighted(
     """
     mean, deviation = scale
     scaled = (features - mean) / deviation
-    order = rng.permutation(len(scaled))
-    first, second = order[len(order) // 2 :], order[: len(order) // 2]
+    first, second = halves(groups, rng)
     worst = []
     for penalty in inverse_penalties:
         rows = first[balanced_rows(groups[first], rng)]
@@ -98,6 +123,13 @@ def reweighted(
     return kernel, np.mean(biases, 0) - mean @ kernel
 
 
+def halves(groups: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of one half of each group's records and of the other; the first has one more of odd."""
+    members = [rng.permutation(np.flatnonzero(groups == own)) for own in np.unique(groups)]
+    first, second = ([own[start::2] for own in members] for start in (0, 1))
+    return np.concatenate(first), np.concatenate(second)
+
+
 def balanced_rows(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Rows of as many records of each group as the smallest one has, drawn at random."""
     members = [np.flatnonzero(groups == own) for own in np.unique(groups)]
@@ -110,8 +142,6 @@ def _regression(
 ) -> LastLayer:
     """Of one class against the others, each."""
     known = np.unique(labels)
-    if len(known) < 2:
-        raise UserError("dfr needs held-out images of two classes; give a larger --validation")
     one = sklearn.linear_model.LogisticRegression(
         l1_ratio=1.0, C=inverse_penalty, solver="liblinear", random_state=0
     )

@@ -13,7 +13,14 @@ from bginv.engine.results import Results
 from bginv.errors import UserError
 from bginv.methods.photographs.masking import Masking
 from bginv.methods.photographs.measured import TRAIN, MeasuredRun, begin
-from bginv.methods.rivals.settings import GROUPS, RIVAL, RivalSettings, rival_of
+from bginv.methods.rivals.settings import (
+    GROUPS,
+    RIVAL,
+    WITH_PLACES,
+    RivalSettings,
+    check_rival,
+    rival_of,
+)
 from bginv.methods.rivals.trainer import Trainer
 
 
@@ -25,19 +32,20 @@ class RivalRun(MeasuredRun):
         strategy: the devices.
 
     Raises:
-        UserError: no such rival, or what it needs is not known of the images.
+        UserError: no such rival, settings that do not go together, or what it needs is not known
+            of the images.
     """
 
     name = RIVAL
 
     def __init__(self, settings: RivalSettings, strategy: tf.distribute.Strategy):
         self._rival = rival_of(settings.method)
+        check_rival(settings)
         super().__init__(*begin(settings, self.name, strategy))
         if self._rival.needs == GROUPS and not self.dataset.place_names:
             raise UserError(
                 f"--method {settings.method} needs the place of each picture, and "
-                f"{self.dataset.name} has none: waterbirds:PATH, folders PATH/train/CLASS/PLACE, "
-                "or --groups FILE.csv"
+                f"{self.dataset.name} has none: {WITH_PLACES}"
             )
 
     def train(self) -> None:

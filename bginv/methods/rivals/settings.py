@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 from typing import ClassVar
 
-from bginv.engine.settings import setting
+from bginv.engine.settings import option_name, setting, show
 from bginv.errors import UserError
 from bginv.methods.photographs.settings import BATCH_NORMS, PretrainedSettings
 
@@ -140,8 +140,8 @@ class CompositeSettings(RivalSettings):
 
     HEADING: ClassVar[str] = "background-swap, copy-paste"
 
-    changed_share: float = setting(0.5, minimum=0, maximum=1, help="of the images that are changed")
-    copies: int = setting(2, minimum=1, help="changed ones of each image, with --freeze")
+    changed_share: float = setting(0.5, minimum=0, maximum=1, help="of the images that are changed, without --freeze")
+    copies: int = setting(2, minimum=1, help="changed ones of each image, with --freeze alone")
     paste_scales: tuple[float, float] = setting(
         (0.5, 1.5), minimum=0.05, help="copy-paste: least and largest scale of an object"
     )
@@ -156,17 +156,21 @@ class Rival:
         needs: labels beside the classes: "nothing", "groups", "masks".
         settings: the dataclass.
         train_path: what trains it, "module:function"; it takes a `Trainer`.
+        on_features: whether it can do with features of a frozen network.
     """
 
     paper: str
     needs: str
     settings: type[RivalSettings]
     train_path: str
+    on_features: bool = True
 
 
 RIVAL = "rival"
 """Name of the settings in the folder of a run."""
 NOTHING, GROUPS, MASKS = "nothing", "groups", "masks"
+WITH_PLACES = "waterbirds:PATH, folders PATH/train/CLASS/PLACE, or --groups FILE.csv"
+"""Data that tells the place of each picture."""
 _ROOM = "bginv.methods.rivals"
 RIVALS = {
     "erm": Rival("empirical risk minimization", NOTHING, RivalSettings, f"{_ROOM}.erm:train"),
@@ -185,11 +189,14 @@ RIVALS = {
         MASKS,
         GradientSettings,
         f"{_ROOM}.gradient_penalty:train_by_label",
+        on_features=False,
     ),
     "right-reasons": Rival(
-        "Ross et al. 2017", MASKS, GradientSettings, f"{_ROOM}.gradient_penalty:train_by_all"
+        "Ross et al. 2017", MASKS, GradientSettings, f"{_ROOM}.gradient_penalty:train_by_all", False
     ),
-    "contrast": Rival("after Wang et al. 2022", MASKS, ContrastSettings, f"{_ROOM}.contrast:train"),
+    "contrast": Rival(
+        "after Wang et al. 2022", MASKS, ContrastSettings, f"{_ROOM}.contrast:train", False
+    ),
     "background-swap": Rival(
         "as the images of Xiao et al. 2021", MASKS, CompositeSettings, f"{_ROOM}.swap:train"
     ),
@@ -210,3 +217,34 @@ def rival_of(name: str) -> Rival:
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise UserError(f"unknown --method {name!r}{hint} Known: {', '.join(NAMES)}")
     return RIVALS[name]
+
+
+def check_rival(settings: RivalSettings) -> None:
+    """Raise where settings do not go together, or one of them would change nothing.
+
+    Raises:
+        UserError: it names the option.
+    """
+    name = settings.method
+    if settings.freeze and not rival_of(name).on_features:
+        raise UserError(f"--method {name} trains the whole network: leave --freeze away")
+    if isinstance(settings, CompositeSettings):
+        _check_composites(settings)
+
+
+def _check_composites(settings: CompositeSettings) -> None:
+    scales = settings.paste_scales
+    if len(scales) != 2 or scales[0] > scales[1]:
+        raise UserError(
+            "--paste-scales takes two numbers, the least and the largest scale, such as 0.5,1.5; "
+            f"received {show(scales)}"
+        )
+    without_effect = {
+        "paste_scales": (settings.method != "copy-paste", "is of copy-paste alone"),
+        "changed_share": (settings.freeze, "has no effect with --freeze, where --copies tells"),
+        "copies": (not settings.freeze, "has an effect with --freeze alone, see --changed-share"),
+    }
+    for field in dataclasses.fields(settings):
+        holds, why = without_effect.get(field.name, (False, ""))
+        if holds and getattr(settings, field.name) != field.default:
+            raise UserError(f"{option_name(field.name)} {why}: leave it out")

@@ -58,7 +58,7 @@ def train_on_changed(trainer: Trainer, method: type[SwapTraining]) -> None:
 
     Where the network is frozen, so many changed copies of each image stand beside it.
     """
-    source, own = trainer.masked(on_features=True), trainer.settings
+    source, own = trainer.masked(), trainer.settings
     if not trainer.is_frozen:
         trainer.fit(method, source)
         return

@@ -18,7 +18,7 @@ from bginv.errors import UserError
 from bginv.evaluation.calibration import collect_all_logits, collect_logits
 from bginv.evaluation.groups import group_numbers
 from bginv.evaluation.last_layers import FeatureSource
-from bginv.methods.rivals.settings import RivalSettings
+from bginv.methods.rivals.settings import WITH_PLACES, RivalSettings
 from bginv.nn.features import weights_digest
 from bginv.nn.fine_tuning import compiled, fine_tuned_part, split_head, stored_features
 
@@ -94,27 +94,18 @@ class Trainer:
             method: see `ErmTraining`; called with the model, the settings, a name and the source.
             source: records that the model takes.
             part: of the training, where there are several.
-            epochs: in place of the settings'.
+            epochs: in place of the settings', or of their steps.
             **more: what else the method takes.
         """
         name = f"{self.settings.method}_{part}" if part else self.settings.method
         own = self.settings
-        if epochs and not own.steps:
-            own = dataclasses.replace(own, epochs=epochs)
+        if epochs:
+            own = dataclasses.replace(own, epochs=epochs, steps=None)
         with fine_tuned_part(self.model, 0.0, own.batch_norm == "fixed"):
             Stage(method(self.model, own, name, source, **more), source, own).run(self._folder)
 
-    def masked(self, on_features: bool = False) -> WithEmptied:
-        """The training images with masks and backgrounds.
-
-        Args:
-            on_features: whether the rival can do with features.
-
-        Raises:
-            UserError: it needs the whole network, and that is frozen.
-        """
-        if self.is_frozen and not on_features:
-            raise UserError(f"{self.settings.method} trains the whole network: leave --freeze away")
+    def masked(self) -> WithEmptied:
+        """The training images with masks and backgrounds."""
         return self._with_backgrounds()
 
     def groups(self, source: Source) -> np.ndarray:
@@ -125,8 +116,7 @@ class Trainer:
         """
         if source.places is None:
             raise UserError(
-                f"{self.settings.method} needs the place of each picture: waterbirds:PATH, folders "
-                "PATH/train/CLASS/PLACE, or --groups FILE.csv"
+                f"{self.settings.method} needs the place of each picture: {WITH_PLACES}"
             )
         return group_numbers(source.labels, source.places, self._num_places)
 
@@ -161,17 +151,25 @@ class Trainer:
         """What the last layer gets of records that the model takes, float32 [N, D].
 
         Raises:
-            UserError: the last layer cannot be told.
+            UserError: see `check_last_layer`.
         """
         if isinstance(source, FeatureSource):
             return source.features
-        if self._network is None:
-            raise UserError(
-                f"{self.settings.method} needs a classifier that ends in a Dense layer; "
-                f"{self.model.name} does not"
-            )
+        self.check_last_layer()
         ((found, _),) = collect_all_logits(self._network, [source], np.float32)
         return found
+
+    def check_last_layer(self) -> None:
+        """Raise unless the last layer can be given other weights, a kernel and a bias.
+
+        Raises:
+            UserError: it is no Dense layer, or one without a bias.
+        """
+        if self._head is None or not self._head.use_bias:
+            raise UserError(
+                f"{self.settings.method} needs a classifier that ends in a Dense layer with a "
+                f"bias; {self.model.name} does not"
+            )
 
     def head_weights(self) -> tuple[np.ndarray, np.ndarray]:
         """Kernel [D, K] and bias [K] of the last layer."""
@@ -206,7 +204,9 @@ class Trainer:
 
 def _alone(head: keras.layers.Dense, width: int) -> keras.Model:
     """A model of a copy of the last layer, from features [B, D], begun at zeros."""
-    layer = keras.layers.Dense(head.units, kernel_initializer="zeros")
+    layer = keras.layers.Dense(
+        head.units, use_bias=head.use_bias, kernel_initializer="zeros"
+    )
     return keras.Sequential([keras.Input((width,)), layer], name="last_layer")
 
 
