@@ -15,6 +15,7 @@ from tests.toys import SIDE, write, write_toys
 
 SMALL = ("--image-size", "128", "--masks", "given", "--architecture", "small")
 SMALL += ("--copies", "1", "--batchsize", "4")
+PLAIN = ("--recipe", "photographs", "--masks", "given")
 
 
 @pytest.fixture
@@ -165,6 +166,11 @@ def test_one_line_where_options_do_not_go_together(folder, command):
         (("--masks", "nonsense"), "received 'nonsense'"),
         (("--masks", "command:no-such-program"), "no-such-program"),
         (("--validation", "0.9"), "--validation must be at most 0.5"),
+        (
+            ("--output", "m.keras", *PLAIN),
+            "--output m.keras is not for runs of a pretrained network",
+        ),
+        (("--distribute", "mirrored", *PLAIN), "--distribute mirrored is not for runs of a"),
     ):
         code, out, err = command(None, "run", str(folder), "--image-size", "128", *arguments)
         assert code == 2 and says in err and err.count("\n") == 1, (arguments, err)
@@ -205,6 +211,8 @@ def test_a_rival_from_a_folder_to_a_report(folder, command, tmp_path):
         (("--method", "erm", "--gamma", "4"), "--gamma is not for --method erm"),
         (("--method", "group-dro"), "--method group-dro needs the place of each picture"),
         (("--method", "erm", "--recipe", "tuned"), "--recipe must be one of paper"),
+        (("--method", "copy-paste", "--masks", "cam"), "cam reads them off a trained classifier"),
+        (("--method", "contrast", "--freeze"), "contrast trains the whole network"),
     ],
 )
 def test_one_line_where_a_rival_cannot_be_trained(folder, command, words, message):
@@ -213,3 +221,8 @@ def test_one_line_where_a_rival_cannot_be_trained(folder, command, words, messag
     )
     assert code == 2
     assert message in err.splitlines()[-1]
+
+
+def test_a_rival_is_not_for_images_of_a_size_of_their_own(command):
+    code, _, err = command(None, "run", "digits", "--method", "erm", "--run-dir", "rival")
+    assert code == 2 and "digits has images of a size of its own" in err.splitlines()[-1]

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from bginv.data.catalog import check_name, full_name, takes_any_size
 from bginv.data.composites import WithEmptied, emptied
 from bginv.data.sources import Dataset
 from bginv.data.wrapped import hold_out
@@ -75,9 +76,11 @@ class MeasuredRun(Experiment):
         share = 0.0 if self._own_validation else settings.validation
         self._rows, self._held = hold_out(dataset.train, share)
 
-    def _masking(self) -> Masking:
+    def _masking(self, is_trained: bool = True) -> Masking:
+        """Masks from what was chosen, measured with the classifier where that is trained."""
         own = dataclasses.replace(self.dataset, train=self.dataset.train.take(self._rows))
-        return Masking(self._choice, self.classifier, own, self.settings.seed)
+        classifier = self.classifier if is_trained else None
+        return Masking(self._choice, classifier, own, self.settings.seed)
 
     def _whole(self, found: Found, split: str) -> WithEmptied:
         """A split with masks, and with its images without their objects."""
@@ -146,6 +149,7 @@ def begin(
         UserError: settings that do not go together, or with the data.
         FileNotFoundError: data or weights that are not there.
     """
+    _refuse(settings)
     own = dataclasses.replace(
         settings,
         run_dir=settings.run_dir or default_run_dir(settings.dataset),
@@ -160,3 +164,27 @@ def begin(
     with strategy.scope():
         classifier = make_classifier(own, dataset)
     return dataset, classifier, choice, own, folder, strategy
+
+
+def _refuse(settings: PretrainedSettings) -> None:
+    """Raise where settings ask for what these runs cannot do.
+
+    Raises:
+        UserError: it names the option, or the data.
+    """
+    if settings.distribute != "none":
+        raise UserError(
+            f"--distribute {settings.distribute} is not for runs of a pretrained network, which "
+            "train on one device: leave it out"
+        )
+    if settings.output is not None:
+        raise UserError(
+            f"--output {settings.output} is not for runs of a pretrained network, whose models are "
+            "in the run's folder: name that with --run-dir"
+        )
+    check_name(full_name(settings.dataset))
+    if not takes_any_size(settings.dataset):
+        raise UserError(
+            f"{settings.dataset} has images of a size of its own, and a pretrained network takes "
+            "photographs: folder:PATH, waterbirds:PATH or tfds:NAME"
+        )
