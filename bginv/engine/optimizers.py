@@ -77,21 +77,44 @@ class RepeatedSGD(SGD):
 
 @keras.saving.register_keras_serializable("bginv")
 class Adam(keras.optimizers.Adam):
-    """Adam whose epsilon is added to the corrected root (Kingma & Ba 2015, algorithm 1)."""
+    """Adam whose epsilon is added to the corrected root (Kingma & Ba 2015, algorithm 1).
 
-    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, **keywords):
+    Args:
+        learning_rate: a number or a schedule.
+        beta_1: decay of the gradients' mean.
+        beta_2: and of that of their squares.
+        epsilon: see above.
+        decay: weight of the L2 penalty, whose gradient is part of the gradient.
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.001,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        decay=0.0,
+        **keywords,
+    ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **keywords)
+        self.decay = decay
 
     def update_step(self, gradient, variable, learning_rate):
         """See Keras."""
         dtype, index = variable.dtype, self._get_variable_index(variable)
         gradient, step = ops.cast(gradient, dtype), ops.cast(self.iterations + 1, dtype)
+        if self.decay:
+            gradient += self.decay * variable
         first, second = self._momentums[index], self._velocities[index]
         self.assign_add(first, (gradient - first) * (1 - self.beta_1))
         self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
         root = ops.sqrt(second / (1 - ops.power(ops.cast(self.beta_2, dtype), step)))
         rate = ops.cast(learning_rate, dtype) / (1 - ops.power(ops.cast(self.beta_1, dtype), step))
         self.assign_sub(variable, rate * first / (root + self.epsilon))
+
+    def get_config(self):
+        """See Keras."""
+        return {**super().get_config(), "decay": self.decay}
 
 
 @keras.saving.register_keras_serializable("bginv")

@@ -30,7 +30,7 @@ class ErmTraining(Method):
         del source
         self.classifier, self.name = classifier, name
         if settings.optimizer == "adam":
-            self.optimizer = Adam(settings.learning_rate)
+            self.optimizer = Adam(settings.learning_rate, decay=settings.weight_decay)
         else:
             self.optimizer = SGD(settings.learning_rate, settings.momentum, settings.weight_decay)
         self.optimizer.build(classifier.trainable_variables)
