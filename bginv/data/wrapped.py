@@ -2,6 +2,7 @@
 
 import abc
 import hashlib
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -128,6 +129,41 @@ class StratifiedSource(WrappedSource):
             for kind, count in enumerate(np.diff(ends))
         ]
         return tf.data.Dataset.from_tensor_slices(_shuffle(tf.concat(drawn, 0), (seed, 0), epoch))
+
+
+class RepeatedSource(WrappedSource):
+    """Records of another source, of which one may come several times; all are held once.
+
+    Args:
+        source: the records.
+        rows: int [N], which of them come.
+    """
+
+    def __init__(self, source: Source, rows: np.ndarray):
+        super().__init__(source)
+        self.rows, self.labels = rows, source.labels[rows]
+        self.places = None if source.places is None else source.places[rows]
+        with tf.device("CPU"):
+            self._rows = tf.constant(rows, tf.int64)
+
+    def around(self, source: Source) -> "RepeatedSource":
+        """See `WrappedSource.around`."""
+        return RepeatedSource(source, self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Source.gather`."""
+        return {**self.source.gather(tf.gather(self._rows, indices)), "index": indices}
+
+    def digest(self) -> int:
+        """See `Source.digest`."""
+        return zlib.crc32(self.rows.astype(np.int64).tobytes(), self.source.digest())
+
+    def take(self, rows: np.ndarray, labels: np.ndarray | None = None) -> Source:
+        """See `Source.take`."""
+        return self.source.take(self.rows[rows], labels)
 
 
 def _draw(rows: np.ndarray, count: int, seed: tuple[int, int], epoch: tf.Tensor) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """Several last layers of one network, judged on features that are computed once."""
 
+import functools
 from collections.abc import Mapping
 
 import keras
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from bginv.data.sources import LARGEST_PASS_BATCH, Source
 from bginv.data.wrapped import WrappedSource
+from bginv.errors import UserError
 from bginv.evaluation.calibration import collect_all_logits
 from bginv.nn.features import weights_digest
 from bginv.nn.fine_tuning import split_head
@@ -22,12 +24,23 @@ class FeatureSource(WrappedSource):
     Args:
         source: the same records as images.
         features: float32 [N, D].
+
+    Raises:
+        UserError: another number of features.
     """
 
     def __init__(self, source: Source, features: np.ndarray):
         super().__init__(source.without_masks())
+        if len(features) != len(source):
+            raise UserError(f"{len(source)} records need as many features: {len(features)}")
         self.image_shape = features.shape[1:]
         self.features = features
+
+    @functools.cached_property
+    def _tensors(self) -> dict[str, tf.Tensor]:
+        """What graphs that gather capture; an array would be copied into each as a constant."""
+        with tf.init_scope(), tf.device("CPU"):
+            return {"image": tf.constant(self.features), "label": tf.constant(self.labels)}
 
     @property
     def pass_batch(self) -> int:
@@ -44,11 +57,8 @@ class FeatureSource(WrappedSource):
 
     def gather(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Source.gather`."""
-        return {
-            "image": tf.gather(tf.constant(self.features), indices),
-            "label": tf.gather(tf.constant(self.labels), indices),
-            "index": indices,
-        }
+        records = {name: tf.gather(values, indices) for name, values in self._tensors.items()}
+        return {**records, "index": indices}
 
 
 class LastLayers:

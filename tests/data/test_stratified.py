@@ -5,7 +5,7 @@ import pytest
 
 from bginv.data.photographs import Photographs, WithBackgrounds
 from bginv.data.sources import ArraySource
-from bginv.data.wrapped import StratifiedSource
+from bginv.data.wrapped import RepeatedSource, StratifiedSource
 
 NUM = 20
 CHOSEN = np.arange(NUM) % 7 == 0
@@ -88,3 +88,15 @@ def test_a_kind_without_records_is_refused(source, strata):
         ValueError, match=f"each of 2 kinds.*20 records are of the kinds {strata[0]}$"
     ):
         StratifiedSource(source, strata, (0.5, 0.5))
+
+
+def test_repeated_records_are_those_of_the_rows(source):
+    rows = np.array([3, 3, 19, 0, 3])
+    repeated = RepeatedSource(source.with_places(np.arange(NUM) % 2), rows)
+    np.testing.assert_array_equal(repeated.labels, rows)
+    np.testing.assert_array_equal(repeated.places, rows % 2)
+    (batch,) = repeated.batches(5, shuffle=True).take(1)
+    np.testing.assert_array_equal(np.sort(batch["label"]), np.sort(rows))
+    np.testing.assert_array_equal(rows[batch["index"]], batch["label"])
+    np.testing.assert_array_equal(repeated.take(np.array([2, 4])).labels, [19, 3])
+    assert repeated.digest() != RepeatedSource(source, rows[::-1]).digest()

@@ -3,6 +3,7 @@
 import numpy as np
 from absl import logging
 
+from bginv.data.wrapped import RepeatedSource
 from bginv.errors import UserError
 from bginv.methods.rivals.erm import ErmTraining
 from bginv.methods.rivals.trainer import Trainer
@@ -36,4 +37,4 @@ def train(trainer: Trainer) -> None:
         )
     trainer.model.set_weights(start)
     rows = np.repeat(np.arange(len(wrong)), np.where(wrong, own.upweight, 1))
-    trainer.fit(ErmTraining, trainer.train.take(rows))
+    trainer.fit(ErmTraining, RepeatedSource(trainer.train, rows))
