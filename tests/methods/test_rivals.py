@@ -11,13 +11,14 @@ import tensorflow as tf
 
 from bginv.data.composites import WithEmptied, emptied
 from bginv.data.sources import ArraySource, Dataset
+from bginv.engine.loop import _Training
 from bginv.engine.run_folder import RunFolder
 from bginv.engine.settings import resolve
 from bginv.methods.rivals.afr import badly_told, move_last_layer
 from bginv.methods.rivals.balanced import equally_often
 from bginv.methods.rivals.contrast import ContrastTraining, contrastive_loss
 from bginv.methods.rivals.copy_paste import CopyPasteTraining, scaled_and_moved
-from bginv.methods.rivals.dfr import balanced_rows, halves, reweighted
+from bginv.methods.rivals.dfr import balanced_rows, reweighted, split_each_group
 from bginv.methods.rivals.erm import ErmTraining
 from bginv.methods.rivals.gradient_penalty import GradientPenaltyTraining, RightReasonsTraining
 from bginv.methods.rivals.group_dro import GroupDroTraining
@@ -25,6 +26,7 @@ from bginv.methods.rivals.settings import NAMES, RIVALS, check_rival, rival_of
 from bginv.methods.rivals.swap import SwapTraining
 from bginv.methods.rivals.trainer import Trainer
 from bginv.ops.augment import warp
+from bginv.report.metrics import training_records
 
 SEED = tf.constant([1, 2])
 SIDE = 16
@@ -323,7 +325,7 @@ def test_the_table_and_the_names_are_the_same():
 
 def test_halves_have_each_group():
     groups = np.array([0] * 7 + [2] * 2 + [5])
-    first, second = halves(groups, np.random.default_rng(0))
+    first, second = split_each_group(groups, np.random.default_rng(0))
     assert np.bincount(groups[first]).tolist() == [4, 0, 1, 0, 0, 1]
     assert np.bincount(groups[second]).tolist() == [3, 0, 1]
     assert sorted([*first, *second]) == list(range(10))
@@ -361,3 +363,81 @@ def test_a_last_layer_that_cannot_be_told_is_refused_before_training(dataset, tm
 def test_settings_that_would_change_nothing_are_refused(method, given, message):
     with pytest.raises(ValueError, match=message):
         check_rival(settings(method, **given))
+
+
+@pytest.mark.parametrize("kind", [SwapTraining, CopyPasteTraining, GradientPenaltyTraining])
+def test_an_image_whose_mask_shows_nothing_stays_an_image_of_its_object(dataset, kind):
+    source = dataset.train
+    whole = WithEmptied(source, emptied(source, pathlib.Path()))
+    batch = whole.gather(tf.range(16, dtype=tf.int64))
+    shown = tf.cast(tf.range(16) != 3, tf.float32)[:, None, None, None]
+    method = kind(
+        network(),
+        settings("copy-paste", paste_scales=(1.0, 1.0), smallest_crop=1.0, flip=False),
+        "x",
+        whole,
+    )
+    spoiled = {**batch, "mask": batch["mask"] * shown}
+    if kind is GradientPenaltyTraining:
+        assert tf.reduce_min(method.views(spoiled, SEED)["mask"][3]) == 1, (
+            "no gradient is penalized"
+        )
+        return
+    found = method.changed(spoiled, SEED)[3].numpy()
+    same = abs(found - batch["image"][3].numpy()).max(-1) < 1e-6
+    if kind is SwapTraining:
+        assert same.all()
+    else:
+        host = abs(found[None] - batch["image"].numpy()).max(-1) < 1e-6
+        assert host.mean((1, 2)).max() < 0.9, "a part of it, moved, is there"
+
+
+def test_first_epochs_are_epochs_where_steps_are_asked_for(dataset, tmp_path):
+    own = trainer(dataset, tmp_path / "run", "jtt", first_epochs=2, upweight=2, steps=3)
+    with own._folder.opened():
+        pkgutil.resolve_name(RIVALS["jtt"].train_path)(own)
+    steps = {
+        record["phase"]: record["step"] for record in training_records(own._folder.metrics_file)
+    }
+    assert steps == {"jtt_first": 12, "jtt": 3}
+
+
+class Stopped(Exception):
+    """In place of a signal."""
+
+
+@pytest.mark.parametrize(
+    "method, part", [("group-dro", "group-dro"), ("jtt", "jtt"), ("afr", "afr")]
+)
+@pytest.mark.parametrize("freeze", [True, False])
+def test_a_rival_that_is_stopped_ends_with_the_same_weights(
+    dataset, tmp_path, monkeypatch, method, part, freeze
+):
+    given = {"epochs": 2, "learning_rate": 0.05, "freeze": freeze, "checkpoint_steps": 2}
+    given |= {"steps_per_call": 1}
+    if method == "jtt":
+        given |= {"first_epochs": 1, "upweight": 2}
+    train = pkgutil.resolve_name(RIVALS[method].train_path)
+    calm = trainer(dataset, tmp_path / "calm", method, **given)
+    with calm._folder.opened():
+        train(calm)
+    original, calls = _Training._call, []
+
+    def stop(self, *rest):
+        if self.method.name == part:
+            calls.append(self.step)
+            if len(calls) == 6:
+                raise Stopped
+        return original(self, *rest)
+
+    stopped = trainer(dataset, tmp_path / "stopped", method, **given)
+    with monkeypatch.context() as patched, stopped._folder.opened():
+        patched.setattr(_Training, "_call", stop)
+        with pytest.raises(Stopped):
+            train(stopped)
+    assert calls == [0, 1, 2, 3, 4, 5]
+    again = trainer(dataset, tmp_path / "stopped", method, **given)
+    with again._folder.opened():
+        train(again)
+    for one, other in zip(calm.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

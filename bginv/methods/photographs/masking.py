@@ -39,12 +39,13 @@ class Masking:
 
     Args:
         choice: of the source.
-        classifier: of phase 1: some sources read its maps, and masks are measured with it.
+        classifier: a trained one: some sources read its maps, and masks are measured with it; None
+            where there is none yet.
         dataset: its training images are those that masks are learned from.
         seed: of what is learned.
     """
 
-    def __init__(self, choice: Choice, classifier: keras.Model, dataset: Dataset, seed: int):
+    def __init__(self, choice: Choice, classifier: keras.Model | None, dataset: Dataset, seed: int):
         self._classifier, self._source = classifier, choice.source
         if choice.name in OF_CLASSIFIER:
             self._source = choose(choice.name, dataset, classifier=classifier, seed=seed).source
@@ -60,9 +61,13 @@ class Masking:
 
     def trusted(self, found: Found, folder: RunFolder) -> Trusted:
         """Measure the masks of the training images, and draw the least and the most certain."""
-        predict = tf.function(lambda images: self._classifier(images, training=False))
+        classifier = self._classifier
+        predict = tf.function(lambda images: classifier(images, training=False))
         trust = measure_source(
-            found.source, found.confidence == 0, found.confidence, predict=predict
+            found.source,
+            found.confidence == 0,
+            found.confidence,
+            predict=predict if classifier else None,
         )
         usable, sentences = verdict(trust)
         _draw(found, folder)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from bginv.methods.rivals.swap import STEEPNESS, SwapTraining, train_on_changed
+from bginv.methods.rivals.swap import STEEPNESS, SwapTraining, objects_in, train_on_changed
 from bginv.methods.rivals.trainer import Trainer
 from bginv.ops.augment import sharpen_masks, warp
 from bginv.ops.compositing import composite, other_rows
@@ -21,7 +21,7 @@ class CopyPasteTraining(SwapTraining):
     def changed(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
         """See `SwapTraining.changed`."""
         first, second = tf.unstack(tf.random.split(seed, 2))
-        images, masks = batch["image"], sharpen_masks(batch["mask"], STEEPNESS)
+        images, masks = batch["image"], sharpen_masks(objects_in(batch["mask"]), STEEPNESS)
         hosts = tf.gather(images, other_rows(images.shape[0], first))
         moved = warp(
             tf.concat([images, masks], -1),

@@ -100,7 +100,7 @@ def reweighted(
     """
     mean, deviation = scale
     scaled = (features - mean) / deviation
-    first, second = halves(groups, rng)
+    first, second = split_each_group(groups, rng)
     worst = []
     for penalty in inverse_penalties:
         rows = first[balanced_rows(groups[first], rng)]
@@ -123,7 +123,7 @@ def reweighted(
     return kernel, np.mean(biases, 0) - mean @ kernel
 
 
-def halves(groups: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def split_each_group(groups: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Rows of one half of each group's records and of the other; the first has one more of odd."""
     members = [rng.permutation(np.flatnonzero(groups == own)) for own in np.unique(groups)]
     first, second = ([own[start::2] for own in members] for start in (0, 1))

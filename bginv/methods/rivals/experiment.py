@@ -11,10 +11,11 @@ from bginv.data.composites import WithEmptied
 from bginv.engine.experiment import print_table
 from bginv.engine.results import Results
 from bginv.errors import UserError
-from bginv.methods.photographs.masking import Masking
+from bginv.masks.choice import OF_CLASSIFIER
 from bginv.methods.photographs.measured import TRAIN, MeasuredRun, begin
 from bginv.methods.rivals.settings import (
     GROUPS,
+    MASKS,
     RIVAL,
     WITH_PLACES,
     RivalSettings,
@@ -47,11 +48,18 @@ class RivalRun(MeasuredRun):
                 f"--method {settings.method} needs the place of each picture, and "
                 f"{self.dataset.name} has none: {WITH_PLACES}"
             )
+        if self._rival.needs == MASKS and self._choice.name in OF_CLASSIFIER:
+            raise UserError(
+                f"--method {settings.method} needs masks before it trains, and {self._choice.name} "
+                "reads them off a trained classifier: give the data masks, or --masks saliency "
+                "(pip install 'bginv[photos]')"
+            )
 
     def train(self) -> None:
-        """Train the rival, save it, and measure it on the tests."""
-        masking = self._masking()
-        self.audit, self._unmasked = self._run_audit(masking)
+        """Train the rival, save it, and measure it on the tests.
+
+        Masks of the test are found when it is trained, as some sources read the classifier.
+        """
         train = self.dataset.train
         own = dataclasses.replace(self.dataset, train=train.take(self._rows))
         held = self._own_validation or (train.take(self._held) if len(self._held) else None)
@@ -61,11 +69,12 @@ class RivalRun(MeasuredRun):
             held and held.without_masks(),
             self.settings,
             self.folder,
-            lambda: self._with_backgrounds(masking),
+            self._with_backgrounds,
         )
         pkgutil.resolve_name(self._rival.train_path)(trainer)
         trainer.finish()
         self._save_model("classifier")
+        self.audit, self._unmasked = self._run_audit(self._masking())
         looked_at = self._looked_at()
         self._results = Results(looked_at, self.folder)
         self._add_row(self._results, self.settings.method, self._splits(looked_at))
@@ -90,12 +99,13 @@ class RivalRun(MeasuredRun):
         logging.info("all of it took %.0f s", time.monotonic() - began)
         print_table(self.folder)
 
-    def _with_backgrounds(self, masking: Masking) -> WithEmptied:
+    def _with_backgrounds(self) -> WithEmptied:
         """The training images with masks and backgrounds, if these can be used.
 
         Raises:
             UserError: they cannot.
         """
+        masking = self._masking(is_trained=False)
         found = masking.of(self.dataset.train)
         trusted = masking.trusted(found, self.folder)
         if not trusted.usable:

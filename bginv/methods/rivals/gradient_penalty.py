@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from bginv.methods.rivals.erm import ErmTraining
+from bginv.methods.rivals.swap import objects_in
 from bginv.methods.rivals.trainer import Trainer
 from bginv.ops.losses import cross_entropy
 
@@ -18,7 +19,7 @@ class GradientPenaltyTraining(ErmTraining):
 
     def views(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `ErmTraining.views`; masks are cut as their images are."""
-        both = self.cut(tf.concat([batch["image"], batch["mask"]], -1), seed)
+        both = self.cut(tf.concat([batch["image"], objects_in(batch["mask"])], -1), seed)
         return {**batch, "image": both[..., :-1], "mask": both[..., -1:]}
 
     def told(self, log_shares: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

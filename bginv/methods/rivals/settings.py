@@ -140,7 +140,9 @@ class CompositeSettings(RivalSettings):
 
     HEADING: ClassVar[str] = "background-swap, copy-paste"
 
-    changed_share: float = setting(0.5, minimum=0, maximum=1, help="of the images that are changed, without --freeze")
+    changed_share: float = setting(
+        0.5, minimum=0, maximum=1, help="of the images that are changed, without --freeze"
+    )
     copies: int = setting(2, minimum=1, help="changed ones of each image, with --freeze alone")
     paste_scales: tuple[float, float] = setting(
         (0.5, 1.5), minimum=0.05, help="copy-paste: least and largest scale of an object"

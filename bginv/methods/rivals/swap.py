@@ -10,6 +10,19 @@ from bginv.ops.replicas import own_rows
 
 STEEPNESS = 100.0
 """Of the edges of soft masks, so that no border of the old background comes along."""
+FOREGROUND = 0.5
+
+
+def objects_in(masks: tf.Tensor) -> tf.Tensor:
+    """Masks that show nothing are taken as all foreground, as where no mask was found.
+
+    Without that their images would become mere backgrounds, with a label.
+
+    Args:
+        masks: float32 [B, H, W, 1].
+    """
+    shows = tf.reduce_max(masks, [1, 2, 3], keepdims=True) > FOREGROUND
+    return tf.where(shows, masks, tf.ones_like(masks))
 
 
 def on_others(batch: dict[str, tf.Tensor], seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -23,7 +36,7 @@ def on_others(batch: dict[str, tf.Tensor], seed: tf.Tensor) -> tuple[tf.Tensor, 
         Images float32 [B, H, W, C] in [0, 1], and whose background each has, int32 [B].
     """
     donors = other_rows(batch["image"].shape[0], seed)
-    masks = sharpen_masks(batch["mask"], STEEPNESS)
+    masks = sharpen_masks(objects_in(batch["mask"]), STEEPNESS)
     return composite(batch["image"], masks, tf.gather(batch["background"], donors)), donors
 
 

@@ -204,9 +204,7 @@ class Trainer:
 
 def _alone(head: keras.layers.Dense, width: int) -> keras.Model:
     """A model of a copy of the last layer, from features [B, D], begun at zeros."""
-    layer = keras.layers.Dense(
-        head.units, use_bias=head.use_bias, kernel_initializer="zeros"
-    )
+    layer = keras.layers.Dense(head.units, use_bias=head.use_bias, kernel_initializer="zeros")
     return keras.Sequential([keras.Input((width,)), layer], name="last_layer")
 
 
