@@ -8,6 +8,7 @@ on other backgrounds. The best is then trained with every seed.
 import dataclasses
 import pathlib
 import pkgutil
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -85,12 +86,13 @@ class Heads:
     Args:
         name: of the data set.
         masks: their source.
-        cache: folder for features.
+        cache: folder for features, in which each data set and source of masks has one.
     """
 
     def __init__(self, name: str, masks: str, cache: pathlib.Path):
         self.dataset = load(name)
-        self._folder = SharedFeatures(cache)
+        own = f"{self.dataset.train.digest():08x}-{re.sub('[^A-Za-z0-9]', '_', masks)}"
+        self._folder = SharedFeatures(cache / own)  # others' features are not these
         began = time.monotonic()
         self.network = build_architecture(
             LITE0, self.dataset.image_shape, self.dataset.num_classes, "imagenet", 0
@@ -186,7 +188,7 @@ def rows_of(name: str, path: str, masks: str, cache: pathlib.Path, seeds: list[i
     sets: dict[str, Heads] = {}
     for seed in seeds:
         own = path.format(seed=seed)
-        sets[own] = sets.get(own) or Heads(own, masks, cache / f"{name}-{len(sets)}")
+        sets[own] = sets.get(own) or Heads(own, masks, cache)
     chosen_on = sets[path.format(seed=seeds[0])]
     print(f"{name}: features after {chosen_on.prepared:.0f} s", flush=True)
     rows = []

@@ -104,7 +104,7 @@ def made_of(shared: pathlib.Path, folder: pathlib.Path, seeds: Sequence[int]) ->
         run(_script("horses_folder", shared / "horses", shared / "photos", horses))
     for seed in seeds:
         made = folder / f"trapped-{seed}"
-        if not made.is_dir():
+        if not (made / "seven" / "metadata.csv").is_file():  # its last file
             run(_script("make_trapped_sets", "--shared", shared, "--output", made, "--seed", seed))
     trapped = f"waterbirds:{folder}/trapped-{{seed}}"
     return {

@@ -160,6 +160,8 @@ def _check_folders(settings: MakeCorrelatedSettings, root: pathlib.Path) -> None
         raise UserError("--backgrounds FOLDER is needed: PLACE/*.jpg, two places or more")
     if not full_name(settings.dataset).startswith(FOLDER):
         raise UserError(f"objects are those of folder:PATH; received {settings.dataset}")
+    if settings.groups is not None:
+        raise UserError("--groups has no effect here, as objects get new places: leave it out")
     correlated.check_shares(settings.shares)
     path = full_name(settings.dataset).removeprefix(FOLDER)
     for folder in (pathlib.Path(own).expanduser() for own in (path, settings.backgrounds)):

@@ -1,6 +1,5 @@
 """Several last layers of one network, judged on features that are computed once."""
 
-import functools
 from collections.abc import Mapping
 
 import keras
@@ -34,13 +33,10 @@ class FeatureSource(WrappedSource):
         if len(features) != len(source):
             raise UserError(f"{len(source)} records need as many features: {len(features)}")
         self.image_shape = features.shape[1:]
-        self.features = features
-
-    @functools.cached_property
-    def _tensors(self) -> dict[str, tf.Tensor]:
-        """What graphs that gather capture; an array would be copied into each as a constant."""
-        with tf.init_scope(), tf.device("CPU"):
-            return {"image": tf.constant(self.features), "label": tf.constant(self.labels)}
+        # graphs that gather capture a tensor; an array would be copied into each as a constant
+        with tf.device("CPU"):
+            self._tensors = {"image": tf.constant(features), "label": tf.constant(self.labels)}
+        self.features = np.asarray(self._tensors["image"])  # held once
 
     @property
     def pass_batch(self) -> int:

@@ -1,4 +1,4 @@
-"""Each rival against values computed by hand, and each trained on a toy trap."""
+"""Each rival against values computed by hand."""
 
 import math
 import pathlib
@@ -10,10 +10,7 @@ import pytest
 import tensorflow as tf
 
 from bginv.data.composites import WithEmptied, emptied
-from bginv.data.sources import ArraySource, Dataset
-from bginv.engine.loop import _Training
-from bginv.engine.run_folder import RunFolder
-from bginv.engine.settings import resolve
+from bginv.data.sources import Dataset
 from bginv.methods.rivals.afr import badly_told, move_last_layer
 from bginv.methods.rivals.balanced import equally_often
 from bginv.methods.rivals.contrast import ContrastTraining, contrastive_loss
@@ -22,67 +19,17 @@ from bginv.methods.rivals.dfr import balanced_rows, reweighted, split_each_group
 from bginv.methods.rivals.erm import ErmTraining
 from bginv.methods.rivals.gradient_penalty import GradientPenaltyTraining, RightReasonsTraining
 from bginv.methods.rivals.group_dro import GroupDroTraining
-from bginv.methods.rivals.settings import NAMES, RIVALS, check_rival, rival_of
+from bginv.methods.rivals.settings import NAMES, RIVALS, rival_of
 from bginv.methods.rivals.swap import SwapTraining
-from bginv.methods.rivals.trainer import Trainer
 from bginv.ops.augment import warp
-from bginv.report.metrics import training_records
+from tests.methods.rival_toys import SIDE, network, settings, toy_trap, trainer
 
 SEED = tf.constant([1, 2])
-SIDE = 16
-
-
-def settings(method: str = "erm", **given):
-    given = {"dataset": "toys", "method": method, "batchsize": 16, **given}
-    return resolve(RIVALS[method].settings, given, "paper")
-
-
-def toys(count: int, minority: int) -> ArraySource:
-    """Dark (0) and light (1) grey squares on red or blue, which goes along with the class.
-
-    Place 0 is red, 1 is blue; of each class, `minority` records are on the other's colour.
-    """
-    rng = np.random.default_rng(count)
-    labels = np.arange(count) % 2
-    places = labels.copy()
-    for label in (0, 1):
-        places[np.flatnonzero(labels == label)[:minority]] = 1 - label
-    images = rng.integers(0, 60, (count, SIDE, SIDE, 3), np.uint8)
-    masks = np.zeros((count, SIDE, SIDE, 1), np.uint8)
-    masks[:, 5:11, 5:11] = 255
-    for image, label, place in zip(images, labels, places, strict=True):
-        image[..., 2 * place] += 180
-        image[5:11, 5:11] = (60 + 60 * label + rng.integers(0, 20)).astype(np.uint8)
-    return ArraySource(images, labels, masks).with_places(places)
 
 
 @pytest.fixture
 def dataset() -> Dataset:
-    return Dataset(
-        "toys", toys(96, 4), {"test": toys(64, 16)}, ("dark", "light"), (SIDE, SIDE, 3),
-        place_names=("red", "blue"),
-    )  # fmt: skip
-
-
-def network(seed: int = 0) -> keras.Model:
-    keras.utils.set_random_seed(seed)
-    image = keras.Input((SIDE, SIDE, 3))
-    x = keras.layers.Conv2D(12, 5, 2, activation="relu")(image)
-    x = keras.layers.Conv2D(12, 3, 2, activation="relu")(x)
-    return keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
-
-
-def trainer(dataset: Dataset, folder: pathlib.Path, method: str, **given) -> Trainer:
-    own = settings(method, **given)
-    source = dataset.train
-    return Trainer(
-        network(),
-        dataset,
-        dataset.tests["test"].without_masks(),
-        own,
-        RunFolder(str(folder), None, False, {"rival": own}),
-        lambda: WithEmptied(source, emptied(source, folder / "emptied")),
-    )
+    return toy_trap()
 
 
 def linear(kernel: np.ndarray) -> keras.Model:
@@ -293,27 +240,6 @@ def test_mistakes_of_the_first_training_come_so_often(dataset, tmp_path, monkeyp
     assert len(first) == 96 and len(second) == 96 + 6 * wrong.sum() == counts.sum()
 
 
-@pytest.mark.parametrize("freeze", [True, False])
-@pytest.mark.parametrize("method", NAMES)
-def test_every_rival_trains_and_goes_on(dataset, tmp_path, method, freeze):
-    given = {"epochs": 2, "learning_rate": 0.01, "freeze": freeze}
-    if method == "jtt":
-        given |= {"first_epochs": 1, "upweight": 2}
-    if freeze and not RIVALS[method].on_features:
-        pytest.skip("it trains the whole network")
-    train = pkgutil.resolve_name(RIVALS[method].train_path)
-    own = trainer(dataset, tmp_path / "run", method, **given)
-    before = own.model.get_weights()
-    with own._folder.opened():
-        train(own)
-    after = own.model.get_weights()
-    assert any((a != b).any() for a, b in zip(before, after, strict=True))
-    again = trainer(dataset, tmp_path / "run", method, **given)
-    train(again)  # from the checkpoints
-    for one, other in zip(after, again.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
 def test_an_unknown_rival_is_named_with_its_nearest():
     with pytest.raises(ValueError, match="unknown --method 'group_dro'; did you mean 'group-dro'"):
         rival_of("group_dro")
@@ -329,40 +255,6 @@ def test_halves_have_each_group():
     assert np.bincount(groups[first]).tolist() == [4, 0, 1, 0, 0, 1]
     assert np.bincount(groups[second]).tolist() == [3, 0, 1]
     assert sorted([*first, *second]) == list(range(10))
-
-
-@pytest.mark.parametrize("labels, places", [([0] * 4, [0, 1, 0, 1]), ([0, 1, 0], [0, 1, 1])])
-def test_dfr_refuses_too_few_held_out_images_before_it_trains(dataset, tmp_path, labels, places):
-    own = trainer(dataset, tmp_path, "dfr")
-    images = np.zeros((len(labels), SIDE, SIDE, 3), np.uint8)
-    own.validation = ArraySource(images, np.array(labels)).with_places(np.array(places))
-    own.fit = None  # it would be called
-    with pytest.raises(ValueError, match=f"dfr needs .* there are {len(labels)}, of "):
-        pkgutil.resolve_name(RIVALS["dfr"].train_path)(own)
-
-
-@pytest.mark.parametrize("method", ["dfr", "afr"])
-def test_a_last_layer_that_cannot_be_told_is_refused_before_training(dataset, tmp_path, method):
-    own = trainer(dataset, tmp_path, method)
-    own._head, own.fit = None, None
-    with pytest.raises(ValueError, match=f"{method} needs a classifier that ends in a Dense layer"):
-        pkgutil.resolve_name(RIVALS[method].train_path)(own)
-
-
-@pytest.mark.parametrize(
-    "method, given, message",
-    [
-        ("contrast", {"freeze": True}, "contrast trains the whole network: leave --freeze away"),
-        ("copy-paste", {"paste_scales": (0.5,)}, "paste-scales takes two numbers.*received 0.5"),
-        ("copy-paste", {"paste_scales": (2.0, 0.5)}, "received 2.0,0.5"),
-        ("background-swap", {"paste_scales": (0.5, 1.0)}, "--paste-scales is of copy-paste alone"),
-        ("background-swap", {"copies": 3}, "--copies has an effect with --freeze alone"),
-        ("copy-paste", {"freeze": True, "changed_share": 0.3}, "--changed-share has no effect"),
-    ],
-)
-def test_settings_that_would_change_nothing_are_refused(method, given, message):
-    with pytest.raises(ValueError, match=message):
-        check_rival(settings(method, **given))
 
 
 @pytest.mark.parametrize("kind", [SwapTraining, CopyPasteTraining, GradientPenaltyTraining])
@@ -390,54 +282,3 @@ def test_an_image_whose_mask_shows_nothing_stays_an_image_of_its_object(dataset,
     else:
         host = abs(found[None] - batch["image"].numpy()).max(-1) < 1e-6
         assert host.mean((1, 2)).max() < 0.9, "a part of it, moved, is there"
-
-
-def test_first_epochs_are_epochs_where_steps_are_asked_for(dataset, tmp_path):
-    own = trainer(dataset, tmp_path / "run", "jtt", first_epochs=2, upweight=2, steps=3)
-    with own._folder.opened():
-        pkgutil.resolve_name(RIVALS["jtt"].train_path)(own)
-    steps = {
-        record["phase"]: record["step"] for record in training_records(own._folder.metrics_file)
-    }
-    assert steps == {"jtt_first": 12, "jtt": 3}
-
-
-class Stopped(Exception):
-    """In place of a signal."""
-
-
-@pytest.mark.parametrize(
-    "method, part", [("group-dro", "group-dro"), ("jtt", "jtt"), ("afr", "afr")]
-)
-@pytest.mark.parametrize("freeze", [True, False])
-def test_a_rival_that_is_stopped_ends_with_the_same_weights(
-    dataset, tmp_path, monkeypatch, method, part, freeze
-):
-    given = {"epochs": 2, "learning_rate": 0.05, "freeze": freeze, "checkpoint_steps": 2}
-    given |= {"steps_per_call": 1}
-    if method == "jtt":
-        given |= {"first_epochs": 1, "upweight": 2}
-    train = pkgutil.resolve_name(RIVALS[method].train_path)
-    calm = trainer(dataset, tmp_path / "calm", method, **given)
-    with calm._folder.opened():
-        train(calm)
-    original, calls = _Training._call, []
-
-    def stop(self, *rest):
-        if self.method.name == part:
-            calls.append(self.step)
-            if len(calls) == 6:
-                raise Stopped
-        return original(self, *rest)
-
-    stopped = trainer(dataset, tmp_path / "stopped", method, **given)
-    with monkeypatch.context() as patched, stopped._folder.opened():
-        patched.setattr(_Training, "_call", stop)
-        with pytest.raises(Stopped):
-            train(stopped)
-    assert calls == [0, 1, 2, 3, 4, 5]
-    again = trainer(dataset, tmp_path / "stopped", method, **given)
-    with again._folder.opened():
-        train(again)
-    for one, other in zip(calm.model.get_weights(), again.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)

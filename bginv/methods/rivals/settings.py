@@ -230,6 +230,8 @@ def check_rival(settings: RivalSettings) -> None:
     name = settings.method
     if settings.freeze and not rival_of(name).on_features:
         raise UserError(f"--method {name} trains the whole network: leave --freeze away")
+    if isinstance(settings, DfrSettings) and not settings.inverse_penalties:
+        raise UserError("--inverse-penalties needs one number at least, such as 0.1")
     if isinstance(settings, CompositeSettings):
         _check_composites(settings)
 
