@@ -108,6 +108,8 @@ class PhotographSettings(PretrainedSettings):
 SMALLEST_SIDE, LOOKED_AT = 128, 20
 PREFIXES = ("folder:", "waterbirds:")
 RECIPE = "--recipe photographs"
+ONE_DEVICE = "none"
+"""All that runs of a pretrained network take for `--distribute`."""
 OWN = {field.name for field in dataclasses.fields(PhotographSettings)}
 
 
@@ -129,6 +131,8 @@ def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
     if (wanted or SMALLEST_SIDE) < SMALLEST_SIDE or typical_side(root) < SMALLEST_SIDE:
         return False, ""
     others = sorted(given.keys() - OWN - {"command"})
+    if given.get("distribute", ONE_DEVICE) != ONE_DEVICE:
+        others.append("distribute")
     if others:
         return False, (
             f"{option_name(others[0])} is of the recipe tuned, which is taken; without it, these "
