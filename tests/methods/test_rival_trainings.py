@@ -1,5 +1,6 @@
 """Trainings of rivals: each goes on, ends the same when stopped, and says early what it lacks."""
 
+import dataclasses
 import pkgutil
 
 import numpy as np
@@ -48,6 +49,17 @@ def test_dfr_refuses_too_few_held_out_images_before_it_trains(dataset, tmp_path,
     own.fit = None  # it would be called
     with pytest.raises(ValueError, match=f"dfr needs .* there are {len(labels)}, of "):
         pkgutil.resolve_name(RIVALS["dfr"].train_path)(own)
+
+
+@pytest.mark.parametrize(
+    "method, message", [("dfr", "held-out images, and there are none"), ("afr", "and 1 have none")]
+)
+def test_too_few_images_are_refused_before_training(dataset, tmp_path, method, message):
+    single = dataclasses.replace(dataset, train=dataset.train.first(1))
+    own = trainer(single, tmp_path, method)
+    own.validation, own.fit = None, None
+    with pytest.raises(ValueError, match=message):
+        pkgutil.resolve_name(RIVALS[method].train_path)(own)
 
 
 @pytest.mark.parametrize("method", ["dfr", "afr"])

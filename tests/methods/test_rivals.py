@@ -282,3 +282,12 @@ def test_an_image_whose_mask_shows_nothing_stays_an_image_of_its_object(dataset,
     else:
         host = abs(found[None] - batch["image"].numpy()).max(-1) < 1e-6
         assert host.mean((1, 2)).max() < 0.9, "a part of it, moved, is there"
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_the_scale_is_that_of_the_training_features(dataset, tmp_path, freeze):
+    own = trainer(dataset, tmp_path, "dfr", freeze=freeze)
+    features = own.features(own.train)
+    mean, deviation = own.scale()
+    np.testing.assert_allclose(mean, features.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(deviation, features.std(0), rtol=1e-3, atol=1e-6)

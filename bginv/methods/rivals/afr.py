@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from bginv.errors import UserError
 from bginv.methods.rivals.erm import ErmTraining
 from bginv.methods.rivals.trainer import Trainer
 
@@ -14,11 +15,16 @@ def train(trainer: Trainer) -> None:
     """Train on a part of the images alike, then the last layer on the rest by `move_last_layer`.
 
     Raises:
-        UserError: see `Trainer.check_last_layer`.
+        UserError: too few images; see `Trainer.check_last_layer` too.
     """
     own = trainer.settings
     trainer.check_last_layer()
     first, rest = trainer.split(own.reweighted_share)
+    if not len(first) or not len(rest):
+        raise UserError(
+            f"afr trains on two parts of the images, and {len(first) + len(rest)} have none: give "
+            "it more, two of a class at least"
+        )
     trainer.fit(ErmTraining, trainer.train.take(first))
     held = trainer.train.take(rest)
     weights = badly_told(trainer.logits(held), held.labels, trainer.num_classes, own.gamma)

@@ -13,6 +13,8 @@ from bginv.errors import UserError
 from bginv.methods.rivals.erm import ErmTraining
 from bginv.methods.rivals.trainer import Trainer
 
+SMALLEST_DEVIATION = 1e-6
+"""Of a feature, which may be the same for all images."""
 LastLayer = tuple[np.ndarray, np.ndarray]
 """Kernel float [D, K] and bias float [K]."""
 
@@ -31,7 +33,8 @@ def train(trainer: Trainer) -> None:
     held = trainer.validation
     if held is None:
         raise UserError(
-            "dfr takes its last layer from held-out images: give --validation a share above 0"
+            "dfr takes its last layer from held-out images, and there are none: give --validation "
+            "a share above 0, and each class two images at least"
         )
     groups = trainer.groups(held)
     _check_held(groups, held.labels)
@@ -46,14 +49,14 @@ def train(trainer: Trainer) -> None:
     if not trainer.is_frozen:
         trainer.fit(ErmTraining, trainer.train)
     own = trainer.settings
-    scale = trainer.features(trainer.train)
+    mean, deviation = trainer.scale()
     kernel, bias = reweighted(
         trainer.features(held),
         *(held.labels, groups, trainer.num_classes),
         own.inverse_penalties,
         own.balanced_subsets,
         np.random.default_rng(own.seed),
-        (scale.mean(0), np.maximum(scale.std(0), 1e-6)),
+        (mean, np.maximum(deviation, SMALLEST_DEVIATION)),
     )
     trainer.set_head(kernel, bias)
 

@@ -159,6 +159,23 @@ class Trainer:
         ((found, _),) = collect_all_logits(self._network, [source], np.float32)
         return found
 
+    def scale(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation of the training records' features, float64 [D] each.
+
+        Features are summed up batch by batch, as those of all images may not fit into memory.
+
+        Raises:
+            UserError: see `check_last_layer`.
+        """
+        self.check_last_layer()
+        run = tf.identity if self.is_frozen else compiled(self._network)
+        source, sums, squares = self.train, np.zeros(1), np.zeros(1)
+        for batch in source.batches(source.pass_batch):
+            found = run(batch["image"]).numpy().astype(np.float64)
+            sums, squares = sums + found.sum(0), squares + (found**2).sum(0)
+        mean = sums / len(source)
+        return mean, np.sqrt(np.maximum(squares / len(source) - mean**2, 0))
+
     def check_last_layer(self) -> None:
         """Raise unless the last layer can be given other weights, a kernel and a bias.
 
