@@ -249,7 +249,7 @@ def test_wrong_arguments_are_refused(command):
     refused(command, "needs a folder with PLACE/*.jpg; nowhere is none", "--backgrounds", "nowhere")
     refused(command, "need a classifier: put masks beside", "--masks", "cam")
     refused(command, "need a classifier: put masks beside", "--masks", "learned")
-    refused(command, "--groups has no effect here", "--groups", "places.csv")
+    refused(command, "--groups places.csv has no effect here", "--groups", "places.csv")
     inside = ("--output", "objects/made")
     refused(command, "objects/made lies in objects: choose a folder outside it", *inside)
     code, _, err = command(None, "make-correlated", "folder:objects")

@@ -155,3 +155,19 @@ def test_masks_are_found_where_the_set_has_them(command, birds, tmp_path):
 def test_groups_of_other_data_are_refused(command, model):
     code, _, err = command("evaluate", "digits", model, "--groups", "places.csv")
     assert code == 2 and "are for folder:PATH and waterbirds:PATH; received digits" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("calibrate", "digits", "m.keras", "c.keras"),
+        ("export", "m.keras"),
+        ("evaluate-seg", "digits", "m.keras"),
+        ("make-variations", "digits", "out"),
+        ("masks", "folder:toys"),
+        ("train-adapt",),
+    ],
+)
+def test_commands_that_tell_no_groups_refuse_them(command, words):
+    code, _, err = command(None, *words, "--groups", "places.csv")
+    assert code == 2 and "--groups places.csv has no effect here" in err, err

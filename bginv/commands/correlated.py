@@ -27,7 +27,7 @@ from bginv.data.files import FileSource
 from bginv.data.folder import MASKS, is_of_classes_alone, load_class_folders
 from bginv.data.images import shown
 from bginv.data.sources import Dataset
-from bginv.engine.experiment import load
+from bginv.engine.experiment import load, refuse_groups
 from bginv.engine.saved_settings import differences, read_settings, to_json
 from bginv.errors import UserError
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
@@ -160,8 +160,7 @@ def _check_folders(settings: MakeCorrelatedSettings, root: pathlib.Path) -> None
         raise UserError("--backgrounds FOLDER is needed: PLACE/*.jpg, two places or more")
     if not full_name(settings.dataset).startswith(FOLDER):
         raise UserError(f"objects are those of folder:PATH; received {settings.dataset}")
-    if settings.groups is not None:
-        raise UserError("--groups has no effect here, as objects get new places: leave it out")
+    refuse_groups(settings)
     correlated.check_shares(settings.shares)
     path = full_name(settings.dataset).removeprefix(FOLDER)
     for folder in (pathlib.Path(own).expanduser() for own in (path, settings.backgrounds)):

@@ -17,7 +17,7 @@ from bginv.commands.settings import (
 from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, SEGMENTATION, TFDS, WATERBIRDS
 from bginv.data.folder import METADATA
 from bginv.data.sources import Dataset, Source, take_in_memory
-from bginv.engine.experiment import load
+from bginv.engine.experiment import load, refuse_groups
 from bginv.engine.results import evaluate_and_log
 from bginv.errors import UserError
 from bginv.evaluation.calibration import (
@@ -88,6 +88,7 @@ def prepare_evaluate_seg(
     folder = pathlib.Path(settings.output)
     check_writable_folder(folder)
     refuse_existing(sorted(folder.glob(MASK_FILES))[:1], settings.overwrite)
+    refuse_groups(settings)
     dataset = load(settings, several_labels=True)
     model = load_mask_model(settings.model, dataset)
     if dataset.multi_label and not is_localizer(model):
@@ -191,6 +192,7 @@ def prepare_calibrate(
     picture = output.with_suffix(".png")
     refuse_existing([output, picture], settings.overwrite)
     check_writable(output)
+    refuse_groups(settings)
     dataset = load(settings)
     classifier = load_classifier(settings.model, dataset, needs_logits=True)
     check_ending_for(with_temperature(classifier, 1.0), settings.output)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.commands.settings import ConvertSettings, ExportSettings
-from bginv.engine.experiment import load
+from bginv.engine.experiment import load, refuse_groups
 from bginv.errors import UserError
 from bginv.interop.export import (
     available_formats,
@@ -44,6 +44,7 @@ def prepare_export(
 ) -> Callable[[], None]:
     """A model in other formats, each run by its own runtime and compared with the model."""
     del strategy
+    refuse_groups(settings)
     folder = pathlib.Path(settings.output)
     check_writable_folder(folder)
     files = export_files(

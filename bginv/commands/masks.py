@@ -15,7 +15,7 @@ from bginv.data.files import FileSource
 from bginv.data.folder import MASKS, TRAIN
 from bginv.data.images import shown
 from bginv.data.sources import Dataset, Source
-from bginv.engine.experiment import load
+from bginv.engine.experiment import load, refuse_groups
 from bginv.engine.saved_settings import read_settings, to_json
 from bginv.errors import UserError
 from bginv.interop.model_files import load_any, load_classifier
@@ -49,6 +49,7 @@ def prepare_masks(
     check_writable_folder(root)
     if settings.image_size is None:
         settings = dataclasses.replace(settings, image_size=_image_size(settings.model))
+    refuse_groups(settings)
     dataset = load(settings)
     splits = _splits(settings, dataset)
     folders = {name: _folder_of_masks(root, dataset, name) for name in splits}

@@ -18,7 +18,7 @@ from bginv.data.files import FileSource
 from bginv.data.in9 import MASKS, SPLIT, VARIATIONS
 from bginv.data.sources import Dataset, Source
 from bginv.data.variations import Region, RegionsOf, VariationFiles, box_of
-from bginv.engine.experiment import load
+from bginv.engine.experiment import load, refuse_groups
 from bginv.engine.saved_settings import differences, read_settings, to_json
 from bginv.errors import UserError
 from bginv.interop.model_files import load_mask_unet
@@ -42,6 +42,7 @@ def prepare_make_variations(
     check_writable_folder(root)
     if settings.image_size is None and ":" in full_name(settings.dataset):
         settings = dataclasses.replace(settings, image_size=IMAGE_SIZE)
+    refuse_groups(settings)
     dataset = load(settings)
     splits = {TRAIN: dataset.train, SPLIT: next(iter(dataset.tests.values()))}
     kept = {SETTINGS_NAME: settings, "inputs": _inputs(settings, splits)}

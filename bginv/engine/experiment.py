@@ -242,6 +242,19 @@ def load(settings: DataSettings, several_labels: bool = False) -> Dataset:
     return dataset
 
 
+def refuse_groups(settings: DataSettings) -> None:
+    """Raise where places are named and the command tells nothing of groups.
+
+    Raises:
+        UserError: they are.
+    """
+    if settings.groups is not None:
+        raise UserError(
+            f"--groups {settings.groups} has no effect here, as nothing of groups is told: leave "
+            "it out"
+        )
+
+
 def make_classifier(settings: NewClassifierSettings, dataset: Dataset) -> keras.Model:
     """A new classifier for a data set."""
     return build_architecture(

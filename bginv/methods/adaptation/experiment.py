@@ -12,8 +12,7 @@ from absl import logging
 from bginv.checksums import content_number
 from bginv.data.domains import Domain, DomainPlace, load_domain
 from bginv.data.labelled import WithTarget
-from bginv.engine.common_settings import DataSettings
-from bginv.engine.experiment import Experiment, Stage, paper_command_line
+from bginv.engine.experiment import Experiment, Stage, paper_command_line, refuse_groups
 from bginv.engine.loop import total_steps
 from bginv.engine.results import on_evaluated_epochs
 from bginv.engine.settings import option_name
@@ -111,7 +110,7 @@ class DomainEvaluation:
         check_writable_folder(self._path.parent)
         refuse_existing([self._path], settings.overwrite)
         check_writable(self._path)
-        _refuse_groups(settings)
+        refuse_groups(settings)
         domain = load_domain(
             DomainPlace(
                 settings.dataset,
@@ -224,23 +223,13 @@ def write_label_maps(
     write_sheet(pictures / f"label-maps-{epoch}.png", rows, title)
 
 
-def _refuse_groups(settings: DataSettings) -> None:
-    """Raise where places are named, which label maps have no use for.
-
-    Raises:
-        UserError: they are.
-    """
-    if settings.groups:
-        raise UserError(f"--groups are for classifiers; received {settings.groups}")
-
-
 def _load_domains(settings: AdaptationSettings) -> tuple[Domain, Domain]:
     """Source and target.
 
     Raises:
         UserError: other classes in one than in the other; see `load_domain`.
     """
-    _refuse_groups(settings)
+    refuse_groups(settings)
     common = {
         "classes": settings.classes,
         "ignore_label": settings.ignore_label,
