@@ -105,9 +105,16 @@ class Heads:
             Tests.of(self.dataset, self.validation, masks, VALIDATION_DRAWS),
             tests_of(self.dataset, masks),
         ]
-        self._tests = [(own, LastLayers(own.splits)) for own in tests]
-        for _, splits in self._tests:
-            splits.of(self.network)
+        self._tests = [
+            (
+                own,
+                {
+                    name: split.features
+                    for name, split in LastLayers(own.splits).of(self.network)[1].items()
+                },
+            )
+            for own in tests
+        ]
         self._whole: WithEmptied | None = None
         self._masks = masks
         self.prepared = time.monotonic() - began
@@ -125,8 +132,11 @@ class Heads:
 
     def measure(self, place: int, head: keras.Model) -> dict[str, float]:
         """Of a last layer, on validation images (0) or the test (1)."""
-        tests, splits = self._tests[place]
-        return tests.measure(head, splits.of(self.network)[1])
+        tests, features = self._tests[place]
+        kernel, bias = head.layers[-1].get_weights()
+        return tests.shares(
+            {name: (own @ kernel + bias).argmax(-1) for name, own in features.items()}
+        )
 
     def rival(self, method: str, seed: int, given: dict) -> keras.Model:
         """A last layer of a rival."""
@@ -170,7 +180,7 @@ class Heads:
         run_phase(third, self.network, own, folder, judge, before)
         if not decide(before, judge.judge(self.network), own.max_clean_loss).kept:
             self.network.set_weights(found)
-        head, _ = self._tests[0][1].of(self.network)
+        head, _ = LastLayers({}).of(self.network)
         self.network.set_weights(start)
         return head
 

@@ -56,26 +56,28 @@ class Tests:
         made = composite_tests(whole, dataset.num_classes, draws, SEED)
         return cls(dataset, {CLEAN: split.without_masks(), **made})
 
-    def measure(
-        self, model: keras.Model, splits: Mapping[str, Source] | None = None
-    ) -> dict[str, float]:
+    def measure(self, model: keras.Model) -> dict[str, float]:
+        """Shares of a model from images to logits, see `shares`."""
+        found = predict(model, self.splits.values())
+        return self.shares(
+            {name: own.predicted for name, own in zip(self.splits, found, strict=True)}
+        )
+
+    def shares(self, predicted: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Shares by name of `COLUMNS`; the worst group where places are known.
 
         Args:
-            model: images, or what `splits` hold in their place, to logits.
-            splits: the same records as the model takes them.
+            predicted: for each split, the class that each record is taken for, int [N].
         """
-        splits = splits or self.splits
-        found = dict(zip(splits, predict(model, splits.values()), strict=True))
-        shares = {name: own.accuracy for name, own in found.items()}
+        right = {name: own == self.splits[name].labels for name, own in predicted.items()}
+        shares = {name: float(own.mean()) for name, own in right.items()}
         if "mixed_same" in shares:
             shares["gap"] = shares["mixed_same"] - shares["mixed_rand"]
-        clean, places = found[CLEAN], self.splits[CLEAN].places
-        if places is not None:
+        clean = self.splits[CLEAN]
+        if clean.places is not None:
             names = group_names(self.dataset.class_names, self.dataset.place_names)
-            groups = group_numbers(clean.labels, places, len(self.dataset.place_names))
-            right = np.equal(clean.labels, clean.predicted)
-            shares["worst_group"] = count_groups(right, groups, names).worst
+            groups = group_numbers(clean.labels, clean.places, len(self.dataset.place_names))
+            shares["worst_group"] = count_groups(right[CLEAN], groups, names).worst
         return shares
 
 
