@@ -36,7 +36,7 @@ ROWS = {
     "ours, groups": ["--recipe", "photographs", "--balance", "groups"],
     "ours, last layer": ["--recipe", "photographs", "--freeze"],
 }  # fmt: skip
-"""Words for `bginv run`, as many passes over the images in each."""
+"""Words for `bginv run`; rivals pass over the images eight times, jtt once and then four times."""
 RECIPE = {
     "default": [],
     "freeze": ["--freeze"],

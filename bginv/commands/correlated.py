@@ -28,7 +28,7 @@ from bginv.data.folder import MASKS, is_of_classes_alone, load_class_folders
 from bginv.data.images import shown
 from bginv.data.sources import Dataset
 from bginv.engine.experiment import load, refuse_groups
-from bginv.engine.saved_settings import differences, read_settings, to_json
+from bginv.engine.saved_settings import changes_since, read_settings, to_json
 from bginv.errors import UserError
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
 from bginv.masks.store import find_masks
@@ -262,10 +262,7 @@ def _check_same(kept: dict, root: pathlib.Path, overwrite: bool) -> None:
     file = root / SETTINGS_FILE
     if overwrite or not file.is_file():
         return
-    before = read_settings(file)
-    changed = differences(before, {SETTINGS_NAME: kept[SETTINGS_NAME]})
-    now, then = kept["inputs"], before.get("inputs", {})
-    changed += [f"{name}: another content" for name in now if then.get(name) != now[name]]
+    changed = changes_since(file, SETTINGS_NAME, kept)
     if changed:
         raise UserError(
             f"{shown(root)} holds a set made otherwise ({'; '.join(changed)}): choose another "

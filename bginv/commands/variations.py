@@ -19,7 +19,7 @@ from bginv.data.in9 import MASKS, SPLIT, VARIATIONS
 from bginv.data.sources import Dataset, Source
 from bginv.data.variations import Region, RegionsOf, VariationFiles, box_of
 from bginv.engine.experiment import load, refuse_groups
-from bginv.engine.saved_settings import differences, read_settings, to_json
+from bginv.engine.saved_settings import changes_since, to_json
 from bginv.errors import UserError
 from bginv.interop.model_files import load_mask_unet
 from bginv.masks.boxes import Boxes, placed
@@ -105,10 +105,7 @@ def _check_same(kept: dict, root: pathlib.Path, overwrite: bool) -> None:
         return
     if overwrite:
         return
-    before = read_settings(file)
-    changed = differences(before, {SETTINGS_NAME: kept[SETTINGS_NAME]})
-    now, then = kept["inputs"], before.get("inputs", {})
-    changed += [f"{name}: another content" for name in now if then.get(name) != now[name]]
+    changed = changes_since(file, SETTINGS_NAME, kept)
     if changed:
         raise UserError(
             f"{root} holds variations made otherwise ({'; '.join(changed)}): choose another "

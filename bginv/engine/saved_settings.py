@@ -107,6 +107,20 @@ def differences(kept: Mapping[str, Any], configs: Mapping[str, Any]) -> list[str
     return found
 
 
+def changes_since(file: pathlib.Path, name: str, kept: Mapping[str, Any]) -> list[str]:
+    """What is other than when a file of settings and inputs was written, in words.
+
+    Args:
+        file: see `to_json`; it has `inputs`, numbers that stand for what was read.
+        name: of the settings.
+        kept: what would be written now.
+    """
+    before = read_settings(file)
+    now, then = kept["inputs"], before.get("inputs", {})
+    changed = [f"{key}: another content" for key in now if then.get(key) != now[key]]
+    return differences(before, {name: kept[name]}) + changed
+
+
 def from_plain(settings: type, kept: Mapping[str, Any], name: str) -> Any:
     """One of the configurations that `to_json` wrote.
 
