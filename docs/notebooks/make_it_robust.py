@@ -12,7 +12,7 @@ import numpy as np
 
 import bginv
 
-STEPS = int(os.environ.get("NOTEBOOK_STEPS", 500))  # more are better: the recipe takes 6,000
+STEPS = int(os.environ.get("NOTEBOOK_STEPS", 400))  # more are better: the recipe takes 6,000
 keras.utils.set_random_seed(0)
 digits = bginv.load_data("digits")
 print(digits.train.images.shape, list(digits.tests))
