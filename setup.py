@@ -43,6 +43,14 @@ setup(
             "onnxruntime>=1.20",
         ],
         "completion": ["shtab>=1.7"],
+        "docs": [
+            "jupytext>=1.16",
+            "mkdocs>=1.6",
+            "mkdocs-material>=9.5",
+            "mkdocstrings[python]>=0.27",
+            "scikit-image>=0.24",
+        ],
+        "notebooks": ["jupytext>=1.16"],
         "tensorboard": ["tensorboard>=2.20"],
         "test": [
             "hypothesis>=6.100",
