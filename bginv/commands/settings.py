@@ -165,6 +165,25 @@ class CompareSettings:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DemoSettings:
+    """The three phases on digits that come along."""
+
+    run_dir: str = setting("runs/demo", help="folder of models, pictures and report.html")
+    overwrite: bool = setting(False, help="begin again where that folder holds a run")
+    seed: int = setting(0, help="of weights, order and random transforms")
+    classifier_steps: int = setting(600, minimum=1, help="steps of phase 1")
+    masks_steps: int = setting(300, minimum=1, help="steps of phase 2")
+    adversarial_steps: int = setting(1000, minimum=1, help="steps of phase 3")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DoctorSettings:
+    """What a report of a fault needs to tell of a machine."""
+
+    step: bool = setting(True, help="time one step of training, which takes some seconds")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CompletionSettings:
     """Completion of command lines."""
 

@@ -31,7 +31,7 @@ from bginv.engine.distribution import (
     is_chief,
     send_from_chief,
 )
-from bginv.engine.loop import train
+from bginv.engine.loop import total_steps, train
 from bginv.engine.method import Method
 from bginv.engine.results import Results, evaluate_and_log, log_accuracies, write_page
 from bginv.engine.run_folder import RESULTS, RunFolder
@@ -45,6 +45,7 @@ from bginv.output_files import check_writable, refuse_existing
 from bginv.report.metrics import check_tensorboard
 from bginv.report.pictures import write_learning_curves
 from bginv.report.run_page import REPORT
+from bginv.terminal import planned
 
 Models = Mapping[str | pathlib.Path | None, keras.Model]
 
@@ -157,7 +158,8 @@ class Experiment(abc.ABC):
                     write_page(self.folder.path)
                 self.folder.finished()
                 return
-            self.train()
+            with planned(self.expected()):
+                self.train()
             if is_chief(self.strategy):
                 self._write()
                 self.report()
@@ -165,6 +167,15 @@ class Experiment(abc.ABC):
                     write_page(self.folder.path)
                 if self.in_one_folder or any(self.models):
                     self.folder.finished()
+
+    def expected(self) -> dict[str, float]:
+        """How long each part of `train` takes, beside the others; see `RunPlan`."""
+        return {
+            stage.method.name: total_steps(stage.settings, len(stage.source))
+            * stage.settings.batchsize
+            * stage.method.cost
+            for stage in self.stages
+        }
 
     def train(self) -> None:
         """Run the stages."""
