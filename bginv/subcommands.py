@@ -9,6 +9,7 @@ import pkgutil
 OTHERS = "more"
 """Heading of subcommands that name none."""
 
+
 @dataclasses.dataclass(frozen=True)
 class Command:
     """A subcommand, and for some a script of the same name.

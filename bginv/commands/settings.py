@@ -149,10 +149,11 @@ class ExportSettings(DataSettings):
     formats: tuple[str, ...] = setting(
         (),
         metavar="NAME[,NAME...]",
-        help="of keras,saved_model,onnx,litert,litert_float16,litert_int8,h5 (default: those "
-        "whose packages are there, but h5)",
+        help="of keras,safetensors,saved_model,onnx,litert,litert_float16,litert_int8,h5 (default: "
+        "those whose packages are there, but h5)",
     )
     images: int = setting(500, minimum=1, help="test images to compare on")
+    card: bool = setting(True, help="write README.md beside them, a card as model hubs read it")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
