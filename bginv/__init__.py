@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bginv.library.robustify import robustify
     from bginv.nn.background_augmentation import BackgroundAugmentation
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PLACES = {
     "BackgroundAugmentation": "bginv.nn.background_augmentation",

@@ -3,13 +3,14 @@
 import argparse
 import contextlib
 import ctypes
+import difflib
 import importlib
 import os
 import pkgutil
 import signal
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from absl import app, logging
@@ -27,9 +28,11 @@ from bginv.methods.background_invariance.settings import (
     resolve_phases,
 )
 from bginv.subcommands import COMMANDS, OTHER_RUNS
+from bginv.terminal import be_plain
 
 BAD_ARGUMENT, FAILURE = 2, 1
 GLIBC_ARENA_MAX = -8
+HINT = "`bginv COMMAND --help` lists its options; `bginv --version` tells the version."
 OUT_OF_MEMORY = "not enough memory: a smaller --batchsize or --image-size needs less"
 
 
@@ -53,21 +56,44 @@ def parse(arguments: list[str], script: str | None = None) -> argparse.Namespace
         What was given, and `command`.
     """
     if script is not None:
-        parser = _Parser(description=COMMANDS[script].help)
+        own = parser = _Parser(description=COMMANDS[script].help)
         _add(parser, script)
     else:
-        parser = _whole_parser()
-    return parser.parse_args([_with_hyphens(argument) for argument in arguments])
+        named = [argument for argument in arguments if not argument.startswith("-")][:1]
+        parser = whole_parser(named)
+        if named and named[0] not in COMMANDS:
+            parser.error(f"unknown command {named[0]!r}{_nearest(named[0], COMMANDS)}")
+        own = parser.of_commands[named[0]] if named else parser
+    namespace, unknown = parser.parse_known_args(list(map(_with_hyphens, arguments)))
+    if unknown:
+        name = unknown[0].split("=")[0]
+        hint = _nearest(name, own._option_string_actions) if name.startswith("-") else ""
+        own.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return namespace
 
 
-def _whole_parser() -> argparse.ArgumentParser:
-    """The parser of `bginv` with every subcommand."""
-    parser = _Parser(prog="bginv", description="Image classifiers that ignore the background.")
+def whole_parser(filled: Collection[str] = tuple(COMMANDS)) -> "_WholeParser":
+    """The parser of `bginv` with every subcommand.
+
+    Args:
+        filled: subcommands that get their options, which takes a while for all of them.
+    """
+    parser = _WholeParser(prog="bginv", description="Image classifiers that ignore the background.")
     parser.add_argument("--version", action="version", version=f"bginv {bginv.__version__}")
-    subparsers = parser.add_subparsers(metavar="command", required=True)
+    subparsers = parser.add_subparsers(metavar="command", required=True, parser_class=_Parser)
     for name, command in COMMANDS.items():
-        _add(subparsers.add_parser(name, help=command.help, description=command.help), name)
+        own = subparsers.add_parser(name, help=command.help, description=command.help)
+        if name in filled:
+            _add(own, name)
+    parser.of_commands = subparsers.choices
     return parser
+
+
+def _nearest(word: str, known: Collection[str]) -> str:
+    """What may have been meant by an unknown word, to follow it in a message."""
+    names = {own.strip("-"): own for own in known}
+    near = difflib.get_close_matches(word.strip("-"), names, n=1, cutoff=0.7)
+    return f"; did you mean {names[near[0]]}?" if near else ""
 
 
 def _with_hyphens(argument: str) -> str:
@@ -106,21 +132,26 @@ def _print_completion(shell: str) -> None:
         import shtab
     except ModuleNotFoundError as error:
         raise UserError("completion needs shtab: pip install shtab") from error
-    print(shtab.complete(_whole_parser(), shell))
+    print(shtab.complete(whole_parser(), shell))
 
 
 def _run(namespace: argparse.Namespace) -> int:
     logging.set_verbosity(logging.WARNING)  # libraries tell what they load
+    command = namespace.command
     try:
         if namespace.command == "completion":
             _print_completion(namespace.shell)
             return 0
+        if namespace.plain:
+            be_plain()
         job = _prepare(vars(namespace))
     except (UserError, OSError) as error:
         return _fail(error, BAD_ARGUMENT)
     except _tensorflow_error() as error:  # while workers exchange first weights
         return _fail(error, FAILURE)
     logging.set_verbosity(logging.INFO)
+    if COMMANDS[command].alone:
+        return job() or 0
     import tensorflow as tf  # imported already, by what the command needs
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -163,8 +194,33 @@ class _Parser(argparse_flags.ArgumentParser):
         self.exit(BAD_ARGUMENT, f"{self.prog}: error: {message} (--help lists everything)\n")
 
 
+class _WholeParser(_Parser):
+    """The parser of `bginv`, whose help has the subcommands by what people want to do."""
+
+    of_commands: dict[str, "_Parser"]
+
+    def format_help(self) -> str:
+        """The whole help."""
+        formatter = self._get_formatter()
+        formatter.add_usage(self.usage, self._actions, self._mutually_exclusive_groups)
+        formatter.add_text(self.description)
+        for group in dict.fromkeys(command.group for command in COMMANDS.values()):
+            formatter.start_section(group)
+            formatter.add_arguments(
+                argparse.Action([], name, help=command.help)
+                for name, command in COMMANDS.items()
+                if command.group == group
+            )
+            formatter.end_section()
+        formatter.add_text(HINT)
+        return formatter.format_help()
+
+
 def _add(parser: argparse.ArgumentParser, name: str) -> None:
     command = COMMANDS[name]
+    parser.add_argument(
+        "--plain", action="store_true", help="tell progress in lines, for logs, and draw no bars"
+    )
     if name == "run":
         add_run_flags(parser, command.recipe)
         add_new_flags(parser, _of_photographs().PhotographSettings, command.recipe)
@@ -189,7 +245,11 @@ def _rivals() -> types.ModuleType:
 
 def _prepare(given: dict) -> Callable[[], int | None]:
     name = given.pop("command")
+    del given["plain"]
     settings = _resolve(name, given)
+    if COMMANDS[name].alone:
+        with _quiet_start(), _interruptible():
+            return pkgutil.resolve_name(COMMANDS[name].maker_path)(*settings.values())
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     _keep_freed_memory_low()
     if _distribute(settings) == "multiworker":

@@ -34,14 +34,14 @@ ALLOWED = {
 }
 TOP_ALLOWED = {
     **{
-        room: {"checksums", "errors", "output_files"}
+        room: {"checksums", "errors", "output_files", "terminal"}
         for room in (*ROOMS[1:], "library", "commands")
     },
     "ops": {"errors"},
     "output_files": {"errors"},
     "__main__": {"cli"},
     "__init__": {"errors"},
-    "cli": {"errors", "subcommands"},
+    "cli": {"errors", "subcommands", "terminal"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,13 +1,10 @@
 """An audit from pictures and models to its result."""
 
 import dataclasses
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import tqdm
-from absl import logging
 
 from bginv.auditing.classes import other_order
 from bginv.auditing.gradients import gradient_share
@@ -41,7 +38,6 @@ from bginv.masks.trust import measure_source, verdict
 DRAWS, QUICK_DRAWS, QUICK_LIMIT = 3, 1, 100
 QUICK_TESTS = tuple(name for name in MEANINGS if name not in (ONLY_FG_GREY, ONLY_FG_BLURRED))
 MOST_PULLS = 5
-SECONDS_BETWEEN_LINES = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -261,30 +257,3 @@ def _shuffled(scored: Scored, class_names: Sequence[str]) -> list[str]:
         f"right: {class_names[label]} is answered as {class_names[answer]}. Give labels or a class "
         "map."
     ]
-
-
-class Progress:
-    """A bar on a terminal, else lines now and then, the first after a moment."""
-
-    def __init__(self, total: int):
-        self._bar = tqdm.tqdm(
-            total=total, desc="audit", unit="image", disable=not sys.stderr.isatty()
-        )
-        self._total, self._done = total, 0
-        self._began = self._last = time.monotonic()
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *error) -> None:
-        self._bar.close()
-
-    def advance(self, count: int) -> None:
-        """So many images more."""
-        self._bar.update(count)
-        self._done += count
-        now = time.monotonic()
-        if self._bar.disable and now - self._last > SECONDS_BETWEEN_LINES:
-            left = (now - self._began) / self._done * (self._total - self._done)
-            logging.info("audit: %d of %d images, %.0f s left", self._done, self._total, left)
-            self._last = now

@@ -36,6 +36,7 @@ from bginv.nn.deeplab import (
 )
 from bginv.nn.features import INCEPTION, build_features, logits_alone, renormalized
 from bginv.output_files import check_writable, check_writable_folder, refuse_existing
+from bginv.report.card import CARD, card_of, run_of, write_card
 from bginv.report.tables import exports_table
 
 
@@ -51,6 +52,8 @@ def prepare_export(
         folder, pathlib.Path(settings.model).stem, settings.formats or available_formats()
     )
     check_exports(files.values(), settings.overwrite)
+    if settings.card:
+        refuse_existing([folder / CARD], settings.overwrite)
     model = load_any(settings.model)
     dataset = load(settings, several_labels=True) if settings.dataset else None
     if dataset:
@@ -60,6 +63,11 @@ def prepare_export(
         compared = comparison_images(model, dataset, settings.images)
         found = export_model(model, files, *compared, settings.overwrite)
         print(exports_table(found), end="")
+        if settings.card:
+            run = run_of(pathlib.Path(settings.model))
+            name = pathlib.Path(settings.model).stem
+            write_card(folder / CARD, card_of(name, model, found, compared[2], run))
+            logging.info("wrote %s: add a license, and where the images come from", folder / CARD)
         if any(own.problem for own in found.values()):
             failed = ", ".join(name for name, own in found.items() if own.problem)
             raise UserError(f"not written: {failed}; the table says why")

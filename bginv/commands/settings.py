@@ -149,10 +149,11 @@ class ExportSettings(DataSettings):
     formats: tuple[str, ...] = setting(
         (),
         metavar="NAME[,NAME...]",
-        help="of keras,saved_model,onnx,litert,litert_float16,litert_int8,h5 (default: those "
-        "whose packages are there, but h5)",
+        help="of keras,safetensors,saved_model,onnx,litert,litert_float16,litert_int8,h5 (default: "
+        "those whose packages are there, but h5)",
     )
     images: int = setting(500, minimum=1, help="test images to compare on")
+    card: bool = setting(True, help="write README.md beside them, a card as model hubs read it")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,6 +163,25 @@ class CompareSettings:
     runs: tuple[str, ...] = positional(help="folders of runs")
     output: str = setting("compare.html", help="page to write")
     overwrite: bool = setting(False, help="replace that page")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DemoSettings:
+    """The three phases on digits that come along."""
+
+    run_dir: str = setting("runs/demo", help="folder of models, pictures and report.html")
+    overwrite: bool = setting(False, help="begin again where that folder holds a run")
+    seed: int = setting(0, help="of weights, order and random transforms")
+    classifier_steps: int = setting(600, minimum=1, help="steps of phase 1")
+    masks_steps: int = setting(300, minimum=1, help="steps of phase 2")
+    adversarial_steps: int = setting(1000, minimum=1, help="steps of phase 3")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DoctorSettings:
+    """What a report of a fault needs to tell of a machine."""
+
+    step: bool = setting(True, help="time one step of training, which takes some seconds")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

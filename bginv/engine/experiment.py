@@ -7,6 +7,7 @@ nothing. Its `run` then trains the stages, saves the models and reports.
 import abc
 import dataclasses
 import pathlib
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
@@ -31,7 +32,7 @@ from bginv.engine.distribution import (
     is_chief,
     send_from_chief,
 )
-from bginv.engine.loop import train
+from bginv.engine.loop import total_steps, train
 from bginv.engine.method import Method
 from bginv.engine.results import Results, evaluate_and_log, log_accuracies, write_page
 from bginv.engine.run_folder import RESULTS, RunFolder
@@ -45,6 +46,10 @@ from bginv.output_files import check_writable, refuse_existing
 from bginv.report.metrics import check_tensorboard
 from bginv.report.pictures import write_learning_curves
 from bginv.report.run_page import REPORT
+from bginv.terminal import planned
+
+KEPT = ("robust_classifier.keras", "classifier.keras")
+"""Files of a run's classifier, the last first."""
 
 Models = Mapping[str | pathlib.Path | None, keras.Model]
 
@@ -157,7 +162,8 @@ class Experiment(abc.ABC):
                     write_page(self.folder.path)
                 self.folder.finished()
                 return
-            self.train()
+            with planned(self.expected()):
+                self.train()
             if is_chief(self.strategy):
                 self._write()
                 self.report()
@@ -165,6 +171,15 @@ class Experiment(abc.ABC):
                     write_page(self.folder.path)
                 if self.in_one_folder or any(self.models):
                     self.folder.finished()
+
+    def expected(self) -> dict[str, float]:
+        """How long each part of `train` takes, beside the others; see `RunPlan`."""
+        return {
+            stage.method.name: total_steps(stage.settings, len(stage.source))
+            * stage.settings.batchsize
+            * stage.method.cost
+            for stage in self.stages
+        }
 
     def train(self) -> None:
         """Run the stages."""
@@ -293,10 +308,25 @@ def print_accuracies(classifier: keras.Model, dataset: Dataset, folder: RunFolde
     print(f"{paper_command_line()},{accuracies.line()}")
 
 
-def print_table(folder: RunFolder) -> None:
-    """Print the results of a run that has a folder."""
+def print_table(folder: RunFolder, settings: DataSettings) -> None:
+    """Print the results of a run that has a folder, and tell what to do with them next."""
     if folder.path:
-        print((folder.path / RESULTS).read_text(encoding="utf-8"), end="")
+        print((folder.path / RESULTS).read_text(encoding="utf-8"), end="", flush=True)
+        logging.info("to look at it, open %s", folder.path / REPORT)
+        logging.info("to ship it: %s", shlex.join(_export_command(folder.path, settings)))
+
+
+def _export_command(folder: pathlib.Path, settings: DataSettings) -> list[str]:
+    """What writes the best classifier of a run in other formats."""
+    kept = next(name for name in KEPT if (folder / name).is_file())
+    command = ["bginv", "export", str(folder / kept), "--dataset", settings.dataset]
+    for option, value in (
+        ("--data-dir", settings.data_dir),
+        ("--image-size", settings.image_size),
+        ("--output", folder / "exported"),
+    ):
+        command += [option, str(value)] if value else []
+    return command
 
 
 def paper_command_line() -> str:

@@ -100,6 +100,7 @@ class Method(abc.ABC):
         augmentation: ranges of the random transforms.
         align_masks: augment image and mask together, not the image alone.
         static_shapes: XLA can compile the step.
+        cost: time that an image takes, beside those of the other stages of a run.
         strategy: the one that the method was made under.
     """
 
@@ -107,6 +108,7 @@ class Method(abc.ABC):
     augmentation: Augmentation
     align_masks: bool = True
     static_shapes: bool = True
+    cost: float = 1.0
 
     def __init__(self, settings: PhaseSettings):
         self.settings = settings

@@ -18,7 +18,8 @@ import tensorflow as tf
 from bginv.errors import UserError
 from bginv.interop.paper_h5 import load_h5, save_h5
 
-LABELS = "labels.txt"
+LABELS, CLASS_NAMES = "labels.txt", "class_names"
+SAFETENSORS, ARCHITECTURE = ".safetensors", "keras"
 LOOPS = {"While", "StatelessWhile"}
 Predict = Callable[[np.ndarray], dict[str, np.ndarray]]
 Write = Callable[[keras.Model, pathlib.Path, np.ndarray], object]
@@ -85,7 +86,9 @@ def read_class_names(path: pathlib.Path) -> list[str]:
 
         model = onnx.load(str(path), load_external_data=False)
         kept = {entry.key: entry.value for entry in model.metadata_props}
-        return json.loads(kept.get("class_names", "[]"))
+        return json.loads(kept.get(CLASS_NAMES, "[]"))
+    if path.suffix == SAFETENSORS:
+        return json.loads(_safetensors(path)[1].get(CLASS_NAMES, "[]"))
     if not zipfile.is_zipfile(path):
         return []
     with zipfile.ZipFile(path) as archive:
@@ -121,6 +124,44 @@ def _save_h5(model: keras.Model, path: pathlib.Path, images: np.ndarray) -> None
 
 def _load_h5(path: pathlib.Path) -> Predict:
     return run_keras(load_h5(path))
+
+
+def _save_safetensors(model: keras.Model, path: pathlib.Path, images: np.ndarray) -> None:
+    """Weights by the paths that they have in the network of the metadata, Keras' JSON."""
+    from safetensors.numpy import save
+
+    del images
+    network = model.to_json()
+    paths = [own.path for own in keras.models.model_from_json(network).weights]
+    if len(set(paths)) < len(model.weights):
+        raise UserError("two of its weights have one path, by which safetensors tells them apart")
+    arrays = map(keras.ops.convert_to_numpy, model.weights)
+    # not by save_file, whose file nobody else may read
+    path.write_bytes(save(dict(zip(paths, arrays, strict=True)), {ARCHITECTURE: network}))
+
+
+def _load_safetensors(path: pathlib.Path) -> Predict:
+    weights, metadata = _safetensors(path)
+    model = keras.models.model_from_json(metadata[ARCHITECTURE])
+    for weight in model.weights:
+        weight.assign(weights[weight.path])
+    return run_keras(model)
+
+
+def _safetensors(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays of a file by name, and its metadata."""
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+
+
+def _put_names_into_safetensors(path: pathlib.Path, class_names: Sequence[str]) -> None:
+    from safetensors.numpy import save
+
+    weights, metadata = _safetensors(path)
+    kept = {**metadata, CLASS_NAMES: json.dumps(list(class_names))}
+    path.write_bytes(save(weights, kept))
 
 
 def _save_saved_model(model: keras.Model, path: pathlib.Path, images: np.ndarray) -> None:
@@ -159,7 +200,7 @@ def _put_names_into_onnx(path: pathlib.Path, class_names: Sequence[str]) -> None
     import onnx
 
     model = onnx.load(str(path))
-    onnx.helper.set_model_props(model, {"class_names": json.dumps(list(class_names))})
+    onnx.helper.set_model_props(model, {CLASS_NAMES: json.dumps(list(class_names))})
     onnx.save(model, str(path))
 
 
@@ -240,6 +281,14 @@ def _litert(ending: str, write: Write) -> Format:
 
 FORMATS = {
     "keras": Format(".keras", _save_keras, _load_keras, _put_names_into_zip, named=False),
+    "safetensors": Format(
+        SAFETENSORS,
+        _save_safetensors,
+        _load_safetensors,
+        _put_names_into_safetensors,
+        (("safetensors", "safetensors"),),
+        named=False,
+    ),
     "saved_model": Format("", _save_saved_model, _load_saved_model, _put_names_into_folder),
     "onnx": Format(".onnx", _save_onnx, _load_onnx, _put_names_into_onnx, _ONNX),
     "litert": _litert(".tflite", _save_litert),

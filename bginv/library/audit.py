@@ -17,7 +17,6 @@ from bginv.auditing.diagnosis import (
     QUICK_TESTS,
     Diagnosis,
     Plan,
-    Progress,
     agree_on_objects,
     check_pictures,
     mask_report,
@@ -46,6 +45,7 @@ from bginv.masks.choice import AUTO, GIVEN, LEARNED, OF_CLASSIFIER, Choice, choo
 from bginv.masks.source import MaskSource
 from bginv.masks.store import Found, find_masks
 from bginv.nn.pixel_range import Range
+from bginv.terminal import Bar
 
 SIDE = 224
 """Of the pictures, where neither models nor data have a size."""
@@ -139,9 +139,9 @@ def audit(
     title = dataset.name if name == ONLY_SPLIT else f"{dataset.name}, {name}"
     names = dataset.class_names, dataset.place_names
     diagnosis = Diagnosis(audited[0][1], names[0], report, title, plan, training, names[1])
-    with Progress(plan.images(len(source)) * len(audited)) as progress:
+    with Bar("audit", plan.images(len(source)) * len(audited), "image") as bar:
         for model, pictures in audited:
-            diagnosis.ask(model, pictures, progress.advance)
+            diagnosis.ask(model, pictures, bar.advance)
     return dataclasses.replace(diagnosis.result(), seconds=time.monotonic() - began)
 
 

@@ -28,6 +28,7 @@ from bginv.methods.background_invariance.settings import GIVEN, AdversarialSetti
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.nn.pixel_range import PixelRange, Range
 from bginv.output_files import refuse_existing
+from bginv.report.card import CARD, card_of, write_card
 from bginv.report.metrics import read_metrics
 from bginv.report.run_page import REPORT, notebook_page, read_run
 from bginv.report.tables import Table, accuracy_table, exports_table
@@ -164,6 +165,7 @@ def export(
     data: Data | None = None,
     images: int = 500,
     overwrite: bool = False,
+    card: bool = True,
 ) -> Table:
     """Write a model in several formats, run each by its own runtime, and compare.
 
@@ -171,12 +173,14 @@ def export(
         model: images float32 [B, H, W, C] to a tensor or a dict of tensors; they are compared on
             the range of pixels that its layers tell, or in [0, 1].
         path: folder of the files, `model.onnx`, `model.tflite`, ...
-        formats: "keras", "saved_model", "onnx", "litert", "litert_float16", "litert_int8", "h5";
+        formats: "keras", "safetensors", "saved_model", "onnx", "litert", "litert_float16",
+            "litert_int8", "h5";
             by default those whose packages are there, but "h5", which is for TensorFlow 2.15.
         data: see `as_dataset`: what the files are compared on, and calibrated with, in 8 bits. None
             takes noise, which tells little of 8 bits.
         images: how many of its first test.
         overwrite: replace files that are there.
+        card: write README.md beside them, a card of the model as model hubs read it.
 
     Returns:
         A row for each format: its size, the largest difference, how often the class is the same,
@@ -185,7 +189,13 @@ def export(
     Raises:
         UserError: an unknown format, a package that is not there, or a file that exists.
     """
-    files = export_files(pathlib.Path(path), "model", formats or available_formats())
+    folder, name = pathlib.Path(path), "model"
+    files = export_files(folder, name, formats or available_formats())
+    if card:
+        refuse_existing([folder / CARD], overwrite)
     dataset = None if data is None else as_dataset(data, side_of(model))
     compared = comparison_images(model, dataset, images)
-    return exports_table(export_model(model, files, *compared, overwrite))
+    found = export_model(model, files, *compared, overwrite)
+    if card:
+        write_card(folder / CARD, card_of(name, model, found, compared[2]))
+    return exports_table(found)

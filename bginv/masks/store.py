@@ -5,14 +5,12 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-import sys
 import time
 import zlib
 from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
-import tqdm
 from absl import logging
 
 from bginv.checksums import content_number, read_sealed_json, sealed_json
@@ -22,8 +20,8 @@ from bginv.errors import UserError
 from bginv.masks.pictures import Pictures, pictures_of
 from bginv.masks.source import Mask, MaskSource, Picture
 from bginv.output_files import check_writable_folder, write_bytes
+from bginv.terminal import Bar
 
-SECONDS_BETWEEN_LINES = 10.0
 HOPELESS = 10
 """So many pictures without one mask at the beginning, and the rest is not tried."""
 BATCH_PIXELS = 2**23
@@ -184,20 +182,11 @@ def _checked(picture: Picture, mask: Mask, source: str) -> Mask:
 
 
 def _progress(batches: Sequence[Sequence[int]], count: int, name: str) -> Iterator[Sequence[int]]:
-    """The batches; a bar on a terminal, else a line now and then."""
-    on_terminal = sys.stderr.isatty()
-    began = last = time.monotonic()
-    done = 0
-    with tqdm.tqdm(
-        total=count, desc=f"masks: {name}", unit="image", disable=not on_terminal
-    ) as bar:
+    """The batches, while their progress is told."""
+    with Bar(f"masks: {name}", count, "image", part="masks") as bar:
         for batch in batches:
             yield batch
-            bar.update(len(batch))
-            done, now = done + len(batch), time.monotonic()
-            if not on_terminal and now - last > SECONDS_BETWEEN_LINES:
-                last, left = now, (now - began) / done * (count - done)
-                logging.info("masks: %s  %d/%d  %.0f s left", name, done, count, left)
+            bar.advance(len(batch))
 
 
 def _announce(masks: MaskSource, missing: int, count: int) -> None:

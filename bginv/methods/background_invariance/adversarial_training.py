@@ -85,6 +85,7 @@ class AdversarialTraining(ClassifierMethod):
     """
 
     name = "adversarial"
+    cost = 2.0
 
     def __init__(
         self,

@@ -323,7 +323,7 @@ class ThreePhasesRun(BackgroundInvariance):
     def run(self) -> None:
         """See `Experiment.run`; then print the table."""
         super().run()
-        print_table(self.folder)
+        print_table(self.folder, self.settings)
 
 
 def _check_masks(masks: str, dataset: Dataset) -> None:

@@ -32,6 +32,7 @@ class MaskTraining(Method):
     """
 
     name = "masks"
+    cost = 4.0
 
     def __init__(
         self,

@@ -221,4 +221,4 @@ class PhotographRun(PhotographExperiment):
         began = time.monotonic()
         super().run()
         logging.info("all of it took %.0f s", time.monotonic() - began)
-        print_table(self.folder)
+        print_table(self.folder, self.settings)

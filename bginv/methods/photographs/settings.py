@@ -2,11 +2,9 @@
 
 import dataclasses
 import pathlib
+import statistics
 from collections.abc import Mapping
 from typing import Any, ClassVar
-
-import cv2
-import numpy as np
 
 from bginv.engine.common_settings import PhaseSettings
 from bginv.engine.settings import option_name, setting
@@ -179,9 +177,11 @@ def typical_side(root: pathlib.Path) -> float:
         for file in sorted(train.glob(depth))
         if not {"masks", ""} & {part.partition(".")[0] for part in file.relative_to(train).parts}
     ]
+    import cv2  # which help texts do without
+
     sides = []
     for file in files[:: 1 + len(files) // LOOKED_AT]:
         image = cv2.imread(str(file)) if file.is_file() else None
         if image is not None:
             sides.append(min(image.shape[:2]))
-    return float(np.median(sides)) if sides else 0.0
+    return float(statistics.median(sides)) if sides else 0.0

@@ -97,7 +97,7 @@ class RivalRun(MeasuredRun):
         began = time.monotonic()
         super().run()
         logging.info("all of it took %.0f s", time.monotonic() - began)
-        print_table(self.folder)
+        print_table(self.folder, self.settings)
 
     def _with_backgrounds(self) -> WithEmptied:
         """The training images with masks and backgrounds, if these can be used.

@@ -1,0 +1,145 @@
+"""What is told while something takes long: a bar on a terminal, else a line now and then."""
+
+import contextlib
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+
+import tqdm
+from absl import logging
+
+SECONDS_BETWEEN_LINES = 10.0
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}s{postfix}"
+
+
+class _Shown:
+    """What the process shows: whether bars may be drawn, and the run at hand."""
+
+    plain = False
+    plan: "RunPlan | None" = None
+
+
+def be_plain() -> None:
+    """Draw no bars from now on, even on a terminal."""
+    _Shown.plain = True
+
+
+def draws_bars() -> bool:
+    """Whether standard error is a terminal that a bar can be drawn on."""
+    return not _Shown.plain and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@dataclasses.dataclass
+class RunPlan:
+    """How long the parts of a run will take, to tell the time that is left for the whole.
+
+    Attributes:
+        expected: seconds of each part, in the order in which they come; where only their ratios
+            are known, in any unit.
+        factor: seconds that one of `expected` takes, as the last part showed.
+    """
+
+    expected: Mapping[str, float]
+    factor: float = 1.0
+
+    def left(self, part: str, part_seconds: float, part_left: float) -> float:
+        """Seconds left for the whole run.
+
+        Args:
+            part: the one at hand; one that `expected` does not have counts for nothing more.
+            part_seconds: how long it will have taken in the end, as its speed tells.
+            part_left: and how much of that is left.
+        """
+        names = list(self.expected)
+        if part not in names:
+            return part_left
+        if self.expected[part] > 0:
+            self.factor = part_seconds / self.expected[part]
+        later = names[names.index(part) + 1 :]
+        return part_left + self.factor * sum(self.expected[name] for name in later)
+
+
+@contextlib.contextmanager
+def planned(expected: Mapping[str, float]) -> Iterator[None]:
+    """Let bars tell the time that is left for these parts together, see `RunPlan`."""
+    _Shown.plan = RunPlan(expected)
+    try:
+        yield
+    finally:
+        _Shown.plan = None
+
+
+class Bar:
+    """A bar on a terminal, else lines now and then; both tell the time left for the whole run.
+
+    Args:
+        name: what is done.
+        total: how many there are to do.
+        unit: what is counted, in the singular.
+        done: how many an earlier command has done.
+        part: of the run, see `RunPlan`; None takes the name.
+    """
+
+    def __init__(self, name: str, total: int, unit: str, done: int = 0, part: str | None = None):
+        self._name, self._total, self._unit = name, total, unit
+        self._part = part or name
+        self._first = self._done = done
+        self._began = self._last = time.monotonic()
+        self._compiled = False
+        self._bar = tqdm.tqdm(
+            total=total,
+            initial=done,
+            desc=name,
+            unit=unit,
+            file=sys.stderr,
+            disable=not draws_bars(),
+            bar_format=BAR,
+        )
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._bar.close()
+
+    def clear(self) -> None:
+        """Take the bar off the terminal until the next update, for lines of somebody else's."""
+        self._bar.clear()
+
+    def advance(self, count: int, told: str = "") -> None:
+        """Tell that so many more are done.
+
+        Args:
+            count: of them.
+            told: what else a bar or line says.
+        """
+        now = time.monotonic()
+        self._done += count
+        left = in_words(self._seconds_left(now))
+        self._bar.set_postfix_str("  ".join(filter(None, [told, left])), refresh=False)
+        self._bar.update(count)
+        due = now - self._last > SECONDS_BETWEEN_LINES
+        if self._bar.disable and (due or self._done >= self._total > 0):
+            self._last = now
+            counted = f"{self._unit} {self._done}/{self._total}"
+            logging.info("%s", "  ".join(filter(None, [self._name, counted, told, left])))
+        if not self._compiled:  # what comes first takes longer, and tells nothing of the rest
+            self._compiled, self._began, self._first = True, time.monotonic(), self._done
+
+    def _seconds_left(self, now: float) -> float:
+        each = (now - self._began) / max(1, self._done - self._first)
+        left, whole = each * (self._total - self._done), each * self._total
+        return _Shown.plan.left(self._part, whole, left) if _Shown.plan else left
+
+
+def in_words(seconds: float) -> str:
+    """A time that is left, as people say it; nothing where there is none."""
+    if seconds < 0.5:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s left"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min left"
+    return f"{seconds / 3600:.1f} h left"
