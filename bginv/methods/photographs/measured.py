@@ -113,6 +113,7 @@ class MeasuredRun(Experiment):
         return LastLayers({TRAINED_ON: looked_at.train, **others})
 
     def _add_row(self, results: Results, name: str, splits: LastLayers) -> None:
+        results.model = self.classifier.name
         model, own = splits.of(self.classifier)
         train = own.pop(TRAINED_ON)
         taken = dataclasses.replace(
