@@ -42,6 +42,7 @@ setup(
             "onnx>=1.17",
             "onnxruntime>=1.20",
         ],
+        "app": ["gradio>=6"],
         "completion": ["shtab>=1.7"],
         "tensorboard": ["tensorboard>=2.20"],
         "test": [

@@ -113,6 +113,11 @@ COMMANDS = {
         "masks of your own photographs as files, and whether they can be trusted",
         maker_path="bginv.commands.masks:prepare_masks",
     ),
+    "app": Command(
+        "bginv.app.settings:AppSettings",
+        "look through masks in a browser, mend them, audit a model with them",
+        maker_path="bginv.app.command:prepare_app",
+    ),
     "make-variations": Command(
         "bginv.commands.settings:MakeVariationsSettings",
         "the Backgrounds Challenge's variations of your own images",

@@ -17,8 +17,8 @@ from bginv.report.tables import PERCENT, Table, accuracy_table
 
 BEFORE, AFTER = "before", "after"
 MOST_WORST = 10
-NO_NAME = "classifier"
-"""Of a model whose name tells nothing."""
+OWN_NETWORKS = {"classifier": "the paper's small network", "auto": ""}
+"""What a model is called whose name tells nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Run:
         """Its data and its model, and the method where it is a rival's."""
         data = data_name(str(self.results.get("dataset") or self._asked_for("dataset")))
         model = str(self.results.get("model") or self._asked_for("architecture"))
-        named = [data or self.name, model.removesuffix(f"_{NO_NAME}")]
-        named.append(str(self._asked_for("method")))
-        return ", ".join(own for own in named if own not in ("", NO_NAME, "auto"))
+        model = OWN_NETWORKS.get(model, model.removesuffix("_classifier"))
+        named = (data or self.name, model, str(self._asked_for("method")))
+        return ", ".join(filter(None, named))
 
     def _asked_for(self, setting: str) -> Any:
         """The value of a setting in the first section that has it, or ""."""
@@ -178,14 +178,13 @@ def summary(run: Run) -> str:
     last = list(rows.values())[-1]
     named = ("clean", *filter(is_same_place, last.tests))
     home = next((test for test in named if test in last.tests), None)
-    where = (
-        "pictures as they are" if home == "clean" else f"{home}, taken for the places of training"
-    )
+    where = f"{home}, taken for the places of training"
+    if home == "clean":
+        where = "pictures as they are"
     others = {name: row.tests.get(MIXED_RAND, row.mean_background) for name, row in rows.items()}
     told = [("on other backgrounds", others)]
-    told += [(f"on {where}", {name: row.tests.get(home) for name, row in rows.items()})] * bool(
-        home
-    )
+    if home:
+        told.append((f"on {where}", {name: row.tests[home] for name, row in rows.items()}))
     parts = [
         f"{place}: {_values(values, last.measure)}"
         for place, values in told
@@ -198,10 +197,9 @@ def summary(run: Run) -> str:
 def _values(values: Mapping[str, float], measure: str) -> str:
     """Figures with the names of their rows, where there are several."""
     shown = (lambda own: f"{own:.4f}") if measure == ERROR else (lambda own: f"{100 * own:.1f} %")
-    several = len(values) > 1
-    return ", ".join(
-        f"{shown(own)} {name if several else ''}".strip() for name, own in values.items()
-    )
+    if len(values) == 1:
+        return shown(*values.values())
+    return ", ".join(f"{shown(own)} {name}" for name, own in values.items())
 
 
 def worst_classes(run: Run) -> Table | None:

@@ -124,8 +124,8 @@ def rows_of_same(
     """
     tests = told.get("tests", {})
     columns = [
-        _column(folder, number, test, own, told["true"], names)
-        for number, (test, own) in enumerate(tests.items())
+        _column(folder, where, own, told["true"], names)
+        for where, own in zip(_places(list(tests)), tests.values(), strict=True)
     ]
     pairs = zip(*columns, strict=True)
     return [Row(true, pictures) for true, pictures in zip(told.get("true", ()), pairs, strict=True)]
@@ -133,13 +133,11 @@ def rows_of_same(
 
 def _column(
     folder: pathlib.Path,
-    number: int,
-    test: str,
+    where: str,
     own: Mapping[str, Any],
     true: Sequence[str],
     names: Mapping[str, str],
 ) -> list:
-    where = AS_IT_IS if number == 0 else title_of_test(test)
     pictures = []
     for row, image in enumerate(read_strip(folder / own["file"], own["width"])):
         answers = []
@@ -153,21 +151,24 @@ def _column(
     return pictures
 
 
-def title_of_test(test: str) -> str:
-    """How pictures of a test stand there, in words."""
-    return ON_ANOTHER if test == MIXED_RAND else f"on {test.replace('_', ' ')}"
+def _places(tests: Sequence[str]) -> list[str]:
+    """Where the pictures of each test are, in words; the first of two shows them as they are."""
+    named = [
+        ON_ANOTHER if test == MIXED_RAND else f"test {test.replace('_', ' ')}" for test in tests
+    ]
+    return [AS_IT_IS, *named[1:]] if len(named) > 1 else named
 
 
 def right_answers_of(told: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
     """How many of the pictures each classifier gets right, a sentence a test."""
     lines = []
-    for number, (test, own) in enumerate(told.get("tests", {}).items()):
+    tests = told.get("tests", {})
+    for where, own in zip(_places(list(tests)), tests.values(), strict=True):
         counts = [
             f"{sum(answer[0] == true for answer, true in zip(answers, told['true'], strict=True))} "
             f"({names[row]})"
             for row, answers in own["answers"].items()
             if row in names
         ]
-        where = AS_IT_IS if number == 0 and len(told["tests"]) > 1 else title_of_test(test)
         lines.append(f"Right {where}, of {len(told['true'])}: {', '.join(counts)}.")
     return lines

@@ -80,7 +80,7 @@ def test_a_browser_shows_names_as_text_and_runs_none(tmp_path, make):
         assert driver.execute_script("return window.ran") is None
         assert not driver.execute_script("return document.scripts.length")
         data = found.folder.parent / NAMES["script"]
-        named = data.name if data.exists() else "data"
+        named = data.name if data.exists() else "arrays"
         assert driver.title.startswith(named) and driver.title.endswith(": report of bginv")
         text = on_one_line(driver.execute_script("return document.body.textContent"))
         for name in NAMES.values():
