@@ -48,8 +48,10 @@ def prepare_app(settings: AppSettings, strategy: tf.distribute.Strategy) -> Call
         with tempfile.TemporaryDirectory(prefix="bginv-app-") as folder:
             work = pathlib.Path(folder)
             reviews = _reviews(dataset, names, choice, output, work, settings.overwrite)
-            page = build(reviews, dataset, settings.model)
-            with serve(page, work / "served", settings.port) as address:
+            served = work / "served"
+            served.mkdir()
+            page = build(reviews, dataset, settings.model, served)
+            with serve(page, served, settings.port) as address:
                 print(f"{address} shows the masks of {dataset.name}; Ctrl-C ends it", flush=True)
                 _wait(reviews)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import html
+import logging
 import os
 import pathlib
 import threading
@@ -37,8 +38,15 @@ FONTS = {
     "font": ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"),
     "font_mono": ("ui-monospace", "Menlo", "Consolas", "monospace"),
 }
-MOST_PIXELS = 640
-"""Longest side of a picture that is shown."""
+BUTTONS = {
+    f"button_{kind}_background_fill{state}": colour
+    for kind, colours in (("primary", ("#1d4ed8", "#1e40af")), ("cancel", ("#b91c1c", "#991b1b")))
+    for hover, colour in zip(("", "_hover"), colours, strict=True)
+    for state in (hover, f"{hover}_dark")
+}
+"""Colours that white letters can be read on."""
+SHOWN = 480
+"""Longest side of a picture that is shown, in pixels."""
 ALL = "all, the least sure first"
 HOW = (
     "Click two opposite corners of the object in the first picture, or write the box below, and "
@@ -67,16 +75,21 @@ class Front:
         rows = review.order("" if only == ALL else only)
         self._corner = None
         if not rows:
-            return [gr.update(value=1, maximum=2), f"No mask is {only}.", None, None, None, note]
+            return [1, f"No mask is {only}.", None, None, None, note]
         place = int(np.clip(place, 1, len(rows)))
         row = rows[place - 1]
         donor = review.donor(row)
         images = (review.outlined(row), review.cut_out(row), review.composite(row, donor))
         state = f"{review.name(row)}: {place} of {len(rows)}, mask {review.state(row)}"
+        if review.state(row) == REJECTED:
+            state += ": it keeps its background"
         unsaved = f"{review.unsaved} changes are not saved" if review.unsaved else ""
         told = ". ".join(filter(None, (note, unsaved, review.refusal)))
-        slider = gr.update(value=place, maximum=max(2, len(rows)))
-        return [slider, state, *map(_shown, images), told]
+        return [place, state, *map(_shown, images), told]
+
+    def turn(self, split: str, only: str, place: float) -> list[Any]:
+        """Another picture is shown, whose box is not written yet."""
+        return [*self.show(split, only, place), ""]
 
     def change(
         self, split: str, only: str, place: float, change: Callable[[MaskReview, int], object]
@@ -109,7 +122,7 @@ class Front:
         review = self.reviews[split]
         rows = review.order("" if only == ALL else only)
         height, width = review.source.images.sizes[rows[int(place) - 1]]
-        scale = max(1.0, max(height, width) / MOST_PIXELS)
+        scale = max(height, width) / SHOWN
         here = (x * scale, y * scale)
         if self._corner is None:
             self._corner = here
@@ -153,14 +166,18 @@ class Front:
         )
 
 
-def build(reviews: Mapping[str, MaskReview], dataset: Dataset, model: str | None) -> gr.Blocks:
+def build(
+    reviews: Mapping[str, MaskReview], dataset: Dataset, model: str | None, folder: pathlib.Path
+) -> gr.Blocks:
     """The page.
 
     Args:
         reviews: by the split's name, at least one.
         dataset: their pictures.
         model: file of a classifier to audit, or None.
+        folder: for pictures that are shown.
     """
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
     front = Front(reviews, dataset, model)
     names = list(reviews)
     with gr.Blocks(title=f"Masks of {dataset.name}", analytics_enabled=False) as page:
@@ -182,7 +199,7 @@ def _masks_tab(front: Front, split: gr.Dropdown) -> None:
     gr.HTML(f"<p>{HOW}</p>")
     with gr.Row():
         back = gr.Button("Previous", elem_id="back")
-        place = gr.Slider(1, 2, value=1, step=1, label="Picture", elem_id="place")
+        place = gr.Number(1, label="Picture", precision=0, minimum=1, elem_id="place")
         forth = gr.Button("Next", elem_id="next")
     state = gr.Textbox(label="Now", interactive=False, elem_id="state")
     with gr.Row():
@@ -204,17 +221,17 @@ def _masks_tab(front: Front, split: gr.Dropdown) -> None:
     inputs, outputs = [split, only, place], [place, state, *pictures, told]
 
     def step(by: int) -> Callable:
-        return lambda split, only, place: front.show(split, only, place + by)
+        return lambda split, only, place: front.turn(split, only, (place or 1) + by)
 
     def clicked(split: str, only: str, place: float, event: gr.SelectData) -> list[Any]:
         text, shown = front.click(split, only, place, *event.index)
         return [text, *(shown or [gr.skip()] * len(outputs))]
 
-    back.click(step(-1), inputs, outputs)
-    forth.click(step(1), inputs, outputs)
-    place.release(front.show, inputs, outputs)
+    back.click(step(-1), inputs, [*outputs, box])
+    forth.click(step(1), inputs, [*outputs, box])
+    place.submit(step(0), inputs, [*outputs, box])
     for choice in (split, only):
-        choice.input(lambda split, only: front.show(split, only, 1), [split, only], outputs)
+        choice.input(lambda *own: front.turn(*own, 1), [split, only], [*outputs, box])
     reject.click(lambda *own: front.change(*own, MaskReview.reject), inputs, outputs)
     keep.click(lambda *own: front.change(*own, MaskReview.keep), inputs, outputs)
     draw.click(front.draw, [*inputs, box], outputs)
@@ -225,9 +242,10 @@ def _masks_tab(front: Front, split: gr.Dropdown) -> None:
 
 
 def _shown(image: np.ndarray) -> np.ndarray:
-    scale = min(1.0, MOST_PIXELS / max(image.shape[:2]))
+    scale = SHOWN / max(image.shape[:2])
     size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
+    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(image, size, interpolation=kind)
 
 
 class Gate:
@@ -263,7 +281,7 @@ def serve(page: gr.Blocks, folder: pathlib.Path, port: int) -> Iterator[str]:
 
     Args:
         page: of `build`.
-        folder: for pictures that are shown; nothing outside it is served.
+        folder: of `build`; nothing outside it is served.
         port: 0 takes one that is free.
 
     Returns:
@@ -272,8 +290,7 @@ def serve(page: gr.Blocks, folder: pathlib.Path, port: int) -> Iterator[str]:
     Raises:
         UserError: the port is taken.
     """
-    folder.mkdir()
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells each request
     try:
         _, address, _ = page.launch(
             server_name=HOST,
@@ -282,7 +299,7 @@ def serve(page: gr.Blocks, folder: pathlib.Path, port: int) -> Iterator[str]:
             quiet=True,
             prevent_thread_lock=True,
             allowed_paths=[str(folder)],
-            theme=gr.themes.Default(**FONTS),
+            theme=gr.themes.Default(**FONTS).set(**BUTTONS),
             footer_links=[],
             ssr_mode=False,
             pwa=False,
