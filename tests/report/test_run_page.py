@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from bginv import cli
-from bginv.report.runs import read_run, summary
-from tests.browser import WIDTHS, chromium, look_at
+from bginv.report.runs import Run, data_name, read_run, summary
+from tests.browser import WIDTHS, axe_source, barriers, chromium, look_at
 
 SHOWN = {"Traditional": "before", "Proposal": "after"}
 """What the page calls the rows of a run, where none of the paper's stand beside them."""
@@ -108,7 +108,7 @@ def test_a_browser_shows_both_pages_everywhere(folders, tmp_path, command):
         None, "compare", str(folders / "first"), str(folders / "second"), "--output", "c.html"
     )
     assert code == 0, err
-    driver = chromium(tmp_path)
+    axe, driver = axe_source(tmp_path / "axe"), chromium(tmp_path)
     try:
         for page in (folders / "first" / "report.html", tmp_path / "c.html"):
             for width in WIDTHS:
@@ -119,6 +119,7 @@ def test_a_browser_shows_both_pages_everywhere(folders, tmp_path, command):
                     assert not found["broken"] and not found["without_alt"]
                     assert not found["console"] and not found["requests"]
                     assert found["overflow"] <= 0, (page, width)
+                    assert not barriers(driver, axe), (page, width, scheme)
                     backgrounds.add(found["background"])
                 assert len(backgrounds) == 2
         clean = evaluations(folders / "first")["Proposal"]["tests"]["clean"]
@@ -140,3 +141,58 @@ def test_a_script_with_a_folder_leaves_a_page_too(command, tmp_path):
     assert all(path.stat().st_size > 100 for path in events)
     code, _, err = command("train1", "digits", "--steps", "2", "--tensorboard")
     assert code == 2 and "name one with --run-dir" in err
+
+
+def test_the_same_pictures_have_an_answer_before_and_after(folders):
+    folder = folders / "first"
+    told = read_run(folder).results["same_pictures"]
+    first, hardest = told["tests"]
+    rows = evaluations(folder)
+    tests = {name: value for name, value in rows["Traditional"]["tests"].items() if name != "clean"}
+    assert first == "clean" and hardest == min(tests, key=tests.__getitem__)
+    assert len(told["true"]) == 20 and set(told["true"]) == set(map(str, range(10)))
+    for own in told["tests"].values():
+        assert list(own["answers"]) == list(SHOWN)
+        assert all(len(answers) == 20 for answers in own["answers"].values())
+    page = (folder / "report.html").read_text()
+    assert page.count('<span class="answer') == 20 * 2 * 2
+    right = sum(
+        answer == true
+        for (answer, _), true in zip(
+            told["tests"][hardest]["answers"]["Proposal"], told["true"], strict=True
+        )
+    )
+    assert f"Right test {hardest}, of 20:" in page and f"{right} (after)." in page
+
+
+def test_the_order_is_verdict_pictures_masks_classes_and_the_rest_is_folded(folders):
+    page = (folders / "first" / "report.html").read_text()
+    parts = ['class="lead"', 'id="accuracy"', 'id="same"', 'id="masks"', 'id="worst"', "<details>"]
+    places = [page.index(part) for part in parts]
+    assert places == sorted(places)
+    assert "<title>digits, the paper&#39;s small network: report of bginv</title>" in page
+    assert "Traditional" not in page.split("Run it again")[0]
+
+
+def test_where_the_papers_rows_stand_the_rows_have_the_papers_names():
+    accuracy = {
+        name: {"train": train, "tests": {"stripes": 0.5}, "mean_of_backgrounds": 0.5}
+        for name, train in (("Traditional", 0.9), ("Proposal", 0.9), ("Published", None))
+    }
+    results = {"accuracy": accuracy, "dataset": "mnist_backgrounds"}
+    run = Run(pathlib.Path("runs/mnist"), {}, results, [])
+    assert list(run.shown_rows) == ["Traditional", "Proposal", "Published"]
+    del accuracy["Published"]
+    assert list(run.shown_rows) == ["before", "after"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("folder:/my/photos/seven", "seven"), ("folder:seven/", "seven"),
+        ("waterbirds:/data/birds", "birds"), ("tfds:oxford_iiit_pet", "oxford_iiit_pet"),
+        ("digits_backgrounds", "digits"),
+    ],
+)  # fmt: skip
+def test_a_title_has_the_name_of_the_data(dataset, name):
+    assert data_name(dataset) == name
