@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import os
 import pathlib
 import tempfile
 import threading
@@ -15,7 +16,7 @@ from bginv.app.settings import AppSettings
 from bginv.data.catalog import FOLDER, full_name
 from bginv.data.folder import TRAIN
 from bginv.data.sources import Dataset
-from bginv.engine.experiment import load
+from bginv.engine.experiment import load, refuse_groups
 from bginv.errors import UserError
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
 from bginv.masks.store import find_masks, given_masks
@@ -42,7 +43,9 @@ def prepare_app(settings: AppSettings, strategy: tf.distribute.Strategy) -> Call
         )
 
     def job() -> None:
-        from bginv.app.front import build, serve
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # Gradio reads it when it is imported
+        from bginv.app.front import build
+        from bginv.app.server import serve
 
         logging.info("%s", choice.reason)
         with tempfile.TemporaryDirectory(prefix="bginv-app-") as folder:
@@ -67,6 +70,12 @@ def _check(settings: AppSettings) -> None:
     """
     if not full_name(settings.dataset).startswith(FOLDER):
         raise UserError(f"the app is for folder:PATH; received {settings.dataset}")
+    refuse_groups(settings)
+    if settings.limit is not None:
+        raise UserError(
+            f"--limit {settings.limit} would leave pictures without masks, which --masks given "
+            "refuses: leave it out"
+        )
     if settings.model and not pathlib.Path(settings.model).expanduser().exists():
         raise FileNotFoundError(f"there is no model {settings.model}")
     if importlib.util.find_spec("gradio") is None:

@@ -1,50 +1,24 @@
-"""What the app shows in a browser, and its server, which is for this machine alone."""
+"""What the app shows in a browser."""
 
-import contextlib
+import dataclasses
 import html
-import logging
 import os
 import pathlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
+import gradio as gr
 import numpy as np
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+from bginv.app.review import DRAWN, FOUND, REJECTED, MaskReview
+from bginv.auditing.page import audit_page
+from bginv.data.folder import TRAIN
+from bginv.data.sources import Dataset
+from bginv.errors import UserError
+from bginv.library.audit import audit
 
-import gradio as gr  # noqa: E402 - it reads that when it is imported
-from starlette.middleware import Middleware  # noqa: E402
-from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: E402
-
-from bginv.app.review import DRAWN, FOUND, REJECTED, MaskReview  # noqa: E402
-from bginv.auditing.page import audit_page  # noqa: E402
-from bginv.data.folder import TRAIN  # noqa: E402
-from bginv.data.sources import Dataset  # noqa: E402
-from bginv.errors import UserError  # noqa: E402
-from bginv.library.audit import audit  # noqa: E402
-
-HOST = "127.0.0.1"
-HOSTS = [HOST, "localhost"]
-POLICY = (
-    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; object-src 'none'; "
-    "frame-ancestors 'self'; form-action 'self'"
-)
-"""What a browser may load and ask: nothing from elsewhere."""
-REFUSED = ("/proxy=", "/upload", "file=http")
-"""Of Gradio's routes: those that fetch from elsewhere, or take files, which the app never asks."""
-FONTS = {
-    "font": ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"),
-    "font_mono": ("ui-monospace", "Menlo", "Consolas", "monospace"),
-}
-BUTTONS = {
-    f"button_{kind}_background_fill{state}": colour
-    for kind, colours in (("primary", ("#1d4ed8", "#1e40af")), ("cancel", ("#b91c1c", "#991b1b")))
-    for hover, colour in zip(("", "_hover"), colours, strict=True)
-    for state in (hover, f"{hover}_dark")
-}
-"""Colours that white letters can be read on."""
 SHOWN = 480
 """Longest side of a picture that is shown, in pixels."""
 ALL = "all, the least sure first"
@@ -69,43 +43,54 @@ class Front:
         self._lock = threading.Lock()  # Gradio answers in several threads
         self._corner: tuple[float, float] | None = None
 
-    def show(self, split: str, only: str, place: float, note: str = "") -> list[Any]:
+    def _row(self, split: str, only: str, place: float | None) -> tuple[int | None, int, int]:
+        """The picture at a place of an order, None where there is none; the place, and how many."""
+        rows = self.reviews[split].order("" if only == ALL else only)
+        number = int(np.clip(place or 1, 1, max(1, len(rows))))
+        return (rows[number - 1] if rows else None), number, len(rows)
+
+    def show(self, split: str, only: str, place: float | None, note: str = "") -> list[Any]:
         """Values of `outputs` in `build`: the picture at a place of an order, and its state."""
         review = self.reviews[split]
-        rows = review.order("" if only == ALL else only)
+        row, number, count = self._row(split, only, place)
         self._corner = None
-        if not rows:
-            return [1, f"No mask is {only}.", None, None, None, note]
-        place = int(np.clip(place, 1, len(rows)))
-        row = rows[place - 1]
-        donor = review.donor(row)
-        images = (review.outlined(row), review.cut_out(row), review.composite(row, donor))
-        state = f"{review.name(row)}: {place} of {len(rows)}, mask {review.state(row)}"
-        if review.state(row) == REJECTED:
-            state += ": it keeps its background"
         unsaved = f"{review.unsaved} changes are not saved" if review.unsaved else ""
         told = ". ".join(filter(None, (note, unsaved, review.refusal)))
-        return [place, state, *map(_shown, images), told]
+        if row is None:
+            return [number, f"No mask is {only}.", None, None, None, told]
+        images = (
+            review.outlined(row),
+            review.cut_out(row),
+            review.composite(row, review.donor(row)),
+        )
+        state = f"{review.name(row)}: {number} of {count}, mask {review.state(row)}"
+        if review.state(row) == REJECTED:
+            state += ": it keeps its background"
+        return [number, state, *map(_shown, images), told]
 
-    def turn(self, split: str, only: str, place: float) -> list[Any]:
+    def turn(self, split: str, only: str, place: float | None) -> list[Any]:
         """Another picture is shown, whose box is not written yet."""
         return [*self.show(split, only, place), ""]
 
     def change(
-        self, split: str, only: str, place: float, change: Callable[[MaskReview, int], object]
+        self,
+        split: str,
+        only: str,
+        place: float | None,
+        change: Callable[[MaskReview, int], object],
     ) -> list[Any]:
         """Change the mask that is shown; an error of the user's is told."""
-        review, note = self.reviews[split], ""
+        note = ""
         with self._lock:
-            rows = review.order("" if only == ALL else only)
+            row, _, _ = self._row(split, only, place)
             try:
-                if rows:
-                    change(review, rows[int(np.clip(place, 1, len(rows))) - 1])
+                if row is not None:
+                    change(self.reviews[split], row)
             except UserError as error:
                 note = str(error)
             return self.show(split, only, place, note)
 
-    def draw(self, split: str, only: str, place: float, text: str) -> list[Any]:
+    def draw(self, split: str, only: str, place: float | None, text: str) -> list[Any]:
         """Draw a mask in the box that was written."""
         try:
             left, top, right, bottom = (float(edge) for edge in text.split(","))
@@ -116,12 +101,13 @@ class Front:
         return self.change(split, only, place, lambda review, row: review.draw(row, box))
 
     def click(
-        self, split: str, only: str, place: float, x: float, y: float
+        self, split: str, only: str, place: float | None, x: float, y: float
     ) -> tuple[str, list[Any] | None]:
         """The box that two clicks make, as text, and what is shown then; None after one click."""
-        review = self.reviews[split]
-        rows = review.order("" if only == ALL else only)
-        height, width = review.source.images.sizes[rows[int(place) - 1]]
+        row, _, _ = self._row(split, only, place)
+        if row is None:
+            return "", None
+        height, width = self.reviews[split].source.images.sizes[row]
         scale = max(height, width) / SHOWN
         here = (x * scale, y * scale)
         if self._corner is None:
@@ -130,7 +116,7 @@ class Front:
         text = ", ".join(f"{edge:.0f}" for edge in (*self._corner, *here))
         return text, self.draw(split, only, place, text)
 
-    def save(self, split: str, only: str, place: float) -> list[Any]:
+    def save(self, split: str, only: str, place: float | None) -> list[Any]:
         """Write the masks of all splits."""
         notes = []
         with self._lock:
@@ -148,13 +134,8 @@ class Front:
         masked = self.reviews[split].masked()
         own = self.reviews.get(TRAIN)
         train = own.masked() if own and split != TRAIN else masked
-        data = Dataset(
-            self._dataset.name,
-            train,
-            {} if split == TRAIN else {split: masked},
-            self._dataset.class_names,
-            self._dataset.image_shape,
-        )
+        tests = {} if split == TRAIN else {split: masked}
+        data = dataclasses.replace(self._dataset, train=train, tests=tests)
         try:
             result = audit(self._model, data, "given", split=split, quick=quick)
         except (UserError, OSError) as error:
@@ -246,74 +227,3 @@ def _shown(image: np.ndarray) -> np.ndarray:
     size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return cv2.resize(image, size, interpolation=kind)
-
-
-class Gate:
-    """Refuses routes that the app does not need, and tells browsers to load nothing else.
-
-    Args:
-        app: what answers the rest.
-    """
-
-    def __init__(self, app):
-        self._app = app
-
-    async def __call__(self, scope, receive, send):
-        """One request, as ASGI has it."""
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        if any(part in scope["path"] for part in REFUSED):
-            await send({"type": "http.response.start", "status": 403, "headers": []})
-            return await send({"type": "http.response.body", "body": b"not a part of this app"})
-
-        async def send_with_policy(message):
-            if message["type"] == "http.response.start":
-                policy = (b"content-security-policy", POLICY.encode())
-                message = {**message, "headers": [*message.get("headers", []), policy]}
-            await send(message)
-
-        return await self._app(scope, receive, send_with_policy)
-
-
-@contextlib.contextmanager
-def serve(page: gr.Blocks, folder: pathlib.Path, port: int) -> Iterator[str]:
-    """Serve the page on this machine's own address.
-
-    Args:
-        page: of `build`.
-        folder: of `build`; nothing outside it is served.
-        port: 0 takes one that is free.
-
-    Returns:
-        The address, as long as it is served.
-
-    Raises:
-        UserError: the port is taken.
-    """
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells each request
-    try:
-        _, address, _ = page.launch(
-            server_name=HOST,
-            server_port=port or None,
-            share=False,
-            quiet=True,
-            prevent_thread_lock=True,
-            allowed_paths=[str(folder)],
-            theme=gr.themes.Default(**FONTS).set(**BUTTONS),
-            footer_links=[],
-            ssr_mode=False,
-            pwa=False,
-            mcp_server=False,
-            enable_monitoring=False,
-            app_kwargs={
-                "middleware": [Middleware(TrustedHostMiddleware, HOSTS), Middleware(Gate)],
-                "docs_url": None,
-                "redoc_url": None,
-            },
-        )
-    except OSError as error:
-        raise UserError(f"--port {port} is taken: name another, or 0 for any") from error
-    try:
-        yield address
-    finally:
-        page.close(verbose=False)

@@ -47,6 +47,8 @@ def root(tmp_path):
         (("folder:data", "--source", "cam"), "those of cam are a classifier's: name another"),
         (("folder:data", "--output", "boxes.csv"), "boxes.csv is a file, and a folder is needed"),
         (("folder:data", "--port", "70000"), "port"),
+        (("folder:data", "--limit", "3"), "--limit 3 would leave pictures without masks"),
+        (("folder:data", "--groups", "a.csv"), "--groups a.csv has no effect here"),
     ],
 )
 def test_what_cannot_be_is_told_in_a_line(command, root, monkeypatch, words, told):
@@ -78,11 +80,14 @@ class App:
         assert line.startswith("http://127.0.0.1:"), (root.parent / "app.log").read_text()
         self.address = line.split()[0]
 
-    def get(self, path: str, host: str | None = None, method: str = "GET") -> tuple[int, bytes]:
+    def get(
+        self, path: str, host: str = "", origin: str = "", method: str = "GET"
+    ) -> tuple[int, bytes]:
         """Status and body; the path goes as it stands."""
         parts = urllib.parse.urlsplit(self.address)
         connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
-        connection.request(method, path, headers={"Host": host or parts.netloc})
+        headers = {"Host": host or parts.netloc, **({"Origin": origin} if origin else {})}
+        connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         self.policy = answer.headers.get("content-security-policy", "")
         return answer.status, answer.read()
@@ -115,6 +120,9 @@ def test_the_server_gives_nothing_of_this_machine(root):
                     status, body = app.get(f"{route}{written}")
                     assert status >= 400 and b"root:" not in body and b"not to be" not in body
         assert app.get("/", host="elsewhere.example")[0] == 400
+        for origin in ("http://elsewhere.example", "null"):
+            assert app.get("/config", origin=origin)[0] == 403
+        assert app.get("/config", origin=app.address.rstrip("/"))[0] == 200
         assert app.get("/gradio_api/upload", method="POST")[0] == 403
         assert app.get("/gradio_api/proxy=http://127.0.0.1:1/")[0] == 403
     finally:
