@@ -18,7 +18,7 @@ EXTRAS = {
         "tf2onnx>=1.16",
     ],
     "data": ["pandas>=2.2", "pillow-heif>=0.18", "pycocotools>=2.0.8"],
-    "app": ["gradio>=5"],
+    "app": ["gradio>=6"],
     "notebooks": ["ipykernel>=6.29", "jupytext>=1.16", "nbclient>=0.10"],
     "completion": ["shtab>=1.7"],
     "tensorboard": ["tensorboard>=2.20"],

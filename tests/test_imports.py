@@ -28,6 +28,7 @@ ALLOWED = {
     },
     "library": set(ROOMS),
     "commands": {*ROOMS, "library"},
+    "app": {*ROOMS, "library"},
     "subcommands": {"methods", "commands"},
     "cli": {"data", "engine", "methods"},
     "__init__": {"data", "library", "nn"},
@@ -35,7 +36,7 @@ ALLOWED = {
 TOP_ALLOWED = {
     **{
         room: {"checksums", "errors", "output_files", "terminal"}
-        for room in (*ROOMS[1:], "library", "commands")
+        for room in (*ROOMS[1:], "library", "commands", "app")
     },
     "ops": {"errors"},
     "output_files": {"errors"},

@@ -21,7 +21,7 @@ from bginv.errors import UserError
 from bginv.interop.model_files import load_any, load_classifier
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
 from bginv.masks.source import confidence_of
-from bginv.masks.store import Found, find_masks
+from bginv.masks.store import Found, find_masks, given_masks
 from bginv.masks.trust import Predict, Trust, measure_source, verdict
 from bginv.output_files import (
     OVERWRITE,
@@ -157,7 +157,8 @@ def _find(choice: Choice, source: FileSource) -> Found:
         return find_masks(source.without_masks(), choice.source)
     if not source.has_masks:
         raise UserError("a split brings no masks: name others with --splits")
-    return Found(source, {}, 0.0, np.full(len(source), np.nan, np.float32), 0)
+    unknown = np.full(len(source), np.nan, np.float32)
+    return dataclasses.replace(given_masks(source), confidence=unknown)
 
 
 def _measure(found: Found, second: Source | None, classifier: keras.Model | None) -> Trust:

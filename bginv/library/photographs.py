@@ -105,6 +105,7 @@ def robustify_photographs(
         start.train_classifier,
         start.save,
     )
+    experiment.model_name = model.name
     experiment.run()
     results = experiment.outcome.results
     rows = results.rows

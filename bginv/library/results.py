@@ -30,7 +30,8 @@ from bginv.nn.pixel_range import PixelRange, Range
 from bginv.output_files import refuse_existing
 from bginv.report.card import CARD, card_of, write_card
 from bginv.report.metrics import read_metrics
-from bginv.report.run_page import REPORT, notebook_page, read_run
+from bginv.report.run_page import REPORT, notebook_page
+from bginv.report.runs import read_run
 from bginv.report.tables import Table, accuracy_table, exports_table
 
 

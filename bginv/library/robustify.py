@@ -257,6 +257,7 @@ def _train(
     experiment = BackgroundInvariance(start, run, phases, strategy, folder, (BEFORE, AFTER))
     given = experiment.uses_given_masks
     folder.check_inputs({**_inputs(start, phases, given), **_numbers(said)})
+    experiment.results.model = model.name
     experiment.run()
     generators = {own.generator.name: own.generator for own in experiment.adversaries}
     return Robustified(
