@@ -78,6 +78,10 @@ def world(tmp_path, monkeypatch) -> dict:
             place.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(place / f"{number}.png"), array)
     shutil.copytree("photographs/test", "photographs/train")
+    (tmp_path / "pictures").mkdir()
+    for own, name in zip("abcd", ("0", "1", "2", "3"), strict=True):
+        place = "cat" if int(name) % 2 == 0 else "dog"
+        shutil.copy(f"photographs/test/{place}/{name}.png", f"pictures/{own}.png")
     classifier = build_classifier((32, 32, 3), 10)
     classifier.save("robust_classifier.keras")
     features = attention.features_of(classifier)

@@ -31,6 +31,7 @@ ALLOWED = {
     "app": {*ROOMS, "library"},
     "subcommands": {"methods", "commands"},
     "cli": {"data", "engine", "methods"},
+    "layers": {"nn"},
     "__init__": {"data", "library", "nn"},
 }
 TOP_ALLOWED = {
@@ -41,7 +42,7 @@ TOP_ALLOWED = {
     "ops": {"errors"},
     "output_files": {"errors"},
     "__main__": {"cli"},
-    "__init__": {"errors"},
+    "__init__": {"errors", "layers"},
     "cli": {"errors", "subcommands", "terminal"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -10,11 +10,12 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.commands.settings import FindMasksSettings
-from bginv.data.catalog import FOLDER, WATERBIRDS, full_name
+from bginv.data.catalog import WATERBIRDS, full_name
 from bginv.data.files import FileSource
 from bginv.data.folder import MASKS, TRAIN
 from bginv.data.images import shown
 from bginv.data.sources import Dataset, Source
+from bginv.engine.common_settings import OF_PHOTOGRAPHS
 from bginv.engine.experiment import load, refuse_groups
 from bginv.engine.saved_settings import read_settings, to_json
 from bginv.errors import UserError
@@ -41,9 +42,10 @@ def prepare_masks(
 ) -> Callable[[], None]:
     """Masks of every split as files, a trust table, a verdict and a contact sheet."""
     del strategy
-    if not full_name(settings.dataset).startswith((FOLDER, WATERBIRDS)):
+    if not full_name(settings.dataset).startswith(OF_PHOTOGRAPHS):
         raise UserError(
-            f"masks are found for folder:PATH and waterbirds:PATH; received {settings.dataset}"
+            f"masks are found for {', '.join(f'{own}PATH' for own in OF_PHOTOGRAPHS)}; received "
+            f"{settings.dataset}"
         )
     root = pathlib.Path(settings.output)
     check_writable_folder(root)
@@ -185,7 +187,7 @@ def _names(source: FileSource) -> list[str]:
 def _write_masks(folder: pathlib.Path, source: FileSource) -> None:
     """A PNG file for each picture, at its size."""
     for row, name in enumerate(_names(source)):
-        contents = pathlib.Path(source.masks.path(row)).read_bytes()
+        contents = source.masks.contents(row).numpy()
         path = folder / pathlib.PurePath(name).with_suffix(".png")
         if not path.is_file() or path.read_bytes() != contents:
             write_bytes(path, contents, durable=False)
