@@ -39,23 +39,32 @@ class RunPlan:
         expected: seconds of each part, in the order in which they come; where only their ratios
             are known, in any unit.
         factor: seconds that one of `expected` takes, as the last part showed.
+        begun: parts that a bar has been shown for.
     """
 
     expected: Mapping[str, float]
     factor: float = 1.0
+    begun: set[str] = dataclasses.field(default_factory=set)
 
-    def left(self, part: str, part_seconds: float, part_left: float) -> float:
+    def begin(self, part: str) -> bool:
+        """Whether a part begins, and not only what is left of it after its first bar."""
+        begins = part not in self.begun
+        self.begun.add(part)
+        return begins
+
+    def left(self, part: str, part_seconds: float | None, part_left: float) -> float:
         """Seconds left for the whole run.
 
         Args:
             part: the one at hand; one that `expected` does not have counts for nothing more.
-            part_seconds: how long it will have taken in the end, as its speed tells.
+            part_seconds: how long it will have taken in the end, as its speed tells; None where
+                most of it is done.
             part_left: and how much of that is left.
         """
         names = list(self.expected)
         if part not in names:
             return part_left
-        if self.expected[part] > 0:
+        if part_seconds is not None and self.expected[part] > 0:
             self.factor = part_seconds / self.expected[part]
         later = names[names.index(part) + 1 :]
         return part_left + self.factor * sum(self.expected[name] for name in later)
@@ -98,6 +107,7 @@ class Bar:
         self._first = self._done = done
         self._began = self._last = time.monotonic()
         self._compiled = False
+        self._begins = _Shown.plan is not None and _Shown.plan.begin(self._part)
         self._bar = tqdm.tqdm(
             total=total,
             initial=done,
@@ -140,8 +150,10 @@ class Bar:
 
     def _seconds_left(self, now: float) -> float:
         each = (now - self._began) / max(1, self._done - self._first)
-        left, whole = each * (self._total - self._done), each * self._total
-        return _Shown.plan.left(self._part, whole, left) if _Shown.plan else left
+        left = each * (self._total - self._done)
+        if _Shown.plan is None:
+            return left
+        return _Shown.plan.left(self._part, each * self._total if self._begins else None, left)
 
 
 def in_words(seconds: float) -> str:

@@ -341,6 +341,14 @@ WRONG = {
     "choice": (("train2", "digits", "m1.keras", "half"), "invalid choice: 'half'"),
     "missing argument": (("train2", "digits"), "required: model, binarize"),
     "unknown flag": (("train1", "digits", "--epoch-count", "3"), "unrecognized arguments"),
+    "misspelt flag": (
+        (None, "run", "digits", "--run-dirr", "a"),
+        "bginv run: error: unrecognized arguments: --run-dirr a; did you mean --run-dir?",
+    ),
+    "misspelt command": (
+        (None, "audti", "model.keras"),
+        "unknown command 'audti'; did you mean audit?",
+    ),
     "output's ending": (("train1", "digits", "--output", "m.pt"), "must end in .keras or .h5"),
     "output exists": (("train1", "digits", "--output", "m1.keras"), "m1.keras exists already"),
     "run folder exists": (("train1", "digits", "--run-dir", "."), "exists already"),

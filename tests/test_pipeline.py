@@ -2,6 +2,7 @@ import contextlib
 import io
 import json
 import pathlib
+import shlex
 
 import cv2
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from bginv import cli
+from bginv.cli import parse
 from bginv.engine.saved_settings import from_plain
 from bginv.methods.background_invariance.mask_training import with_generated_masks
 from bginv.methods.background_invariance.settings import PHASES
@@ -24,6 +26,18 @@ def finished(tmp_path_factory):
     with contextlib.redirect_stdout(io.StringIO()) as out:
         assert cli.run(cli.parse(["run", "digits", *SMALL, "--run-dir", str(folder)])) == 0
     return folder, out.getvalue()
+
+
+def test_a_finished_run_says_what_to_do_next(finished, command, caplog):
+    folder, _ = finished
+    caplog.set_level("INFO", "absl")
+    code, _, err = command(None, "run", "digits", *SMALL, "--run-dir", str(folder))
+    assert code == 0, err
+    look, ship = [record.getMessage() for record in caplog.records][-2:]
+    assert look == f"to look at it, open {folder / 'report.html'}"
+    program, *arguments = shlex.split(ship.removeprefix("to ship it: "))
+    assert program == "bginv" and parse(arguments).model == str(folder / "robust_classifier.keras")
+    assert pathlib.Path(arguments[1]).is_file()
 
 
 @pytest.mark.slow

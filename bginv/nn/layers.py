@@ -121,7 +121,8 @@ def fuse_upsampling(model: keras.Model) -> keras.Model:
         A model for training steps; `model` itself where there is nothing to fuse, or no graph to
         look for it.
     """
-    functional = type(model) is type(keras.Model(*[layers.Input([1])] * 2))
+    one = layers.Input([1])
+    functional = type(model) is type(keras.Model(one, layers.Identity()(one)))
     if not (functional and any(isinstance(own, layers.UpSampling2D) for own in model.layers)):
         return model
     before: dict[int, Any] = {}

@@ -23,7 +23,7 @@ from bginv.methods.erasing.model import build_localizer, build_network
 from bginv.nn.paper_networks import build_classifier, build_mask_unet
 from tests.nn.test_model_contract import attention
 
-EXACT = ("keras", "saved_model", "onnx", "litert", "h5")
+EXACT = ("keras", "safetensors", "saved_model", "onnx", "litert", "h5")
 
 
 def needed(name: str) -> None:

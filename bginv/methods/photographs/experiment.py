@@ -1,5 +1,6 @@
 """A run on photographs: a classifier, masks, the classifier on other backgrounds, and the proof."""
 
+import functools
 import time
 from collections.abc import Mapping
 
@@ -93,7 +94,7 @@ class PhotographExperiment(MeasuredRun):
         Choices are made with classifiers that have not seen the held-out images. What is measured
         on the tests and saved has then been trained in the same way on those too.
         """
-        logging.info("%s", told(self._estimate()))
+        logging.info("%s", told(self._estimated))
         start = self.classifier.get_weights()
         first = self._phase1() if self._train_first else None
         masking = self._masking()
@@ -132,7 +133,27 @@ class PhotographExperiment(MeasuredRun):
         results.headline, results.more = self.outcome.headline(), self.outcome.as_json()
         self._write_results(results)
 
-    def _estimate(self) -> dict[str, float]:
+    def expected(self) -> dict[str, float]:
+        """See `Experiment.expected`; the estimate in the order of `train`."""
+        own, seconds = self.settings, self._estimated
+        clean = own.classifier_epochs if self._train_first else 0
+        first, again = len(self._rows), len(self.dataset.train) if self._refits else 0
+        passes = ((own.epochs or 0) + clean) * (first + again)
+        each = seconds["the whole network"] / passes if passes else 0.0
+        return {
+            "first layer": seconds["new last layers"] / 2,
+            "classifier": each * clean * first,
+            "masks": seconds["masks"],
+            "second layer": seconds["new last layers"] / 2,
+            "adversarial": each * (own.epochs or 0) * first,
+            "validation": seconds["validation"],
+            "classifier_on_all": each * clean * again,
+            "adversarial_on_all": each * (own.epochs or 0) * again,
+            "tests": seconds["tests"],
+        }
+
+    @functools.cached_property
+    def _estimated(self) -> dict[str, float]:
         held, tests = self._own_validation, self.dataset.tests
         counts = (
             len(self._rows),
