@@ -8,7 +8,7 @@ from bginv.auditing.scoring import Pull
 from bginv.auditing.variants import CLEAN, GREY, MEANINGS, MIXED_RAND, CutPictures
 from bginv.data.variations import MIXED
 from bginv.report.charts import intervals
-from bginv.report.page import Answer, Picture, Row, isolated, picture_of, render
+from bginv.report.page import SIDE, Answer, Picture, Row, isolated, picture_of, render
 from bginv.report.runs import data_name
 from bginv.report.tables import PERCENT, Table
 
@@ -129,7 +129,6 @@ def _cuts(pictures: CutPictures) -> list[Picture]:
         pair = np.concatenate([image, cut], axis=1 if image.shape[0] >= image.shape[1] else 0)
         kept = f"{100 * mask.mean():.0f} % of it is object"
         caption = kept if pictures.has_object[row] else "no object: left out"
-        shown.append(
-            picture_of(pair, f"picture {row + 1} and what its mask cuts out: {caption}", caption)
-        )
+        alt = f"picture {row + 1} and what its mask cuts out: {caption}"
+        shown.append(picture_of(pair, alt, caption, side=2 * SIDE))
     return shown

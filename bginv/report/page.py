@@ -53,7 +53,11 @@ class Row:
 
 
 def picture_of(
-    image: np.ndarray, alt: str, caption: str = "", answers: Sequence[Answer] = ()
+    image: np.ndarray,
+    alt: str,
+    caption: str = "",
+    answers: Sequence[Answer] = (),
+    side: int = SIDE,
 ) -> Picture:
     """A picture of a page; a photograph is made small, and a JPEG file.
 
@@ -62,12 +66,13 @@ def picture_of(
         alt: see `Picture`.
         caption: see there.
         answers: see there.
+        side: the longest of a photograph, in pixels.
     """
     shown = image[..., ::-1] if image.ndim == 3 and image.shape[-1] == 3 else image
     if max(image.shape[:2]) <= SMALL:
         kind, encoded = "png", cv2.imencode(".png", np.ascontiguousarray(shown))[1]
     else:
-        scale = min(1.0, SIDE / max(image.shape[:2]))
+        scale = min(1.0, side / max(image.shape[:2]))
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
         small = cv2.resize(np.ascontiguousarray(shown), size, interpolation=cv2.INTER_AREA)
         quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]

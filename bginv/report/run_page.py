@@ -13,7 +13,7 @@ from bginv.report.runs import Run, read_run, summary, worst_classes
 from bginv.report.same_pictures import right_answers_of, rows_of_same
 from bginv.report.tables import Table
 
-REPORT = "report.html"
+REPORT, AUDIT = "report.html", "audit.html"
 PHASE_TITLES = {
     "classifier": "Phase 1: classifier",
     "masks": "Phase 2: mask generator",
@@ -34,6 +34,7 @@ def write_report(folder: pathlib.Path) -> pathlib.Path:
     page = render(
         "run.html.j2",
         run=run,
+        audit=AUDIT if (folder / AUDIT).is_file() else "",
         same=rows_of_same(run.strips, told, names),
         shown_names=[names[row] for row in run.own_rows],
         right_answers=right_answers_of(told, names),

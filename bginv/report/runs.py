@@ -178,11 +178,14 @@ def summary(run: Run) -> str:
     last = list(rows.values())[-1]
     named = ("clean", *filter(is_same_place, last.tests))
     home = next((test for test in named if test in last.tests), None)
-    where = f"{home}, taken for the places of training"
+    where = home if home in last.groups else f"{home}, taken for the places of training"
     if home == "clean":
         where = "pictures as they are"
     others = {name: row.tests.get(MIXED_RAND, row.mean_background) for name, row in rows.items()}
-    told = [("on other backgrounds", others)]
+    told: list[tuple[str, Mapping[str, float | None]]] = [("on other backgrounds", others)]
+    for test in list(last.groups)[:1]:
+        worst = {name: row.groups[test].worst for name, row in rows.items() if row.groups}
+        told.insert(0, (f"in the worst group of {test}", worst))
     if home:
         told.append((f"on {where}", {name: row.tests[home] for name, row in rows.items()}))
     parts = [

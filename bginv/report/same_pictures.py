@@ -144,8 +144,9 @@ def _column(
         for name, shown in names.items():
             if name in own["answers"]:
                 predicted, confidence = own["answers"][name][row]
-                text = f"{shown}: {isolated(predicted)}, {100 * confidence:.0f} %"
-                answers.append(Answer(text, predicted == true[row]))
+                text = f"{isolated(predicted)}, {100 * confidence:.0f}\u00a0%"
+                told = f"{shown}: {text}" if len(own["answers"]) > 1 else text
+                answers.append(Answer(told, predicted == true[row]))
         alt = f"{isolated(true[row])}, {where}; {'; '.join(map(str, answers))}"
         pictures.append(picture_of(image, alt, where, answers))
     return pictures
@@ -164,11 +165,14 @@ def right_answers_of(told: Mapping[str, Any], names: Mapping[str, str]) -> list[
     lines = []
     tests = told.get("tests", {})
     for where, own in zip(_places(list(tests)), tests.values(), strict=True):
-        counts = [
-            f"{sum(answer[0] == true for answer, true in zip(answers, told['true'], strict=True))} "
-            f"({names[row]})"
+        counts = {
+            names[row]: sum(
+                answer == true for (answer, _), true in zip(answers, told["true"], strict=True)
+            )
             for row, answers in own["answers"].items()
             if row in names
-        ]
-        lines.append(f"Right {where}, of {len(told['true'])}: {', '.join(counts)}.")
+        }
+        named = [f"{count} {name}" for name, count in counts.items()]
+        shown = ", ".join(named if len(named) > 1 else map(str, counts.values()))
+        lines.append(f"Right {where}, of {len(told['true'])}: {shown}.")
     return lines

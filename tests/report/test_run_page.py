@@ -162,7 +162,7 @@ def test_the_same_pictures_have_an_answer_before_and_after(folders):
             told["tests"][hardest]["answers"]["Proposal"], told["true"], strict=True
         )
     )
-    assert f"Right test {hardest}, of 20:" in page and f"{right} (after)." in page
+    assert f"Right test {hardest}, of 20:" in page and f"{right} after." in page
 
 
 def test_the_order_is_verdict_pictures_masks_classes_and_the_rest_is_folded(folders):
