@@ -11,7 +11,8 @@ class History(list):
     """The records of a run's metrics, with the histories of its phases as Keras has them.
 
     Attributes:
-        phases: for each phase, lists by the name of a figure: means over each epoch.
+        phases: for each phase, lists by the name of a figure, means over each epoch; without
+            callbacks, over what was reported last in an epoch, which may be several short ones.
         history: that of the phase that trained the model last, as `fit` gives it.
         epoch: its epochs, from 0.
     """
@@ -41,4 +42,4 @@ class History(list):
                 self.phases.setdefault(phase, {}).setdefault(name, []).append(value)
         trained = [own for own in ("adversarial", "classifier") if own in self.phases]
         self.history = self.phases[trained[0]] if trained else {}
-        self.epoch = list(range(len(self.history.get("loss", ()))))
+        self.epoch = sorted(epoch - 1 for phase, epoch in sums if phase in trained[:1])

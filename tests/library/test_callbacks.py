@@ -47,7 +47,7 @@ class Diary(keras.callbacks.Callback):
 
 def test_callbacks_are_called_as_in_fit(squares, tmp_path):
     model, diary = small(), Diary()
-    model.compile("rmsprop", keras.losses.SparseCategoricalCrossentropy(True), ["accuracy"])
+    model.compile("rmsprop", keras.losses.SparseCategoricalCrossentropy(True), metrics=["accuracy"])
     optimizer = model.optimizer
     seen = []
     look = keras.callbacks.LambdaCallback(
@@ -71,7 +71,7 @@ def test_callbacks_are_called_as_in_fit(squares, tmp_path):
     assert all({"loss", "val_loss", "val_accuracy"} <= logs.keys() for logs in diary.logs)
     assert all(own is model and used is not optimizer for own, used in seen)
     assert float(seen[0][1].learning_rate) < 1e-3 / 7
-    assert model.optimizer is optimizer and not optimizer.iterations
+    assert model.optimizer is optimizer and int(optimizer.iterations) == 0
     phases = result.history.phases
     assert phases["adversarial"]["val_loss"] == pytest.approx(
         [logs["val_loss"] for logs in diary.logs[3:]]
@@ -82,6 +82,7 @@ def test_callbacks_are_called_as_in_fit(squares, tmp_path):
     assert (tmp_path / "3.weights.h5").is_file() and any((tmp_path / "board").rglob("*tfevents*"))
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_a_phase_with_its_best_weights(squares):
     model, kept = small(), {}
     stop = keras.callbacks.EarlyStopping(
@@ -91,16 +92,16 @@ def test_early_stopping_ends_a_phase_with_its_best_weights(squares):
         on_epoch_end=lambda epoch, logs: kept.update({epoch: model.get_weights()})
     )
     callbacks = {"adversarial": [keep, stop]}
-    given = {**SHORT, "epochs": 9, "classifier_epochs": 60, "validation": None}
-    given.pop("validation")
+    given = {**SHORT, "epochs": 9, "classifier_epochs": 60}
     result = robustify(model, squares, train_first=True, callbacks=callbacks, **given)
     assert list(kept) == list(range(stop.stopped_epoch + 1)) and stop.stopped_epoch < 8
     best = kept[stop.best_epoch]
     assert all(np.array_equal(a, b) for a, b in zip(best, model.get_weights(), strict=True))
     assert len(result.history.phases["adversarial"]["loss"]) == len(kept)
-    assert len(result.history.phases["classifier"]["loss"]) == 60
+    assert result.history.epoch == sorted(kept)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_where_it_was(squares, tmp_path):
     def run(name, break_at=None):
         model, diary = small(), Diary(break_at)
@@ -130,13 +131,14 @@ def test_a_stopped_run_goes_on_where_it_was(squares, tmp_path):
 def test_what_the_model_was_compiled_with_is_measured(squares, caplog):
     model = small(1)
     model.add(layers.Activation("sigmoid"))
-    model.compile("sgd", keras.losses.BinaryFocalCrossentropy(), [keras.metrics.AUC(name="auc")])
+    model.compile("sgd", keras.losses.BinaryFocalCrossentropy(), metrics=[keras.metrics.AUC()])
     diary = Diary()
     robustify(model, squares, callbacks=diary, train_first=True, **{**SHORT, "epochs": 1})
     assert 0 <= diary.logs[0]["val_auc"] <= 1 and diary.logs[0]["val_loss"] < 0.7
     assert "compiled with the loss binary_focal_crossentropy, and classes are" in caplog.text
 
 
+@pytest.mark.slow
 def test_class_weights_are_those_of_keras(squares):
     given = {**SHORT, "epochs": 20, "train_first": True, "label_smoothing": 0.0}
     given["background_mixing"] = 0.0
@@ -146,15 +148,16 @@ def test_class_weights_are_those_of_keras(squares):
     assert (answers == 1).all()
 
 
-@pytest.mark.parametrize("verbose, lines", [(0, 0), (2, 6)])
+@pytest.mark.parametrize("verbose, lines", [(0, 0), (2, 1)])
 def test_verbose_tells_nothing_or_a_line_an_epoch(squares, capfd, verbose, lines):
-    robustify(small(), squares, train_first=True, verbose=verbose, **SHORT)
+    robustify(small(), squares, train_first=False, verbose=verbose, **{**SHORT, "epochs": 1})
     err = capfd.readouterr().err
     assert err.count(": epoch ") == lines
     if not verbose:
         assert not [own for own in err.splitlines() if "step" in own]
 
 
+@pytest.mark.slow
 def test_photographs_are_watched_too(tmp_path):
     keras.utils.set_random_seed(0)
     image = keras.Input((128, 128, 3))
