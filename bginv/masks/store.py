@@ -16,6 +16,7 @@ from absl import logging
 from bginv.checksums import content_number, read_sealed_json, sealed_json
 from bginv.data.files import FileSource
 from bginv.data.images import shown
+from bginv.data.outlines import DrawnMasks
 from bginv.data.sources import ArraySource, Source
 from bginv.errors import UserError
 from bginv.masks.pictures import Pictures, pictures_of
@@ -122,6 +123,8 @@ def _show_all(source: Source) -> np.ndarray:
         return np.zeros(len(source), bool)
 
     def read(row: int) -> bool:
+        if isinstance(source.masks, DrawnMasks):
+            return shows_all(source.masks.draw(row))
         pixels = cv2.imread(source.masks.path(row), cv2.IMREAD_COLOR)
         return pixels is not None and shows_all(pixels.max(-1))
 

@@ -92,7 +92,7 @@ def test_names_with_a_colon_are_checked():
 
 
 def test_an_image_size_is_for_sets_without_a_size_of_their_own(tmp_path):
-    message = "segmentation:PATH, shapes, shapes_unbiased, voc2012 alone; {} has a size of its own"
+    message = "yolo:PATH, shapes, shapes_unbiased, voc2012 alone; {} has a size of its own"
     for name in set(CATALOG) - {"shapes", "shapes_unbiased", "voc2012"}:
         with pytest.raises(ValueError, match=message.format(name)):
             load_data(name, str(tmp_path), image_size=64)

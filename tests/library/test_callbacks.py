@@ -77,7 +77,7 @@ def test_callbacks_are_called_as_in_fit(squares, tmp_path):
         [logs["val_loss"] for logs in diary.logs[3:]]
     )
     assert phases["classifier"]["loss"] == pytest.approx([logs["loss"] for logs in diary.logs[:3]])
-    assert result.history.history is phases["adversarial"] and result.history.epoch == [0, 1, 2]
+    assert result.history.history == phases["adversarial"] and result.history.epoch == [0, 1, 2]
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 7
     assert (tmp_path / "3.weights.h5").is_file() and any((tmp_path / "board").rglob("*tfevents*"))
 

@@ -1,5 +1,6 @@
 """Masks on disk: found by content, written once, and gone on with after a stop."""
 
+import json
 import pathlib
 
 import cv2
@@ -8,11 +9,13 @@ import pytest
 import tensorflow as tf
 from absl import logging
 
+from bginv.data.catalog import load_data
 from bginv.data.files import FileSource
 from bginv.data.images import scan
 from bginv.data.sources import ArraySource
 from bginv.masks.source import Mask, MaskSource
-from bginv.masks.store import count_missing, default_cache, find_masks
+from bginv.masks.store import count_missing, default_cache, find_masks, given_masks
+from tests.data.listed_toys import HEIGHT, WIDTH, write_coco
 
 
 class Reds(MaskSource):
@@ -185,3 +188,14 @@ def test_where_masks_are_kept(monkeypatch, files):
 def test_a_cache_that_cannot_be_written_is_told(files):
     with pytest.raises(ValueError, match="is a file"):
         find_masks(source_of(files), Reds(), files[0])
+
+
+def test_masks_that_are_drawn_are_looked_at_too(tmp_path):
+    held = write_coco(tmp_path)
+    whole = [0, 0, WIDTH, 0, WIDTH, HEIGHT, 0, HEIGHT]
+    held["annotations"][1]["segmentation"] = [whole]
+    (tmp_path / "all.json").write_text(json.dumps(held))
+    train = load_data(f"coco:{tmp_path / 'all.json'}").train
+    found = given_masks(train)
+    assert list(found.failures) == ["0.png"]
+    assert sorted(found.confidence) == [0, 1, 1, 1, 1, 1]
