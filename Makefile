@@ -2,6 +2,7 @@
 # make photos set up, then take the photographs in FOLDER (or those of Oxford-IIIT Pet) to a report
 # make test   set up, then check the style and run the tests that are quick, JOBS files at a time
 # make test-all   the same with all tests, and their coverage
+# make docs   set up, then build the site in site/, without network; a warning is an error
 # make torch  set up, then add PyTorch, for tests that read its checkpoints
 # make soak   set up, then kill each command KILLS times, damage files FLIPS times, run PAIRS at once, and
 #             try 2,000 forms of data and 500 folders
@@ -18,13 +19,16 @@ JOBS ?= 2
 LOWEST_TESTS ?= tests/ops tests/nn tests/data/test_folder.py tests/data/test_sources.py tests/test_cli.py
 BIN = $(VENV)/bin
 
-.PHONY: demo photos test test-all torch soak lint lock lowest dist clean
+.PHONY: demo photos docs test test-all torch soak lint lock lowest dist clean
 
 demo: $(VENV)/ready
 	$(BIN)/bginv demo --run-dir $(RUN_DIR) --overwrite
 
 photos: $(VENV)/ready
 	$(BIN)/bginv run $(if $(FOLDER),folder:$(FOLDER),tfds:oxford_iiit_pet) --recipe photographs
+
+docs: $(VENV)/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
@@ -57,7 +61,7 @@ $(VENV)/ready: requirements.lock setup.py pyproject.toml
 # uv writes one lock for every Python that setup.py allows
 lock: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile setup.py --extra test --extra photos --extra export --extra completion --extra tensorboard --universal --python-version 3.10 --upgrade \
+	$(BIN)/uv pip compile setup.py --extra test --extra photos --extra export --extra completion --extra tensorboard --extra docs --extra notebooks --universal --python-version 3.10 --upgrade \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--output-file requirements.lock
 
@@ -79,4 +83,4 @@ dist: $(VENV)/ready
 	$(BIN)/twine check --strict dist/*
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .coverage
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .coverage

@@ -20,7 +20,7 @@ import bginv
 from bginv.engine.run_folder import default_run_dir, experiment_dir, kept_settings
 from bginv.engine.saved_settings import resume
 from bginv.engine.settings import add_flags, add_new_flags, positional_names, resolve
-from bginv.errors import UserError
+from bginv.errors import UserError, check_backend
 from bginv.methods.background_invariance.settings import (
     PHASES,
     PHOTOGRAPHS,
@@ -144,6 +144,7 @@ def _run(namespace: argparse.Namespace) -> int:
             return 0
         if namespace.plain:
             be_plain()
+        check_backend()
         job = _prepare(vars(namespace))
     except (UserError, OSError) as error:
         return _fail(error, BAD_ARGUMENT)

@@ -1,6 +1,8 @@
 """What a user can mend, and what other packages' errors say."""
 
+import os
 import re
+import sys
 
 STYLE = re.compile(r"\x1b\[\d*m")
 """Of terminals: bold, colours."""
@@ -23,3 +25,19 @@ def first_line(error: Exception) -> str:
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith(KERAS_FRAME)]
     return next(iter(told), type(error).__name__)
+
+
+def check_backend() -> None:
+    """Raise where Keras computes with something else than TensorFlow.
+
+    Raises:
+        UserError: it says why that cannot be.
+    """
+    keras = sys.modules.get("keras")
+    held = keras.config.backend() if keras else None  # Keras imports a wrong one, or fails
+    backend = held or os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend != "tensorflow":
+        raise UserError(
+            f"Keras' backend is {backend}, and bginv trains by TensorFlow's gradient tapes and "
+            "tf.data: set KERAS_BACKEND=tensorflow before keras is imported"
+        )

@@ -105,6 +105,12 @@ COMMANDS = {
         maker_path="bginv.commands.masks:prepare_masks",
         group="masks and data",
     ),
+    "app": Command(
+        "bginv.app.settings:AppSettings",
+        "look through masks in a browser, mend them, audit a model with them",
+        maker_path="bginv.app.command:prepare_app",
+        group="masks and data",
+    ),
     "evaluate-seg": Command(
         "bginv.commands.settings:EvaluateSegmentationSettings",
         "masks of a mask generator: pictures, and agreement with true masks",

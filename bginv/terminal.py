@@ -89,9 +89,19 @@ class Bar:
         unit: what is counted, in the singular.
         done: how many an earlier command has done.
         part: of the run, see `RunPlan`; None takes the name.
+        shown: whether anything is.
     """
 
-    def __init__(self, name: str, total: int, unit: str, done: int = 0, part: str | None = None):
+    def __init__(
+        self,
+        name: str,
+        total: int,
+        unit: str,
+        done: int = 0,
+        part: str | None = None,
+        shown: bool = True,
+    ):
+        self._shown = shown
         self._name, self._total, self._unit = name, total, unit
         self._part = part or name
         self._first = self._done = done
@@ -104,7 +114,7 @@ class Bar:
             desc=name,
             unit=unit,
             file=sys.stderr,
-            disable=not draws_bars(),
+            disable=not (shown and draws_bars()),
             bar_format=BAR,
         )
 
@@ -131,7 +141,7 @@ class Bar:
         self._bar.set_postfix_str("  ".join(filter(None, [told, left])), refresh=False)
         self._bar.update(count)
         due = now - self._last > SECONDS_BETWEEN_LINES
-        if self._bar.disable and (due or self._done >= self._total > 0):
+        if self._shown and self._bar.disable and (due or self._done >= self._total > 0):
             self._last = now
             counted = f"{self._unit} {self._done}/{self._total}"
             logging.info("%s", "  ".join(filter(None, [self._name, counted, told, left])))

@@ -3,10 +3,12 @@
 import os
 import pathlib
 import shutil
+import subprocess
 
 import pytest
 
 WIDTHS = (390, 1440)
+AXE = "axe-core@4"
 
 
 def chromium(tmp_path: pathlib.Path):
@@ -75,3 +77,35 @@ def look_at(driver, page: pathlib.Path, width: int, scheme: str) -> dict:
         if "Network.requestWillBeSent" in entry["message"] and '"url":"http' in entry["message"]
     ]
     return found
+
+
+def axe_source(folder: pathlib.Path) -> str:
+    """The program of axe-core, which npm fetches into a folder; skips where there is no npm."""
+    program = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not program.is_file():
+        if not shutil.which("npm"):
+            reason = "no npm, which fetches axe-core: apt-get install npm"
+            if os.environ.get("BGINV_REQUIRE_CHROMIUM"):
+                pytest.fail(reason)
+            pytest.skip(reason)
+        words = ["npm", "install", "--silent", "--no-save", "--prefix", str(folder), AXE]
+        subprocess.run(words, check=True, timeout=300)
+    return program.read_text(encoding="utf-8")
+
+
+def barriers(driver, axe: str) -> list[str]:
+    """What axe-core finds of the page that is open to be serious or critical, folded parts too."""
+    driver.execute_script("for (const own of document.querySelectorAll('details')) own.open = true")
+    driver.execute_script(axe)
+    found = driver.execute_async_script(
+        """
+        const done = arguments[0];
+        axe.run(document, {resultTypes: ["violations"]}).then(found => done(found.violations));
+        """
+    )
+    return [
+        f"{own['id']} ({own['impact']}), {node['target']}: {node['failureSummary']}"
+        for own in found
+        if own["impact"] in ("serious", "critical")
+        for node in own["nodes"]
+    ]

@@ -11,7 +11,7 @@ import pytest
 
 import bginv
 from bginv.interop.export import export_files, export_model
-from tests.browser import chromium, look_at
+from tests.browser import axe_source, barriers, chromium, look_at
 
 SIDE, COUNT = 32, 12
 GROUNDS = {"cat": (60, 160, 60), "dog": (60, 60, 160)}
@@ -138,10 +138,11 @@ def test_the_page(photographs, model, tmp_path):
     page = tmp_path / "audit.html"
     bginv.audit([model, by_colour(False)], photographs).write_page(page)
     assert page.stat().st_size < 5e6
-    driver = chromium(tmp_path)
+    axe, driver = axe_source(tmp_path / "axe"), chromium(tmp_path)
     try:
         for scheme in ("light", "dark"):
             found = look_at(driver, page, 1280, scheme)
+            assert not barriers(driver, axe), scheme
             assert not found["broken"] and not found["without_alt"] and found["overflow"] <= 0
             assert not found["requests"] and not found["console"]
             assert found["images"] and found["charts"] == 2

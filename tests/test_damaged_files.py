@@ -27,7 +27,7 @@ from bginv.nn.fine_tuning import compiled, stored_features
 from bginv.nn.paper_networks import build_classifier
 from bginv.output_files import write_bytes
 from bginv.report.metrics import put_evaluation, read_metrics
-from bginv.report.run_page import read_run
+from bginv.report.runs import read_run
 from bginv.report.tables import json_results
 from tests.damage import TRIES, damage
 

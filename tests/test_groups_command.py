@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bginv.data.catalog import load_data
-from bginv.report.run_page import read_run
+from bginv.report.runs import read_run
 from tests.test_audit_command import by_colour
 
 SIDE = 32

@@ -28,19 +28,21 @@ ALLOWED = {
     },
     "library": set(ROOMS),
     "commands": {*ROOMS, "library"},
+    "app": {*ROOMS, "library"},
     "subcommands": {"methods", "commands"},
     "cli": {"data", "engine", "methods"},
+    "layers": {"nn"},
     "__init__": {"data", "library", "nn"},
 }
 TOP_ALLOWED = {
     **{
         room: {"checksums", "errors", "output_files", "terminal"}
-        for room in (*ROOMS[1:], "library", "commands")
+        for room in (*ROOMS[1:], "library", "commands", "app")
     },
     "ops": {"errors"},
     "output_files": {"errors"},
     "__main__": {"cli"},
-    "__init__": {"errors"},
+    "__init__": {"errors", "layers"},
     "cli": {"errors", "subcommands", "terminal"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -81,7 +81,7 @@ TUNED = {
         "align_masks": True,
     },
 }
-"""What `benchmarks/choose_recipe.py` chose; docs/results.md has the figures."""
+"""What `benchmarks/choose_recipe.py` chose; docs/results/paper.md has the figures."""
 
 ALL_TUNED = {"batchsize": 64, "epochs": None, "flip": False, "rotation": 10.0, "shift": 0.05}
 

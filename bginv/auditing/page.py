@@ -1,21 +1,18 @@
 """The page of an audit: the verdict first, then the figures, the pictures, and how it was done."""
 
-import base64
-
-import cv2
 import numpy as np
 
 import bginv
 from bginv.auditing.result import GAP, OF_CLASSES, AuditResult, ModelAudit
 from bginv.auditing.scoring import Pull
-from bginv.auditing.variants import CLEAN, MEANINGS, MIXED_RAND
+from bginv.auditing.variants import CLEAN, GREY, MEANINGS, MIXED_RAND, CutPictures
 from bginv.data.variations import MIXED
 from bginv.report.charts import intervals
-from bginv.report.run_page import Picture, Row, render
+from bginv.report.page import SIDE, Answer, Picture, Row, isolated, picture_of, render
+from bginv.report.runs import data_name
 from bginv.report.tables import PERCENT, Table
 
-FLIPS, MOST_CLASSES = 20, 20
-SIDE, QUALITY = 160, 85
+FLIPS, MOST_CLASSES, MOST_CUTS = 20, 20, 8
 
 
 def audit_page(result: AuditResult) -> str:
@@ -29,6 +26,8 @@ def audit_page(result: AuditResult) -> str:
     return render(
         "audit.html.j2",
         result=result,
+        data=data_name(result.data),
+        cuts=_cuts(pictures),
         version=bginv.__version__,
         count=len(pictures),
         gap_chart=intervals(gaps, "background gap with 95 % intervals", "background gap, points"),
@@ -97,13 +96,20 @@ def _flips(model: ModelAudit, result: AuditResult) -> list[Row]:
         of_donor = names[int(scored.labels[donor])]
         flips.append(
             Row(
-                "",
+                true,
                 [
-                    _picture(result.pictures.images[row], f"{true}, as it is", f"“{true}”"),
-                    _picture(
+                    picture_of(
+                        result.pictures.images[row],
+                        f"{isolated(true)}, as it is",
+                        "as it is",
+                        [Answer(isolated(true), True)],
+                    ),
+                    picture_of(
                         composite,
-                        f"the same {true} on a background of {of_donor}, taken for {answer}",
-                        f"“{answer}”, {100 * confidence:.0f} %",
+                        f"the same {isolated(true)} on a background of {isolated(of_donor)}, "
+                        f"taken for {isolated(answer)}",
+                        f"on a background of {isolated(of_donor)}",
+                        [Answer(f"{isolated(answer)}, {100 * confidence:.0f} %", False)],
                     ),
                 ],
             )
@@ -113,11 +119,16 @@ def _flips(model: ModelAudit, result: AuditResult) -> list[Row]:
     return flips
 
 
-def _picture(image: np.ndarray, alt: str, caption: str) -> Picture:
-    scale = min(1.0, SIDE / max(image.shape[:2]))
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    shown = small[..., ::-1] if small.ndim == 3 else small
-    _, encoded = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    text = base64.b64encode(encoded.tobytes()).decode()
-    return Picture(f"data:image/jpeg;base64,{text}", alt, caption)
+def _cuts(pictures: CutPictures) -> list[Picture]:
+    """Some pictures beside what their masks cut out, evenly over all of them."""
+    rows = np.unique(np.linspace(0, len(pictures) - 1, MOST_CUTS).round().astype(int))
+    shown = []
+    for row in rows:
+        image, mask = pictures.images[row], pictures.masks[row][..., None]
+        cut = np.where(mask, image, np.uint8(GREY))
+        pair = np.concatenate([image, cut], axis=1 if image.shape[0] >= image.shape[1] else 0)
+        kept = f"{100 * mask.mean():.0f} % of it is object"
+        caption = kept if pictures.has_object[row] else "no object: left out"
+        alt = f"picture {row + 1} and what its mask cuts out: {caption}"
+        shown.append(picture_of(pair, alt, caption, side=2 * SIDE))
+    return shown

@@ -45,7 +45,7 @@ from bginv.output_files import check_writable, check_writable_folder, refuse_exi
 from bginv.report.comparison import write_comparison
 from bginv.report.groups import group_counts_table, group_tables
 from bginv.report.pictures import write_image, write_reliability, write_sheet
-from bginv.report.run_page import read_run
+from bginv.report.runs import read_run
 from bginv.report.tables import (
     agreement_table,
     calibration_table,

@@ -10,18 +10,19 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.commands.settings import FindMasksSettings
-from bginv.data.catalog import FOLDER, WATERBIRDS, full_name
+from bginv.data.catalog import WATERBIRDS, full_name
 from bginv.data.files import FileSource
 from bginv.data.folder import MASKS, TRAIN
 from bginv.data.images import shown
 from bginv.data.sources import Dataset, Source
+from bginv.engine.common_settings import OF_PHOTOGRAPHS
 from bginv.engine.experiment import load, refuse_groups
 from bginv.engine.saved_settings import read_settings, to_json
 from bginv.errors import UserError
 from bginv.interop.model_files import load_any, load_classifier
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
 from bginv.masks.source import confidence_of
-from bginv.masks.store import Found, find_masks
+from bginv.masks.store import Found, find_masks, given_masks
 from bginv.masks.trust import Predict, Trust, measure_source, verdict
 from bginv.output_files import (
     OVERWRITE,
@@ -41,9 +42,10 @@ def prepare_masks(
 ) -> Callable[[], None]:
     """Masks of every split as files, a trust table, a verdict and a contact sheet."""
     del strategy
-    if not full_name(settings.dataset).startswith((FOLDER, WATERBIRDS)):
+    if not full_name(settings.dataset).startswith(OF_PHOTOGRAPHS):
         raise UserError(
-            f"masks are found for folder:PATH and waterbirds:PATH; received {settings.dataset}"
+            f"masks are found for {', '.join(f'{own}PATH' for own in OF_PHOTOGRAPHS)}; received "
+            f"{settings.dataset}"
         )
     root = pathlib.Path(settings.output)
     check_writable_folder(root)
@@ -157,7 +159,8 @@ def _find(choice: Choice, source: FileSource) -> Found:
         return find_masks(source.without_masks(), choice.source)
     if not source.has_masks:
         raise UserError("a split brings no masks: name others with --splits")
-    return Found(source, {}, 0.0, np.full(len(source), np.nan, np.float32), 0)
+    unknown = np.full(len(source), np.nan, np.float32)
+    return dataclasses.replace(given_masks(source), confidence=unknown)
 
 
 def _measure(found: Found, second: Source | None, classifier: keras.Model | None) -> Trust:
@@ -184,7 +187,7 @@ def _names(source: FileSource) -> list[str]:
 def _write_masks(folder: pathlib.Path, source: FileSource) -> None:
     """A PNG file for each picture, at its size."""
     for row, name in enumerate(_names(source)):
-        contents = pathlib.Path(source.masks.path(row)).read_bytes()
+        contents = source.masks.contents(row).numpy()
         path = folder / pathlib.PurePath(name).with_suffix(".png")
         if not path.is_file() or path.read_bytes() != contents:
             write_bytes(path, contents, durable=False)

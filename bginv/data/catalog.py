@@ -5,12 +5,16 @@ import difflib
 import os
 from collections.abc import Callable, Mapping
 
+from bginv.data.coco import PREFIX as COCO
+from bginv.data.coco import load_coco
 from bginv.data.digits import SYNTHDIGITS, load_digits, load_synthdigits
 from bginv.data.entries import Entry, Place
 from bginv.data.folder import load_folder
 from bginv.data.injected import with_backgrounds, with_noises
 from bginv.data.insulators import COMPONENTS, MATERIALS, load_insulators
 from bginv.data.labelled import load_multilabel
+from bginv.data.listed_tables import PREFIX as CSV
+from bginv.data.listed_tables import load_csv
 from bginv.data.metadata import PREFIX as WATERBIRDS
 from bginv.data.metadata import load_metadata
 from bginv.data.places import tell_groups, with_groups
@@ -37,15 +41,34 @@ from bginv.data.signs import (
 )
 from bginv.data.sources import Dataset, Source
 from bginv.data.tfds import load_tfds
+from bginv.data.voc import PREFIX as VOC
+from bginv.data.voc import load_voc_folder
+from bginv.data.yolo import PREFIX as YOLO
+from bginv.data.yolo import load_yolo
 from bginv.errors import UserError
 
 FOLDER, TFDS, MULTILABEL, SEGMENTATION = "folder:", "tfds:", "multilabel:", "segmentation:"
+READERS: dict[str, Callable[[str, int, bool], Dataset]] = {
+    FOLDER: load_folder,
+    MULTILABEL: load_multilabel,
+    WATERBIRDS: load_metadata,
+    SEGMENTATION: load_label_maps,
+    CSV: load_csv,
+    COCO: load_coco,
+    VOC: load_voc_folder,
+    YOLO: load_yolo,
+}
+"""What reads a path, at a size, with or without files that cannot be read."""
 PREFIXES = {
     FOLDER: "PATH",
     TFDS: "NAME",
     MULTILABEL: "PATH",
     WATERBIRDS: "PATH",
     SEGMENTATION: "PATH",
+    CSV: "FILE",
+    COCO: "PATH",
+    VOC: "PATH",
+    YOLO: "PATH",
 }
 IMAGE_SIZE, SMALLEST_IMAGE_SIZE = 64, 8
 NOISY_IMAGES = 1000
@@ -196,7 +219,7 @@ def check_name(name: str) -> None:
         UserError: it names the nearest name and all names.
     """
     if name in PREFIXES:
-        what = "name of a TFDS builder" if name == TFDS else "path of a folder"
+        what = {TFDS: "name of a TFDS builder", CSV: "path of a file"}.get(name, "path of a folder")
         raise UserError(f"dataset {name!r} needs the {what} after the colon")
     if name in CATALOG or name.startswith(tuple(PREFIXES)):
         return
@@ -237,6 +260,8 @@ def load_data(
             "waterbirds:PATH" for such with a table of places, see `bginv.data.metadata`;
             "multilabel:PATH" for such with several classes each, see `bginv.data.labelled`;
             "segmentation:PATH" for such with label maps, see `bginv.data.segmentation`;
+            "csv:FILE", "coco:PATH", "voc:PATH" and "yolo:PATH" for photographs that a table or
+            annotations list, see `bginv.data.listed_tables`, `coco`, `voc` and `yolo` there;
             "tfds:NAME" for any set of TFDS with one label an image.
         data_dir: where its files are: TFDS's data directory, or the folder that holds the
             publishers' files. None means TFDS's default and `~/.keras/datasets`. A folder does
@@ -263,17 +288,10 @@ def load_data(
         raise UserError(
             f"groups (--groups) are for folder:PATH and waterbirds:PATH; received {name}"
         )
-    if name.startswith(FOLDER):
-        dataset = load_folder(name.removeprefix(FOLDER), image_size or IMAGE_SIZE, skip_bad_files)
-    elif name.startswith(WATERBIRDS):
-        path = name.removeprefix(WATERBIRDS)
-        dataset = load_metadata(path, image_size or IMAGE_SIZE, skip_bad_files)
-    elif name.startswith(MULTILABEL):
-        path = name.removeprefix(MULTILABEL)
-        dataset = load_multilabel(path, image_size or IMAGE_SIZE, skip_bad_files)
-    elif name.startswith(SEGMENTATION):
-        path = name.removeprefix(SEGMENTATION)
-        dataset = load_label_maps(path, image_size or IMAGE_SIZE, skip_bad_files)
+    prefix = next((own for own in READERS if name.startswith(own)), None)
+    if prefix:
+        path = name.removeprefix(prefix)
+        dataset = READERS[prefix](path, image_size or IMAGE_SIZE, skip_bad_files)
     elif name.startswith(TFDS):
         dataset = load_tfds(name, name.removeprefix(TFDS), data_dir, image_size or IMAGE_SIZE)
     else:

@@ -18,11 +18,13 @@ import PIL.Image
 import tensorflow as tf
 from absl import logging
 
+from bginv.data import other_formats
 from bginv.data.jpeg_files import has_missing_data
 from bginv.errors import UserError
 
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
-READABLE = ("BMP", "GIF", "JPEG", "MPO", "PNG")  # as Pillow calls them
+ENDINGS = tuple(sorted((".bmp", ".gif", ".jpeg", ".jpg", ".png", *other_formats.ENDINGS)))
+READABLE = ("BMP", "GIF", "JPEG", "MPO", "PNG", *other_formats.FORMATS)  # as Pillow calls them
+NAMES = "jpeg, png, gif, bmp, webp, tiff, avif"
 START_OF_JPEG = b"\xff\xd8\xff"
 FINGERPRINTS = 2**63 - 1
 SCANNED_AT_ONCE = 1024
@@ -111,7 +113,7 @@ class ImageFiles:
 
 
 def decode(contents: tf.Tensor) -> tf.Tensor:
-    """Pixels uint8 [h, w, 3] of a jpeg, png, gif or bmp file, not turned.
+    """Pixels uint8 [h, w, 3] of an image file, not turned; those of `other_formats` are.
 
     Alpha is dropped, of 16 bits the upper 8 count, of an animation the first picture. JPEG files
     are decoded as Pillow and OpenCV do, and not by TensorFlow's faster transform.
@@ -122,7 +124,11 @@ def decode(contents: tf.Tensor) -> tf.Tensor:
     pixels = tf.cond(
         tf.strings.substr(contents, 0, len(START_OF_JPEG)) == START_OF_JPEG,
         lambda: tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_image(contents, channels=3, expand_animations=False),
+        lambda: tf.cond(
+            other_formats.is_other(contents),
+            lambda: other_formats.decode_other(contents),
+            lambda: tf.io.decode_image(contents, channels=3, expand_animations=False),
+        ),
     )
     pixels.set_shape([None, None, 3])
     return pixels
@@ -156,6 +162,7 @@ def scan(files: Sequence[str]) -> ImageFiles:
     sizes = np.zeros((len(files), 2), np.int32)
     reasons = {}
     report_at = time.monotonic() + SECONDS_TO_PROGRESS
+    other_formats.register()
     PIL.Image.init()  # at once; a thread that finds it half done knows fewer formats
     room = _Room(PIXELS_IN_FLIGHT)
     with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor() as pool:
@@ -360,12 +367,15 @@ def _orientation(contents: bytes, decoded: bool) -> int | str:
     tagged = b"Exif" in contents or b"eXIf" in contents
     if decoded and not tagged and contents.startswith((b"\xff\xd8", b"\x89PNG")):
         return 1  # most files; to look for tags, Pillow decodes a png
-    reason = "it is not a whole jpeg, png, gif or bmp"
+    if other_formats.lacks_plugin(contents):
+        return "it is HEIC, which pip install pillow-heif lets Pillow read"
+    reason = f"it is not a whole {NAMES} or heic"
     try:
         with PIL.Image.open(io.BytesIO(contents)) as picture:
             unfit = _unfit(picture)
             if unfit or decoded:
-                found = picture.getexif().get(PIL.ExifTags.Base.Orientation)
+                others = picture.format in other_formats.FORMATS  # whose pixels come turned
+                found = 1 if others else picture.getexif().get(PIL.ExifTags.Base.Orientation)
                 return unfit or (found if found in range(1, 9) else 1)
             reason = "it is cut short or damaged"
             picture.load()
@@ -378,7 +388,9 @@ def _orientation(contents: bytes, decoded: bool) -> int | str:
 def _unfit(picture: PIL.Image.Image) -> str | None:
     """Why a picture is not to be read, even if TensorFlow decodes it."""
     if picture.format not in READABLE:
-        return f"it is {picture.format}; jpeg, png, gif and bmp can be read"
+        return f"it is {picture.format}; {NAMES} and heic can be read"
+    if picture.format in other_formats.FORMATS:
+        return other_formats.unfit(picture)
     # TensorFlow takes places in this palette for grey values, and what is transparent for black
     if picture.format == "BMP" and picture.mode == "P":
         return "it is a bmp with a palette of colours; save it as png"

@@ -185,7 +185,7 @@ class ArraySource(Source):
         self.image_shape = images.shape[1:]
         labels = np.asarray(labels)
         numbers = labels.ndim == 2 and labels.dtype.kind == "f"
-        self.labels = labels.astype(np.float32 if numbers else np.int32)
+        self.labels = labels.astype(np.float32 if numbers else np.int32, copy=False)
         # Tensors made here are captured by the graphs that gather; an array would be copied
         # into each graph as a constant.
         with tf.device("CPU"):

@@ -23,16 +23,23 @@ class Line:
         number: in the file, from 1 on; the first names the columns.
         cells: texts without space around them, by column, of those that were asked for; "" where
             the line ends before.
+        unit: what the number counts.
     """
 
     file: pathlib.Path
     number: int
     cells: Mapping[str, str]
+    unit: str = "line"
+
+    @property
+    def told(self) -> str:
+        """Where it stands, for a message."""
+        return f"{shown(self.file)}, {self.unit} {self.number}"
 
     def error(self, column: str, why: str) -> UserError:
         """An error that names the file, the line and the value of a column."""
         value = self.cells[column][:MOST_SHOWN]
-        return UserError(f"{shown(self.file)}, line {self.number}, {column} {value!r}: {why}")
+        return UserError(f"{self.told}, {column} {value!r}: {why}")
 
 
 @dataclasses.dataclass(frozen=True)

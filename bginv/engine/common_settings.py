@@ -6,6 +6,9 @@ from typing import ClassVar
 
 from bginv.engine.settings import RECIPES, positional, setting
 
+OF_PHOTOGRAPHS = ("folder:", "waterbirds:", "csv:", "coco:", "voc:", "yolo:")
+"""What names of photographs begin with, each with a class and on disk."""
+
 precision_setting = functools.partial(
     setting,
     "float32",

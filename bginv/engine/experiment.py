@@ -20,6 +20,7 @@ from bginv.checksums import content_number
 from bginv.data.catalog import load_data
 from bginv.data.photographs import Photographs
 from bginv.data.sources import Dataset, Source
+from bginv.engine.callbacks import Watch
 from bginv.engine.common_settings import (
     CommonSettings,
     DataSettings,
@@ -65,7 +66,10 @@ class Stage:
         source: training images; `begin` may put others in their place.
         settings: length, batches and checkpoints of the training.
         after_epoch: is called with the number of each epoch, from 1; None calls nothing.
+        watch: is told of every epoch too, and may end the training; None tells nobody.
     """
+
+    watch: Watch | None = None
 
     def __init__(
         self,
@@ -91,8 +95,16 @@ class Stage:
             after_epoch = _do_nothing  # but return to Python at the same steps as the chief
         checkpoints = folder.checkpoints(self.method.name)
         self.method.precision = folder.kept_precision(self.method.name, self.method.precision)
+        if self.watch:
+            self.watch = dataclasses.replace(self.watch, metrics_file=folder.metrics_file)
         train(
-            self.method, self.source, self.settings, folder.metrics_file, after_epoch, checkpoints
+            self.method,
+            self.source,
+            self.settings,
+            folder.metrics_file,
+            after_epoch,
+            checkpoints,
+            self.watch,
         )
         self.end()
 

@@ -1,5 +1,6 @@
 """The loop that every method shares."""
 
+import contextlib
 import math
 import pathlib
 import re
@@ -13,6 +14,7 @@ from absl import logging
 
 from bginv.data.files import input_error
 from bginv.data.sources import Source
+from bginv.engine.callbacks import Watch
 from bginv.engine.checkpoints import Checkpoints
 from bginv.engine.common_settings import PhaseSettings
 from bginv.engine.distribution import is_chief, num_workers, send_from_chief
@@ -22,6 +24,9 @@ from bginv.engine.progress import Progress
 from bginv.errors import UserError
 from bginv.nn.precision import computing_in
 from bginv.report.metrics import EVENTS
+
+FINISHED = 2**62
+"""For the number of epochs that have ended: callbacks have left the weights as they stay."""
 
 RANDOM_STATE = "seed_generator_state"
 """Keras' name of a variable that counts what a layer has drawn."""
@@ -50,6 +55,7 @@ def train(
     metrics_file: pathlib.Path | None = None,
     on_epoch_end: Callable[[int], None] | None = None,
     checkpoints: pathlib.Path | None = None,
+    watch: Watch | None = None,
 ) -> None:
     """Run a method over shuffled batches of a source, from the last checkpoint on.
 
@@ -60,6 +66,7 @@ def train(
         metrics_file: JSON lines are appended to it.
         on_epoch_end: is given the number of the epoch, from 1.
         checkpoints: their folder; None keeps none.
+        watch: is told of epochs, and may end the training at one; None tells nobody.
 
     Raises:
         FloatingPointError: a loss that is not finite.
@@ -67,7 +74,7 @@ def train(
         ConnectionError: another worker was lost.
         OSError: a checkpoint cannot be written.
     """
-    _Training(method, source, settings, checkpoints).run(metrics_file, on_epoch_end)
+    _Training(method, source, settings, checkpoints, watch).run(metrics_file, on_epoch_end)
 
 
 class _Training:
@@ -79,6 +86,7 @@ class _Training:
         source: Source,
         settings: PhaseSettings,
         checkpoints: pathlib.Path | None,
+        watch: Watch | None,
     ):
         self.method, self.source, self.settings = method, source, settings
         self.epoch_steps = steps_per_epoch(len(source), settings.batchsize)
@@ -95,11 +103,16 @@ class _Training:
         )
         self.step = send_from_chief(method.strategy, self.checkpoints.restore(), _variables(saved))
         self.skipped = int(method.loss_scale.skipped) if method.loss_scale else 0
+        length = (last_epoch(settings, len(source)), self.epoch_steps)
+        self.watched = watch and watch.training(method, *length)
 
     def run(
         self, metrics_file: pathlib.Path | None, on_epoch_end: Callable[[int], None] | None
     ) -> None:
         """See `train`."""
+        if int(self.epochs_ended) == FINISHED:
+            logging.info("%s: it is done, after %d steps", self.method.name, self.step)
+            return
         if self.step == self.steps:
             logging.info("%s: all %d steps are done", self.method.name, self.steps)
         elif self.settings.precision == "auto":
@@ -109,12 +122,15 @@ class _Training:
         batch_size, name = self.settings.batchsize, self.method.name
         wanted = self.settings.tensorboard and metrics_file
         events = metrics_file.parent / EVENTS if wanted else None
-        progress = Progress(name, self.step, self.steps, batch_size, metrics_file, events)
-        with progress, self.stop_request:
+        shown = self.watched is None or self.watched.with_bar
+        progress = Progress(name, self.step, self.steps, batch_size, metrics_file, events, shown)
+        with progress, self.stop_request, self.watched or contextlib.nullcontext():
             self._end_epoch(progress, on_epoch_end)
             while self.step < self.steps:
-                stop = self._next_stop(on_epoch_end is not None)
+                stop = self._next_stop(on_epoch_end is not None or self.watched is not None)
                 began, start = time.monotonic(), self.step
+                if self.watched:
+                    self.watched.begin_steps(start)
                 train_step = self.method.step_at(start)
                 if train_step not in compiled:
                     compiled[train_step] = _compile(
@@ -124,6 +140,8 @@ class _Training:
                 seconds = time.monotonic() - began
                 epoch = math.ceil(self.step / self.epoch_steps)
                 progress.update(self.step, self.step - start, seconds, epoch, means)
+                if self.watched:
+                    self.watched.end_steps(self.step, self.step - start, means)
                 if self.step == self.method.next_event(start) and self.step < self.steps:
                     self.method.before_step(self.step)
                 if stopping or self.checkpoints.is_due(self.step):
@@ -134,15 +152,23 @@ class _Training:
             self._save()
             if self.stop_request.signal_number:
                 self._raise_interrupted()
-        self.method.finish()
+            self.method.finish()
+            if self.watched:  # callbacks may have changed the weights, or ended early
+                self.watched.end()
+                self.epochs_ended.assign(FINISHED)
+                self._save(again=True)
 
     def _end_epoch(self, progress: Progress, on_epoch_end: Callable[[int], None] | None) -> None:
         """Call `on_epoch_end` where that is due, after the checkpoint: it may take long."""
         epoch = math.ceil(self.step / self.epoch_steps)
         at_end = self.step in (epoch * self.epoch_steps, self.steps)
-        if on_epoch_end and at_end and int(self.epochs_ended) < epoch:
+        told = on_epoch_end or self.watched
+        if told and at_end and int(self.epochs_ended) < epoch:
             progress.clear()
-            on_epoch_end(epoch)
+            if on_epoch_end:
+                on_epoch_end(epoch)
+            if self.watched and self.watched.end_epoch(epoch):
+                self.steps = self.step
             self.epochs_ended.assign(epoch)
             if self.step == self.steps:
                 self._save(again=True)

@@ -1,6 +1,7 @@
 """What is trained, and its step."""
 
 import abc
+import contextlib
 from collections.abc import Callable, Sequence
 
 import keras
@@ -223,6 +224,11 @@ class Method(abc.ABC):
 
     def next_event(self, step: int) -> int | None:  # noqa: B027
         """The first step after `step` that needs `before_step`, or None."""
+
+    def evaluated_weights(self) -> contextlib.AbstractContextManager:
+        """A context in which the models have the weights that they are judged by: averages."""
+        average = getattr(self, "average", None)
+        return average.in_place() if average else contextlib.nullcontext()
 
     def finish(self) -> None:  # noqa: B027
         """Called once after the last step."""

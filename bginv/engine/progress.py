@@ -19,6 +19,7 @@ class Progress:
         batch_size: images a step, for the speed.
         metrics_file: JSON lines are appended to it; None writes none.
         tensorboard: folder of event files for TensorBoard; None writes none.
+        with_bar: show a bar on a terminal, or lines where there is none.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Progress:
         batch_size: int,
         metrics_file: pathlib.Path | None = None,
         tensorboard: pathlib.Path | None = None,
+        with_bar: bool = True,
     ):
         self._events = tensorboard and tf.summary.create_file_writer(str(tensorboard / phase))
         self._phase, self._batch_size = phase, batch_size
@@ -36,7 +38,7 @@ class Progress:
             metrics_file.touch()
             remove_beyond(metrics_file, phase, done)
         self._metrics = metrics_file
-        self._bar = Bar(phase, steps, "step", done)
+        self._bar = Bar(phase, steps, "step", done, shown=with_bar)
         if done:
             logging.info("%s goes on after step %d of %d", phase, done, steps)
 

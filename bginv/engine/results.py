@@ -33,6 +33,7 @@ from bginv.report.groups import group_tables
 from bginv.report.metrics import EVENTS, log_pictures, put_evaluation, training_seconds
 from bginv.report.pictures import write_strip
 from bginv.report.run_page import write_report
+from bginv.report.same_pictures import SamePictures
 from bginv.report.tables import accuracy_table, json_results, published_rows
 
 try:
@@ -51,10 +52,12 @@ class KnownAnswers(NamedTuple):
     Attributes:
         predictions: its classes.
         images: rows of the test, int [M], to images uint8 [M, H, W, C].
+        same: int [N], of which record of the first test each answer is; None where there is none.
     """
 
     predictions: Predictions
     images: Callable[[np.ndarray], np.ndarray]
+    same: np.ndarray | None = None
 
 
 class Results:
@@ -70,6 +73,7 @@ class Results:
         rows: by name.
         headline: sentences that come before the table, on the page and in `results.md`.
         more: what else `results.json` holds.
+        model: what the classifier is called, for titles.
     """
 
     def __init__(
@@ -83,9 +87,12 @@ class Results:
         self.rows: dict[str, Accuracies] = {}
         self.headline: list[str] = []
         self.more: dict[str, Any] = {}
+        self.model = ""
         self._confusion: dict[str, dict[str, list]] = {}
         self._mistakes: dict[str, list[dict[str, Any]]] = {}
         self._noises: dict[str, dict[str, float]] = {}
+        self._answers: Mapping[str, KnownAnswers] = {}
+        self._same: SamePictures | None = None
 
     def add_row(
         self,
@@ -103,6 +110,7 @@ class Results:
             answers: what is known of tests, the data set's or further ones.
         """
         dataset = dataset or self.dataset
+        self.model = self.model or classifier.name
         if dataset.regression or dataset.multi_label:
             self.rows[name] = evaluate_accuracy(classifier, dataset)
         else:
@@ -152,6 +160,8 @@ class Results:
             noises=self._noises,
             confusion=self._confusion,
             mistakes=self._mistakes,
+            same_pictures=self._same.as_json() if self._same else {},
+            model=self.model,
             headline=self.headline,
             **self.more,
         )
@@ -187,6 +197,10 @@ class Results:
             for test, own in found.items()
             if own.num_classes <= MOST_CLASSES
         }
+        self._answers = answers
+        if self._same is None:
+            self._same = SamePictures(self.folder.strips, self._class_name, self._images)
+        self._same.add(row, found, self._same_records(found))
         for number, (test, own) in enumerate(found.items()):
             rows = own.mistakes(NUM_MISTAKES)
             file = f"mistakes_{number:02}.png"
@@ -200,11 +214,27 @@ class Results:
                 for i in rows
             ]
             if len(rows):
-                if test in answers:
-                    images = answers[test].images(rows)
-                else:
-                    images = take_in_memory(self.dataset.tests[test].without_masks(), rows).images
-                write_strip(self.folder.strips / file, images / np.float32(255))
+                write_strip(self.folder.strips / file, self._images(test, rows) / np.float32(255))
+
+    def _images(self, test: str, rows: np.ndarray) -> np.ndarray:
+        if test in self._answers:
+            return self._answers[test].images(rows)
+        return take_in_memory(self.dataset.tests[test].without_masks(), rows).images
+
+    def _same_records(self, found: Mapping[str, Predictions]) -> dict[str, np.ndarray]:
+        """By test: of which record of the first test each answer is, where that is known.
+
+        Tests that are made of one another, such as those with backgrounds injected, share labels.
+        """
+        labels = {test: own.labels for test, own in self.dataset.tests.items()}
+        first = next(iter(labels))
+        same = {
+            test: np.arange(len(own))
+            for test, own in labels.items()
+            if np.shares_memory(own, labels[first]) and len(own) == len(found[test].labels)
+        }
+        known = {test: own.same for test, own in self._answers.items() if own.same is not None}
+        return same | known
 
     def _class_name(self, label: int) -> str:
         """A classifier may know more classes than the data has."""

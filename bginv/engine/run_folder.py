@@ -13,6 +13,7 @@ from typing import Any
 
 from absl import logging
 
+from bginv.engine.common_settings import OF_PHOTOGRAPHS
 from bginv.engine.saved_settings import are_settings, differences, read_settings, to_json
 from bginv.errors import UserError
 from bginv.output_files import (
@@ -54,10 +55,10 @@ _OF_ONE_WORKER = ("data_dir", "output", "overwrite", "resume", "run_dir")
 
 def default_run_dir(dataset: str) -> str:
     """Where `bginv run` leaves everything unless told otherwise."""
-    prefix = next((own for own in ("folder:", "waterbirds:") if dataset.startswith(own)), "")
+    prefix = next((own for own in OF_PHOTOGRAPHS if dataset.startswith(own)), "")
     folder = pathlib.Path(dataset.removeprefix(prefix)).expanduser()
     if prefix or folder.is_dir():
-        dataset = folder.resolve().name
+        dataset = folder.resolve().stem if folder.is_file() else folder.resolve().name
     return f"runs/{dataset.replace(':', '_').replace('/', '_')}"
 
 

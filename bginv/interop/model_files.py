@@ -28,6 +28,7 @@ ENDINGS = (".keras", ".h5")
 PROBABILITIES = ("softmax", "sigmoid")
 REGISTERED = b'"registered_name": "bginv>'
 LAYERS = (
+    "bginv.nn.background_mix",
     "bginv.nn.deeplab",
     *(f"bginv.methods.{name}.model" for name in ("acol", "attention", "erasing")),
 )

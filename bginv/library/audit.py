@@ -43,7 +43,7 @@ from bginv.library.data import Data, as_dataset, is_split
 from bginv.library.masks_and_backgrounds import mask_bytes
 from bginv.masks.choice import AUTO, GIVEN, LEARNED, OF_CLASSIFIER, Choice, choose
 from bginv.masks.source import MaskSource
-from bginv.masks.store import Found, find_masks
+from bginv.masks.store import Found, find_masks, given_masks
 from bginv.nn.pixel_range import Range
 from bginv.terminal import Bar
 
@@ -225,7 +225,7 @@ def _masks(
     if choice.source is not None:
         found = find_masks(source.without_masks(), choice.source)
     elif source.has_masks:
-        found = Found(source, {}, 0.0, np.ones(len(source), np.float32), 0)
+        found = given_masks(source)
     else:
         raise UserError(
             "this split brings no masks, and the training images do: choose other masks"

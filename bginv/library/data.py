@@ -14,6 +14,7 @@ from bginv.data.sources import ArraySource, Dataset, Source, split_off_test
 from bginv.errors import UserError
 from bginv.library.arrays import array_of, labels_of, pixels_of, range_of, range_of_floats
 from bginv.library.gathering import records_of
+from bginv.library.tables import frames_of, hugging_face_records, is_frame, is_hugging_face
 from bginv.nn.pixel_range import Range
 
 Arrays: TypeAlias = tuple[Any, Any]
@@ -37,12 +38,14 @@ def as_dataset(
     other floats [N] or [N, D], which a regressor is to tell.
 
     Args:
-        data: a name or folder, see `load_data`; a `Dataset`; `(images, labels)`, of which a quarter
+        data: a name or folder, see `load_data`; a `Dataset`; a pandas DataFrame of paths and
+            classes, see `load_table`, or one for each split; `(images, labels)`, of which a quarter
             becomes the test; `((images, labels), (images, labels))`, to train and to test, as
             `keras.datasets` has it; a mapping of "train" and the tests' names to such pairs; or, in
-            the place of any pair, a `tf.data.Dataset` of pairs, in batches or not, or a
-            `keras.utils.PyDataset`, which are taken into memory.
-        image_size: of the images of a name or folder that come in any size.
+            the place of any pair, a `tf.data.Dataset` of pairs, in batches or not, a
+            `keras.utils.PyDataset`, or a split of Hugging Face's `datasets`, which are taken into
+            memory. Names of the classes are those that `image_dataset_from_directory` gives.
+        image_size: of the images of a name, a folder or a list that come in any size.
         pixels: the range that the model takes; images of floats outside of [0, 1] have it too.
             None takes that of `KNOWN` in which they are.
         groups: places of a folder's images, see `load_data`.
@@ -63,12 +66,18 @@ def as_dataset(
             name = os.fspath(data)
             side = image_size if takes_any_size(name) else None
             return load_data(name, image_size=side, groups=groups)
-    return _of_splits(_splits(data), pixels)
+    splits = _splits(data)
+    if any(map(is_frame, splits.values())):
+        if not all(map(is_frame, splits.values())):
+            raise UserError("data: give every split as a data frame, or none")
+        return frames_of(splits, image_size)
+    return _of_splits(splits, pixels, image_size)
 
 
 def is_split(data: Data) -> bool:
     """Whether data comes with a test, or `as_dataset` has to split one off."""
-    return isinstance(data, Dataset | str | os.PathLike) or len(_splits(data)) > 1
+    own = isinstance(data, Dataset | str | os.PathLike) or is_frame(data)
+    return own or len(_splits(data)) > 1
 
 
 def _splits(data: Any) -> dict[str, Any]:
@@ -85,7 +94,7 @@ def _splits(data: Any) -> dict[str, Any]:
                     f"{', '.join(map(str, data)) or 'none'}"
                 )
             return dict(data)
-        case tf.data.Dataset() | keras.utils.PyDataset():
+        case _ if _is_one_object(data):
             return {TRAIN: data}
         case (train, test) if _is_split_itself(train) and _is_split_itself(test):
             return {TRAIN: train, "clean": test}
@@ -93,15 +102,22 @@ def _splits(data: Any) -> dict[str, Any]:
             return {TRAIN: data}
     raise UserError(
         "data must be a name, a folder, (images, labels), a pair of such pairs, a mapping of split "
-        "names to them, a tf.data.Dataset or a keras.utils.PyDataset; received "
+        "names to them, a tf.data.Dataset, a keras.utils.PyDataset, a pandas DataFrame or a "
+        "datasets.Dataset; received "
         f"{type(data).__name__}"
     )
+
+
+def _is_one_object(data: Any) -> bool:
+    """Whether an object alone holds images and labels of a split."""
+    kinds = tf.data.Dataset | keras.utils.PyDataset
+    return isinstance(data, kinds) or is_frame(data) or is_hugging_face(data)
 
 
 def _is_split_itself(member: Any) -> bool:
     """Whether a member of a pair is a split, and not the images or labels of one."""
     match member:
-        case tf.data.Dataset() | keras.utils.PyDataset():
+        case _ if _is_one_object(member):
             return True
         case (images, _) | (images, _, _):
             return _num_axes(images) >= 3 or isinstance(member, tuple) and _num_axes(images) > 0
@@ -117,12 +133,19 @@ def _num_axes(values: Any) -> int:
     return 0
 
 
-def _of_splits(splits: Mapping[str, Any], pixels: Range | None) -> Dataset:
-    pairs = {name: records_of(own, name) for name, own in splits.items()}
-    images = {name: array_of(own, f"{name} images") for name, (own, _) in pairs.items()}
-    held = {name: pixels_of(own, name, pixels) for name, own in images.items()}
-    came_in = range_of_floats(images, pixels)
+def _of_splits(splits: Mapping[str, Any], pixels: Range | None, image_size: int | None) -> Dataset:
+    pairs, told = {}, {}
+    for name, own in splits.items():
+        if is_hugging_face(own):
+            images, labels, told[name] = hugging_face_records(own, name, image_size)
+            pairs[name] = images, labels
+        else:
+            pairs[name], told[name] = records_of(own, name), getattr(own, "class_names", None)
+    arrays = {name: array_of(own, f"{name} images") for name, (own, _) in pairs.items()}
+    held = {name: pixels_of(own, name, pixels) for name, own in arrays.items()}
+    came_in = range_of_floats(arrays, pixels)
     labels, class_names = labels_of({name: own for name, (_, own) in pairs.items()}, TRAIN)
+    class_names = _told_names(told, class_names)
     for name, own in held.items():
         if len(own) != len(labels[name]):
             raise UserError(f"{name} has {len(own)} images and {len(labels[name])} labels")
@@ -143,6 +166,23 @@ def _of_splits(splits: Mapping[str, Any], pixels: Range | None) -> Dataset:
     dataset = Dataset(IN_MEMORY, train, sources, class_names, shape, came_in=came_in)
     _warn_of_unseen_classes(dataset)
     return dataset
+
+
+def _told_names(told: Mapping[str, Any], class_names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names that the training split tells of its classes, where they are as many or more.
+
+    Raises:
+        UserError: another split tells others.
+    """
+    own = told[TRAIN]
+    for name, others in told.items():
+        if own and others and list(others) != list(own):
+            raise UserError(
+                f"data: {name} has the classes {', '.join(map(str, others))[:80]}, and {TRAIN} "
+                f"{', '.join(map(str, own))[:80]}: give both the same class_names"
+            )
+    fits = own and class_names and len(class_names) <= len(own)
+    return tuple(map(str, own)) if fits else class_names
 
 
 def _warn_of_unseen_classes(dataset: Dataset) -> None:

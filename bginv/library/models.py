@@ -1,5 +1,7 @@
 """Any Keras model as the phases take it: images in [0, 1] to logits, or to what a loss takes."""
 
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -16,6 +18,31 @@ LOOKED_AT = 512
 
 SMALLEST_PROBABILITY = 1e-30
 PROBABILITIES, LOGITS, SIGMOID, ONE_LOGIT = "probabilities", "logits", "sigmoid", "one logit"
+
+
+def refuse_foreign(model: Any) -> None:
+    """Raise at a model that is none of Keras 3 on TensorFlow.
+
+    Raises:
+        UserError: it says what to do.
+    """
+    kinds = [f"{kind.__module__}." for kind in type(model).__mro__]
+    if any(own.startswith("tf_keras.") for own in kinds):
+        raise UserError(
+            f"model is a {type(model).__name__} of tf_keras (Keras 2): save it by "
+            "model.save('model.h5'), and give keras.models.load_model('model.h5') of Keras 3"
+        )
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(model, torch.nn.Module):
+        raise UserError("model must be a Keras model; received one of PyTorch: build it in Keras")
+    if not isinstance(model, keras.Model):
+        raise UserError(f"model must be a keras.Model; received {type(model).__name__}")
+    if any(own.startswith("keras_hub.") for own in kinds) and getattr(model, "preprocessor", None):
+        raise UserError(
+            f"model is a task of keras_hub ({type(model).__name__}), whose preprocessor would not "
+            "run: give keras.Sequential([keras.Input((H, W, 3)), "
+            "model.preprocessor.image_converter, model])"
+        )
 
 
 def side_of(model: keras.Model) -> int | None:
@@ -118,7 +145,40 @@ def _rows(dataset: Dataset) -> np.ndarray:
     return np.linspace(0, len(dataset.train), count, endpoint=False, dtype=np.int64)
 
 
-def loss_of(model: keras.Model, dataset: Dataset, loss: Any) -> Loss:
+def class_weights(given: Any, dataset: Dataset) -> np.ndarray | None:
+    """The argument `class_weight`, float32 [K], checked; None stays.
+
+    Args:
+        given: a mapping of class numbers, or names, to weights; those left out have 1.
+        dataset: its classes.
+
+    Raises:
+        UserError: no classes, an unknown one, or a weight below 0.
+    """
+    if given is None:
+        return None
+    if dataset.regression or not isinstance(given, Mapping):
+        raise UserError(
+            "class_weight must map classes to weights, for data with classes; received "
+            f"{type(given).__name__}"
+        )
+    found = np.ones(dataset.num_classes, np.float32)
+    places = {name: place for place, name in enumerate(dataset.class_names)}
+    for own, weight in given.items():
+        place = places.get(own, own)
+        known = isinstance(place, int | np.integer) and 0 <= place < len(found)
+        if not known or not isinstance(weight, int | float | np.number) or not weight >= 0:
+            raise UserError(
+                f"class_weight: {own!r}: {weight!r} is no class with a weight of 0 or above; the "
+                f"classes are {', '.join(dataset.class_names)[:80]}"
+            )
+        found[place] = weight
+    return found
+
+
+def loss_of(
+    model: keras.Model, dataset: Dataset, loss: Any, weights: np.ndarray | None = None
+) -> Loss:
     """The loss of a model, as the phases take it.
 
     Args:
@@ -127,9 +187,10 @@ def loss_of(model: keras.Model, dataset: Dataset, loss: Any) -> Loss:
         loss: any of Keras, on the model's own outputs; None means cross-entropy for classes, and
             for numbers the loss that the model was compiled with, else the mean squared error.
             Integer labels become one-hot for a loss that is not sparse.
+        weights: see `class_weights`; the mean is over the images, as Keras has it.
     """
     if loss is None and not dataset.regression:
-        return cross_entropy
+        return cross_entropy if weights is None else _weighted_cross_entropy(weights)
     if loss is None:
         compiled = getattr(model, "loss", None) if getattr(model, "compiled", False) else None
         loss = compiled or keras.losses.MeanSquaredError()
@@ -139,13 +200,25 @@ def loss_of(model: keras.Model, dataset: Dataset, loss: Any) -> Loss:
 
     def mean_loss(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         width = outputs.shape[-1]
+        own_weights = None if weights is None else tf.gather(tf.constant(weights), labels)
         if one_hot:
             labels = (
                 tf.one_hot(labels, width) if width > 1 else tf.cast(labels[:, None], tf.float32)
             )
-        return tf.reduce_mean(tf.cast(own(labels, outputs), tf.float32))
+        if own_weights is not None and isinstance(own, keras.losses.Loss):
+            return tf.cast(own(labels, outputs, sample_weight=own_weights), tf.float32)
+        each = tf.cast(own(labels, outputs), tf.float32)
+        return tf.reduce_mean(each if own_weights is None else each * own_weights)
 
     return mean_loss
+
+
+def _weighted_cross_entropy(weights: np.ndarray) -> Loss:
+    def loss(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
+        return tf.reduce_mean(each * tf.gather(tf.constant(weights), labels))
+
+    return loss
 
 
 def knows_something(model: keras.Model, dataset: Dataset, loss: Loss) -> bool:

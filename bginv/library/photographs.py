@@ -13,6 +13,7 @@ from bginv.engine.run_folder import RunFolder
 from bginv.engine.settings import resolve
 from bginv.errors import UserError
 from bginv.library.results import Robustified
+from bginv.library.watching import Wish, with_compiled
 from bginv.masks.choice import AUTO, choose
 from bginv.methods.background_invariance.experiment import Start
 from bginv.methods.background_invariance.settings import PHOTOGRAPHS
@@ -20,6 +21,7 @@ from bginv.methods.photographs.experiment import PhotographExperiment
 from bginv.methods.photographs.judging import AFTER, BEFORE
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.nn.fine_tuning import is_deep, is_trained
+from bginv.nn.pixel_range import Range
 
 SMALLEST_SIDE = 128
 OWN_ARGUMENTS = {
@@ -69,6 +71,7 @@ def robustify_photographs(
     run_dir: pathlib.Path,
     overwrite: bool,
     inputs: Mapping[str, int],
+    told: tuple[Wish, Range],
 ) -> Robustified:
     """Fine-tune a model on other pictures' backgrounds.
 
@@ -80,6 +83,7 @@ def robustify_photographs(
         run_dir: folder for everything.
         overwrite: begin again in that folder.
         inputs: numbers of what a run that goes on must have begun with.
+        told: what the caller wants to be told of, and the range of pixels that the model takes.
 
     Raises:
         UserError: something that does not go together.
@@ -105,6 +109,13 @@ def robustify_photographs(
         start.train_classifier,
         start.save,
     )
+    experiment.model_name = model.name
+    wish, pixels = told
+    of_model = {phase: model for phase in ("classifier", "adversarial")}
+    figures = with_compiled(None, model, experiment.held_out, pixels)
+    experiment.watches = wish.watches(of_model, figures)
+    for phase, watch in experiment.watches.items():
+        watch.refuse_rates(phase, "leave it out; learning_rate is the largest of the schedule")
     experiment.run()
     results = experiment.outcome.results
     rows = results.rows

@@ -22,7 +22,8 @@ from bginv.interop.model_files import load_any, load_classifier
 from bginv.interop.unit_images import on_unit_images, pixels_of_model
 from bginv.library.arrays import range_of
 from bginv.library.data import Data, as_dataset
-from bginv.library.models import check_numbers, side_of, with_logits
+from bginv.library.history import History
+from bginv.library.models import check_numbers, refuse_foreign, side_of, with_logits
 from bginv.methods.background_invariance.mask_training import soft_and_binary_masks
 from bginv.methods.background_invariance.settings import GIVEN, AdversarialSettings
 from bginv.methods.photographs.settings import PhotographSettings
@@ -30,7 +31,8 @@ from bginv.nn.pixel_range import PixelRange, Range
 from bginv.output_files import refuse_existing
 from bginv.report.card import CARD, card_of, write_card
 from bginv.report.metrics import read_metrics
-from bginv.report.run_page import REPORT, notebook_page, read_run
+from bginv.report.run_page import REPORT, notebook_page
+from bginv.report.runs import read_run
 from bginv.report.tables import Table, accuracy_table, exports_table
 
 
@@ -78,9 +80,9 @@ class Robustified:
         return self.folder / REPORT
 
     @property
-    def history(self) -> list[dict]:
-        """Every record of the trainings: losses by step, and evaluations."""
-        return read_metrics(self.folder / "metrics.jsonl")
+    def history(self) -> History:
+        """Every record of the trainings, and `.history["loss"]` by epoch as `fit` has it."""
+        return History(read_metrics(self.folder / "metrics.jsonl"))
 
     def masks(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Soft and binary masks of images, as phase 3 made them.
@@ -143,11 +145,12 @@ def evaluate(
         UserError: a model for other images or fewer classes.
     """
     pixels = range_of(pixels)
-    if not isinstance(model, keras.Model):
+    if isinstance(model, str | os.PathLike):
         name = os.fspath(model)
         dataset = as_dataset(data, side_of(load_any(name)), pixels)
         classifier = load_classifier(name, dataset, pixels=pixels)
     else:
+        refuse_foreign(model)
         name, dataset = model.name, as_dataset(data, side_of(model), pixels)
         found = pixels_of_model(model, dataset, pixels)
         classifier = on_unit_images(model, dataset.image_shape, found.pixels)

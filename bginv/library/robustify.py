@@ -19,6 +19,7 @@ from absl import logging
 from bginv.checksums import content_number
 from bginv.data.catalog import proof_name
 from bginv.data.sources import Dataset
+from bginv.engine.callbacks import Figures, has_schedule
 from bginv.engine.run_folder import RunFolder
 from bginv.errors import UserError
 from bginv.interop.unit_images import on_unit_images, pixels_of_model, takes_integers
@@ -33,13 +34,22 @@ from bginv.library.masks_and_backgrounds import (
 from bginv.library.models import (
     can_be_saved,
     check_numbers,
+    class_weights,
     knows_something,
     loss_of,
+    refuse_foreign,
     side_of,
     with_logits,
 )
 from bginv.library.photographs import fits, refuse_finished, robustify_photographs
 from bginv.library.results import Robustified
+from bginv.library.watching import (
+    Wish,
+    figures_of,
+    hold_out_for,
+    tell_compiled,
+    with_compiled,
+)
 from bginv.methods.background_invariance.experiment import BackgroundInvariance, Start
 from bginv.methods.background_invariance.settings import (
     PHASES,
@@ -79,6 +89,9 @@ def robustify(
     seed: int = 0,
     run_dir: str | os.PathLike | None = None,
     overwrite: bool = False,
+    callbacks: Any = None,
+    class_weight: Mapping[Any, float] | None = None,
+    verbose: int = 1,
     **settings: Any,
 ) -> Robustified:
     """Train a Keras model against backgrounds (Cruz et al. 2020), in place.
@@ -116,6 +129,13 @@ def robustify(
         run_dir: folder for models, pictures, metrics and the report; the same call, with the model
             as it was before, goes on with a run that was stopped. None takes a temporary one.
         overwrite: begin again in that folder.
+        callbacks: of Keras, for every training of the model, or a mapping of "classifier", "masks"
+            and "adversarial" to them. They see epochs, those of a run that goes on from there on,
+            and figures of images that are held out: a split named "validation", else a part of the
+            training images (of three phases, a tenth). `model.optimizer` is that of the phase;
+            `stop_training` ends it. A new last layer alone, on stored features, has no epochs.
+        class_weight: of the loss, by class; for the three phases.
+        verbose: 0 tells warnings alone, 1 shows progress, 2 prints a line an epoch.
         **settings: any other of the phases' in `bginv run --help`, with underscores; those of data
             are for `load_data`.
 
@@ -125,27 +145,41 @@ def robustify(
     Raises:
         UserError: something that does not go together; it says what.
     """
+    refuse_foreign(model)
     pixels = range_of(pixels)
+    wish = Wish.of(callbacks, verbose, tuple(PHASES))
     dataset = as_dataset(_proof(data), side_of(model), pixels)
     _check_classes(dataset)
+    weights = class_weights(class_weight, dataset)
     found = _pixels(model, dataset, pixels)
-    start = _with_loss(model, dataset, loss, found.pixels, train_first)
+    tell_compiled(model, loss)
+    start = _with_loss(model, dataset, loss, found.pixels, train_first, weights)
     path = pathlib.Path(run_dir or _temporary_folder())
     adversary = isinstance(backgrounds, str) and backgrounds == "adv"
-    may_fit = recipe is None and adversary and loss is None
+    may_fit = recipe is None and adversary and loss is None and weights is None
     if recipe == PHOTOGRAPHS or (may_fit and fits(model, dataset, settings)):
+        if weights is not None:
+            raise UserError(
+                "class_weight is for the three phases; for recipe='photographs', "
+                "balance='classes' shows the images of each class equally often"
+            )
         dataset, source = masks_of_photographs(masks, dataset, is_split(data))
         start = dataclasses.replace(start, dataset=dataset)
         given = {"seed": seed, **settings, **({} if epochs is None else {"epochs": epochs})}
         begun = _numbers({"pixels": found.pixels, "model": _weights_number(start.evaluated)})
         numbers = {"training images": dataset.train.digest(), **begun}
-        result = robustify_photographs(model, start, source, given, path, overwrite, numbers)
+        told = (wish, found.pixels)
+        with wish.quiet():
+            result = robustify_photographs(
+                model, start, source, given, path, overwrite, numbers, told
+            )
         return dataclasses.replace(result, pixels=found)
     recipe = recipe or "tuned"
     dataset, mask_kind, unet = with_own_masks(masks, dataset, is_split(data))
     given = {"recipe": recipe, "seed": seed, **settings}
     if epochs is not None:
         given["epochs"] = epochs
+    dataset, held = hold_out_for(wish, dataset)
     generated = isinstance(backgrounds, str) and backgrounds in BACKGROUNDS
     given["back"] = backgrounds if generated else "real"
     if "learning_rate" not in settings:
@@ -166,7 +200,11 @@ def robustify(
         augmentation=None if augments else UNCHANGED,
     )
     said = {"loss": _described(loss), "pixels": found.pixels, "augment": augments}
-    result = _train(model, start, phases, path, overwrite, said)
+    if weights is not None:
+        said["class_weight"] = weights.tolist()
+    figures = with_compiled(figures_of(start, held), model, held, found.pixels)
+    with wish.quiet():
+        result = _train(model, start, phases, path, overwrite, said, (wish, figures))
     return dataclasses.replace(result, pixels=found)
 
 
@@ -211,6 +249,7 @@ def _with_loss(
     loss: Any,
     pixels: Range,
     train_first: bool | None,
+    weights: np.ndarray | None,
 ) -> Start:
     """The model as the phases take it, with its loss, and whether it needs phase 1."""
     classifier = on_unit_images(model, dataset.image_shape, pixels)
@@ -219,13 +258,13 @@ def _with_loss(
             f"{model.name} has no weights to train: set trainable = True on it, or on layers that "
             "are to learn"
         )
-    own_loss = loss_of(model, dataset, loss)
+    own_loss = loss_of(model, dataset, loss, weights)
     if dataset.regression:
         check_numbers(classifier, dataset)
         scores, judge = classifier, own_loss
     else:
         scores, judge = with_logits(classifier, dataset), cross_entropy
-    if own_loss is cross_entropy:
+    if loss is None and not dataset.regression:
         classifier = scores
     if train_first is None:
         train_first = not knows_something(scores, dataset, judge)
@@ -245,8 +284,19 @@ def _train(
     path: pathlib.Path,
     overwrite: bool,
     said: Mapping[str, Any],
+    told: tuple[Wish, Figures | None],
 ) -> Robustified:
-    """Run the phases in a folder; `said` is what else a run that goes on must have begun with."""
+    """Run the phases in a folder.
+
+    Args:
+        model: the user's.
+        start: what they start from.
+        phases: settings of each.
+        path: of the folder.
+        overwrite: begin again there.
+        said: what else a run that goes on must have begun with.
+        told: what the caller wants to be told of, and what measures the model for that.
+    """
     common = phases["adversarial"]
     run = RunSettings(
         dataset=start.dataset.name, recipe=common.recipe, seed=common.seed, masks=start.masks
@@ -257,6 +307,17 @@ def _train(
     experiment = BackgroundInvariance(start, run, phases, strategy, folder, (BEFORE, AFTER))
     given = experiment.uses_given_masks
     folder.check_inputs({**_inputs(start, phases, given), **_numbers(said)})
+    experiment.results.model = model.name
+    wish, figures = told
+    trained = {own.method.name: own.method.models[0] for own in experiment.stages}
+    models = {name: model if name != "masks" else own for name, own in trained.items()}
+    watches = wish.watches(models, figures)
+    for stage in experiment.stages:
+        stage.watch = watches.get(stage.method.name)
+        if stage.watch and has_schedule(stage.method):
+            stage.watch.refuse_rates(
+                stage.method.name, "leave it out, or give decay='none', which keeps the rate"
+            )
     experiment.run()
     generators = {own.generator.name: own.generator for own in experiment.adversaries}
     return Robustified(

@@ -3,17 +3,17 @@
 import collections
 import csv
 import hashlib
-import json
 import math
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
-from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 
+from bginv.data.coco import read_json
 from bginv.data.images import shown
+from bginv.data.voc import ANNOTATIONS, finite, read_voc
 from bginv.errors import UserError
 from bginv.masks.cam import Box, grab_cut
 from bginv.masks.source import Mask, MaskSource, Picture, confidence_of
@@ -137,7 +137,7 @@ def _read_csv(path: pathlib.Path) -> Iterator[Labelled]:
             place = f"{shown(path)}, line {number}"
             try:
                 name, *edges = line
-                box = _finite(edges)
+                box = finite(edges)
             except ValueError:
                 raise UserError(
                     f"{place}: {','.join(COLUMNS)} in pixels are needed; received {','.join(line)}"
@@ -146,22 +146,11 @@ def _read_csv(path: pathlib.Path) -> Iterator[Labelled]:
 
 
 def _read_coco(path: pathlib.Path) -> Iterator[Labelled]:
-    try:
-        held = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f"{shown(path)} is not JSON ({error}); {KINDS} is needed") from None
-    try:
-        images = {image["id"]: image for image in held["images"]}
-        annotations = list(held["annotations"])
-    except (KeyError, TypeError):
-        raise UserError(
-            f"{shown(path)} is not COCO's JSON: it needs images with id and file_name, and "
-            "annotations with image_id and bbox"
-        ) from None
+    images, annotations, _ = read_json(path, KINDS)
     for number, own in enumerate(annotations):
         place = f"{shown(path)}, annotation {number}"
         try:
-            image, edges = images[own["image_id"]], _finite(own["bbox"])
+            image, edges = images[own["image_id"]], finite(own["bbox"])
             name = pathlib.PurePath(image["file_name"])
             sides = [float(image.get(side) or 0) for side in ("width", "height")]
         except (KeyError, TypeError, ValueError):
@@ -180,45 +169,11 @@ def _read_voc(folder: pathlib.Path) -> Iterator[Labelled]:
 
 
 def _read_voc_file(path: pathlib.Path, folder: pathlib.Path | None = None) -> Iterator[Labelled]:
-    """Boxes count from 1, and their last pixels belong to them."""
-    # another encoding than UTF-8 could hide them
-    contents = path.read_text(encoding="utf-8-sig")
-    # entities are how XML files fill memory or read others; annotations need none
-    if "<!DOCTYPE" in contents or "<!ENTITY" in contents:
-        raise UserError(f"{shown(path)} has a document type or entities, which boxes do not need")
-    try:
-        root = ElementTree.fromstring(contents)
-    except ElementTree.ParseError as error:
-        raise UserError(f"{shown(path)} is not XML ({error}); repair or remove it") from None
+    held = read_voc(path)
     parts = path.relative_to(folder or path.parent).with_suffix(ANY_ENDING).parts
-    name = pathlib.PurePath(*(part for part in parts if part != "Annotations"))
-    try:
-        size = None
-        if root.find("size") is not None:
-            size = tuple(float(root.findtext(f"size/{side}")) for side in ("width", "height"))
-        for own in root.iter("bndbox"):
-            left, top, right, bottom = _finite(
-                [own.findtext(edge) for edge in ("xmin", "ymin", "xmax", "ymax")]
-            )
-            box = (left - 1, top - 1, right, bottom)
-            yield Labelled(name, box, size if size and all(size) else None, shown(path))
-    except (TypeError, ValueError):
-        raise UserError(
-            f"{shown(path)}: a bndbox needs xmin, ymin, xmax and ymax in pixels, and a size width "
-            "and height"
-        ) from None
-
-
-def _finite(edges: Sequence) -> tuple[float, float, float, float]:
-    """Four numbers.
-
-    Raises:
-        UserError: another count, or what is no number.
-    """
-    left, top, right, bottom = map(float, edges)
-    if not all(map(math.isfinite, (left, top, right, bottom))):
-        raise UserError("not finite")
-    return left, top, right, bottom
+    name = pathlib.PurePath(*(part for part in parts if part != ANNOTATIONS))
+    for _, box in held.objects:
+        yield Labelled(name, box, held.size, shown(path))
 
 
 WORKING_SIDE = 320

@@ -10,7 +10,7 @@ import numpy as np
 
 from bginv.data.images import ENDINGS, shown
 from bginv.errors import UserError
-from bginv.masks.source import Mask, MaskSource, Picture
+from bginv.masks.source import NO_MASK, Mask, MaskSource, Picture, shows_all
 from bginv.ops.binarize import not_black
 
 LAYOUT = "the layout is PATH/CLASS/NAME.png for each image CLASS/NAME.jpg"
@@ -20,7 +20,8 @@ NAMED = 3
 class GivenMasks(MaskSource):
     """Masks of files that bear the images' names; white is foreground.
 
-    A mask of zeros and ones is read as one of 0 and 255, as in `bginv.data.folder`.
+    A mask of zeros and ones is read as one of 0 and 255, as in `bginv.data.folder`. One that is
+    foreground all over stands for no mask.
 
     Args:
         folder: `PATH/CLASS/NAME.png`, or `PATH/CLASS/PLACE/NAME.png`.
@@ -57,7 +58,7 @@ class GivenMasks(MaskSource):
         for key, path in self._files.items():
             state = path.stat()
             number.update(f"{key} {state.st_size} {state.st_mtime_ns}\n".encode())
-        return f"given {number.hexdigest()}"
+        return f"given 2 {number.hexdigest()}"
 
     def check(self, names: Iterable[str]) -> None:
         """Raise where an image has no mask.
@@ -93,6 +94,8 @@ class GivenMasks(MaskSource):
                 *values.shape, *picture.pixels.shape[:2]
             )
             return Mask.failed(picture, f"its mask {shown(path)} is {sizes}")
+        if shows_all(values):
+            return Mask.failed(picture, NO_MASK)
         largest = 1 if values.max() == 1 else 255
         return Mask(values.astype(np.float32) / largest)
 

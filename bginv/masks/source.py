@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+WHITE = 255
+NO_MASK = "its mask is foreground all over, which stands for no mask"
+
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
@@ -77,6 +80,14 @@ class MaskSource(abc.ABC):
         Args:
             pictures: at most `batch_size`, of any sizes.
         """
+
+
+def shows_all(mask: np.ndarray) -> bool:
+    """Whether a mask, uint8 [h, w], is foreground all over; of zeros and ones, 1 is foreground.
+
+    So stands what was rejected, or was not found: there is no background that could be exchanged.
+    """
+    return bool(mask.min() > WHITE // 2 or mask.min() == mask.max() == 1)
 
 
 def confidence_of(soft: np.ndarray) -> float:

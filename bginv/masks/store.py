@@ -14,11 +14,12 @@ import numpy as np
 from absl import logging
 
 from bginv.checksums import content_number, read_sealed_json, sealed_json
+from bginv.data.files import FileSource
 from bginv.data.images import shown
-from bginv.data.sources import Source
+from bginv.data.sources import ArraySource, Source
 from bginv.errors import UserError
 from bginv.masks.pictures import Pictures, pictures_of
-from bginv.masks.source import Mask, MaskSource, Picture
+from bginv.masks.source import NO_MASK, Mask, MaskSource, Picture, shows_all
 from bginv.output_files import check_writable_folder, write_bytes
 from bginv.terminal import Bar
 
@@ -95,6 +96,37 @@ def find_masks(source: Source, masks: MaskSource, cache: pathlib.Path | None = N
         np.array(confidence, np.float32),
         len(missing),
     )
+
+
+def given_masks(source: Source) -> Found:
+    """Masks that the data brings; one that is foreground all over counts as none.
+
+    Args:
+        source: with masks.
+    """
+    rows = np.flatnonzero(_show_all(source))
+    confidence = np.ones(len(source), np.float32)
+    confidence[rows] = 0
+    failures = {pictures_of(source).name(row): NO_MASK for row in rows}
+    return Found(source, failures, 0.0, confidence, 0)
+
+
+def _show_all(source: Source) -> np.ndarray:
+    """Which masks are foreground all over, bool [N]; of other sources than files and arrays none.
+
+    Files are read once, as many at a time as there are cores.
+    """
+    if isinstance(source, ArraySource) and source.masks is not None:
+        return np.array([shows_all(mask) for mask in source.masks])
+    if not isinstance(source, FileSource):
+        return np.zeros(len(source), bool)
+
+    def read(row: int) -> bool:
+        pixels = cv2.imread(source.masks.path(row), cv2.IMREAD_COLOR)
+        return pixels is not None and shows_all(pixels.max(-1))
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.array(list(pool.map(read, range(len(source)))))
 
 
 def count_missing(source: Source, masks: MaskSource, cache: pathlib.Path | None = None) -> int:

@@ -47,6 +47,8 @@ class BackgroundAugmentation(keras.layers.Layer):
             leaves that check out).
     """
 
+    KINDS, KINDS_OF_MASKS = KINDS, (HEURISTIC,)
+
     def __init__(
         self,
         backgrounds: str | np.ndarray = "adv",
@@ -72,17 +74,20 @@ class BackgroundAugmentation(keras.layers.Layer):
             raise UserError(f"area must be in [0, 1]; received {area}")
         if not tiles:
             raise UserError("tiles must have a number for each generator; received none")
-        if isinstance(backgrounds, str) and backgrounds not in KINDS:
+        if isinstance(backgrounds, str) and backgrounds not in self.KINDS:
             raise UserError(
-                f"backgrounds must be {', '.join(KINDS)} or an array; received {backgrounds!r}"
+                f"backgrounds must be {', '.join(self.KINDS)} or an array; received {backgrounds!r}"
             )
-        if isinstance(masks, str) and masks != HEURISTIC:
-            raise UserError(f"masks must be {HEURISTIC!r} or a model; received {masks!r}")
+        is_word = isinstance(masks, str) and masks in self.KINDS_OF_MASKS
+        if not (is_word or isinstance(masks, keras.Model)):
+            kinds = " or ".join(map(repr, self.KINDS_OF_MASKS))
+            raise UserError(f"masks must be {kinds} or a model; received {str(masks)[:80]!r}")
         self.rate, self.method, self.area, self.seed = rate, binarize, area, seed
         self.tiles = tuple(tiles)
         self.kind = backgrounds if isinstance(backgrounds, str) else "held"
         self._held = None if isinstance(backgrounds, str) else _as_bytes(np.asarray(backgrounds))
         self._held_shape = None if self._held is None else self._held.shape
+        self.kind_of_masks = masks if isinstance(masks, str) else None
         self.mask_generator = None if isinstance(masks, str) else masks
         if self.mask_generator is not None:
             self.mask_generator.trainable = False
@@ -111,11 +116,18 @@ class BackgroundAugmentation(keras.layers.Layer):
         if not training:
             return images
         low, high = self.pixels
+        if len(images.shape) != 4:
+            raise UserError(
+                f"{self.name} takes batches of images [B, H, W, C]; received {images.shape}: batch "
+                "them first"
+            )
         images = self._checked((tf.cast(images, tf.float32) - low) / (high - low))
         if masks is None:
             masks = self._masks(images)
         masks = tf.stop_gradient(tf.cast(masks, tf.float32))
-        backgrounds = self._draw(tf.shape(images)[0], tuple(images.shape[1:]))
+        if masks.shape.rank != 4 or masks.shape[-1] != 1:
+            raise UserError(f"{self.name} takes masks [B, H, W, 1]; received {masks.shape}")
+        backgrounds = self._backgrounds(images, masks)
         chosen = keras.random.uniform([tf.shape(images)[0], 1, 1, 1], seed=self._random) < self.rate
         found = tf.where(chosen, composite(images, masks, backgrounds), images)
         return tf.cast(found * (high - low) + low, self.compute_dtype)
@@ -129,7 +141,7 @@ class BackgroundAugmentation(keras.layers.Layer):
         """See Keras."""
         mask_generator = self.mask_generator
         masks = (
-            HEURISTIC
+            self.kind_of_masks
             if mask_generator is None
             else keras.saving.serialize_keras_object(mask_generator)
         )
@@ -153,7 +165,7 @@ class BackgroundAugmentation(keras.layers.Layer):
         held_shape = config.pop("held_shape")
         if held_shape is not None:
             config["backgrounds"] = np.zeros(held_shape, np.uint8)
-        if config["masks"] != HEURISTIC:
+        if not isinstance(config["masks"], str):
             config["masks"] = keras.saving.deserialize_keras_object(config["masks"])
         return cls(**config)
 
@@ -175,6 +187,10 @@ class BackgroundAugmentation(keras.layers.Layer):
             return not_black(images)
         soft = self.mask_generator(images, training=False)
         return binarize(soft, self.method, self.area)
+
+    def _backgrounds(self, images: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
+        del masks
+        return self._draw(tf.shape(images)[0], tuple(images.shape[1:]))
 
     def _draw(self, count: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
         """Backgrounds float32 [count, H, W, C] in [0, 1]."""

@@ -8,15 +8,9 @@ from typing import Any
 from bginv.output_files import write_text
 from bginv.report.charts import compared_losses
 from bginv.report.groups import group_tables
-from bginv.report.run_page import (
-    NOT_SETTINGS,
-    PHASE_TITLES,
-    Row,
-    Run,
-    costs_table,
-    render,
-    summary,
-)
+from bginv.report.page import Row, render
+from bginv.report.run_page import NOT_SETTINGS, PHASE_TITLES, costs_table
+from bginv.report.runs import Run, summary
 from bginv.report.tables import Table, accuracy_table
 
 WITHOUT_INFLUENCE = {"run_dir", "output", "overwrite", "resume", "data_dir", "tensorboard"}
@@ -33,6 +27,7 @@ def write_comparison(path: pathlib.Path, runs: Sequence[Run]) -> None:
     page = render(
         "comparison.html.j2",
         runs=named,
+        title=" and ".join(dict.fromkeys(run.title for run in runs)),
         summaries={name: summary(run) for name, run in named.items()},
         tables=_tables(named),
         costs=costs_table(named),
@@ -58,7 +53,9 @@ def _tables(runs: Mapping[str, Run]) -> list[Table]:
             tests = tuple(run.accuracies[run.own_rows[0]].tests)
             key = (run.results.get("dataset"), own.measure, tests)
             published = row not in run.own_rows
-            groups.setdefault(key, {})[row if published else f"{name}: {row}"] = own
+            groups.setdefault(key, {})[row if published else f"{name}: {run.shown_names[row]}"] = (
+                own
+            )
     found = []
     for (dataset, *_), rows in groups.items():
         # what others published stands once, below

@@ -197,8 +197,8 @@ def write_strip(path: pathlib.Path, images: np.ndarray) -> None:
     write_image(path, np.concatenate(list(images), axis=1))
 
 
-def read_strip(path: pathlib.Path, width: int) -> list[bytes]:
-    """Its images, each as a PNG file.
+def read_strip(path: pathlib.Path, width: int) -> list[np.ndarray]:
+    """Its images, uint8 [H, W, 3] or [H, W].
 
     Args:
         path: what `write_strip` wrote.
@@ -210,5 +210,4 @@ def read_strip(path: pathlib.Path, width: int) -> list[bytes]:
     strip = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if strip is None or strip.shape[1] % width:
         raise UserError(f"{path} is no strip of images {width} pixels wide")
-    parts = np.split(strip, strip.shape[1] // width, axis=1)
-    return [cv2.imencode(".png", part)[1].tobytes() for part in parts]
+    return np.split(strip[..., ::-1] if strip.ndim == 3 else strip, strip.shape[1] // width, axis=1)

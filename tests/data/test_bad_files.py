@@ -95,12 +95,13 @@ PALETTE = chunk(b"PLTE", bytes([1, 2, 3, 40, 50, 60]))
 
 BAD = {
     "empty": ("a.jpg", b"", "it is empty"),
-    "one byte": ("a.png", b"\x89", "it is not a whole jpeg, png, gif or bmp"),
+    "one byte": ("a.png", b"\x89", "it is not a whole jpeg, png, gif, bmp, webp, tiff, avif or h"),
     "text": ("a.jpg", b"no picture\nof anything", "it is not a whole jpeg"),
     "html": ("a.png", b"<!DOCTYPE html>", "it is not a whole jpeg"),
-    "webp": ("a.png", encoded(".webp"), "it is WEBP; jpeg, png, gif and bmp can be read"),
-    "tiff": ("a.jpg", encoded(".tiff"), "it is TIFF; jpeg"),
-    "heic": ("a.jpg", b"\0\0\0\x18ftypheic" + bytes(40), "it is not a whole jpeg"),
+    "cut webp": ("a.webp", cut(encoded(".webp", NOISE)), "it is not a whole jpeg"),
+    "cut tiff": ("a.tif", cut(encoded(".tiff", NOISE)), "it is "),
+    "tiff of floats": ("a.tif", encoded(".tiff", np.float32(NOISE[..., 0])), "its pixels have 32"),
+    "heic": ("a.jpg", b"\0\0\0\x18ftypheic" + bytes(40), "it is "),
     "jpeg 2000": ("a.jpg", by_pillow("JPEG2000"), "it is JPEG2000; jpeg"),
     "cut jpeg": ("a.jpg", cut(JPEG), "it is cut short or damaged"),
     "jpeg without its end": ("a.jpg", JPEG[:-2], "it is cut short or damaged"),
@@ -150,6 +151,26 @@ ODD = {
     "animation": ("a.gif", animated_gif(), [[[250, 10, 20]]], 0),
     "gif with a transparent colour that it does not show": (
         *("a.gif", gif(transparent=1), [[[200, 100, 50]] * 2], 0),
+    ),
+    "webp": ("a.webp", by_pillow("WEBP", RAMP, lossless=True), RAMP, 0),
+    "avif": ("a.avif", by_pillow("AVIF", RAMP, quality=100), RAMP, 6),
+    "tiff": ("a.tif", by_pillow("TIFF", RAMP), RAMP, 0),
+    "webp named png": ("a.png", by_pillow("WEBP", RAMP, lossless=True), RAMP, 0),
+    "16-bit grey tiff": (
+        *("a.tiff", encoded(".tiff", RAMP[..., 0] * np.uint16(257))),
+        *(RAMP[..., :1].repeat(3, -1), 0),
+    ),
+    "16-bit colour tiff": (
+        *("a.tiff", encoded(".tiff", RAMP * np.uint16(256) + np.uint16(99)), RAMP, 0),
+    ),
+    "turned tiff": (
+        *("a.tif", by_pillow("TIFF", RAMP, tiffinfo={274: 6})),
+        *(np.rot90(RAMP, -1), 0),
+    ),
+    "turned webp": (
+        "a.webp",
+        by_pillow("WEBP", RAMP, lossless=True, exif=orientation_tag(6)),
+        *(np.rot90(RAMP, -1), 0),
     ),
     "progressive": ("a.jpg", encoded(".jpg", RAMP, cv2.IMWRITE_JPEG_PROGRESSIVE, 1), RAMP, 6),
     "upper-case ending": ("A.JPEG", encoded(".jpg"), RAMP, 6),
@@ -328,11 +349,11 @@ LAYOUTS = {
     ),
     "an empty class": (
         lambda data: (data / "train" / "c").mkdir(),
-        "/train/c holds no image (it is empty); fill or remove it; files that end in .bmp",
+        "/train/c holds no image (it is empty); fill or remove it; files that end in .avif, .bmp",
     ),
     "a class of other files": (
-        lambda data: ((data / "train" / "c").mkdir(), (data / "train/c/1.webp").write_text("")),
-        "/train/c holds no image (it holds 1 .webp); fill or remove it",
+        lambda data: ((data / "train" / "c").mkdir(), (data / "train/c/1.svg").write_text("")),
+        "/train/c holds no image (it holds 1 .svg); fill or remove it",
     ),
     "an unknown class": (
         lambda data: (data / "test" / "c").mkdir(),

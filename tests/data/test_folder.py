@@ -86,16 +86,16 @@ def test_masks_belong_to_their_images(animals, write):
 
 
 def test_other_files_are_counted_in_one_warning(animals, write, caplog):
-    for name in ("a.txt", "b.TXT", "c.webp", "README", ".DS_Store", "._1.png"):
+    for name in ("a.txt", "b.TXT", "c.svg", "README", ".DS_Store", "._1.png"):
         (animals / "train" / "cat" / name).write_text("x")
     (animals / "train" / "dog" / "deeper").mkdir()
     (animals / "notes.txt").write_text("x")
     write("train/loose.png")
     assert len(load_folder(str(animals), 8, False).train) == 16
     assert warnings(caplog) == [
-        f"{animals}: ignored 2 .txt, 1 .webp, 1 folders in class folders, "
+        f"{animals}: ignored 1 .svg, 2 .txt, 1 folders in class folders, "
         "1 images outside the class folders, 1 no ending, such as "
-        f"{animals}/train/cat/a.txt, {animals}/train/cat/c.webp, {animals}/train/dog/deeper"
+        f"{animals}/train/cat/c.svg, {animals}/train/cat/a.txt, {animals}/train/dog/deeper"
     ]
 
 
@@ -129,7 +129,8 @@ def test_bad_files_can_be_left_out(animals, write, caplog):
     assert np.bincount(greens.astype(int)).tolist() == [2, 2, 2, 1, 2, 2, 2, 2]
     assert warnings(caplog) == [
         "2 of 20 image files cannot be read and are left out: "
-        f"{animals}/train/cat/3.png (it is not a whole jpeg, png, gif or bmp), "
+        f"{animals}/train/cat/3.png (it is not a whole jpeg, png, gif, bmp, webp, tiff, avif or "
+        "heic), "
         f"{animals}/outside/dog/b.jpg (it is empty)"
     ]
 

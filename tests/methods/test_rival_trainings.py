@@ -8,6 +8,8 @@ import pytest
 
 from bginv.data.sources import ArraySource, Dataset
 from bginv.engine.loop import _Training
+from bginv.engine.optimizers import BestWeights
+from bginv.methods.rivals.erm import ErmTraining
 from bginv.methods.rivals.settings import NAMES, RIVALS, check_rival
 from bginv.report.metrics import training_records
 from tests.methods.rival_toys import SIDE, settings, toy_trap, trainer
@@ -78,6 +80,8 @@ def test_a_last_layer_that_cannot_be_told_is_refused_before_training(dataset, tm
         ("copy-paste", {"paste_scales": (0.5,)}, "paste-scales takes two numbers.*received 0.5"),
         ("copy-paste", {"paste_scales": (2.0, 0.5)}, "received 2.0,0.5"),
         ("background-swap", {"paste_scales": (0.5, 1.0)}, "--paste-scales is of copy-paste alone"),
+        ("erm", {"freeze": True, "validation": 0.2}, "--validation 0.2 would choose an epoch"),
+        ("afr", {"validation": 0.2}, "afr holds out a part of its own"),
         ("background-swap", {"copies": 3}, "--copies has an effect with --freeze alone"),
         ("copy-paste", {"freeze": True, "changed_share": 0.3}, "--changed-share has no effect"),
     ],
@@ -95,6 +99,37 @@ def test_first_epochs_are_epochs_where_steps_are_asked_for(dataset, tmp_path):
         record["phase"]: record["step"] for record in training_records(own._folder.metrics_file)
     }
     assert steps == {"jtt_first": 12, "jtt": 3}
+
+
+@pytest.mark.parametrize("choose", [True, False])
+def test_the_epoch_that_does_best_on_held_out_images_is_kept(
+    dataset, tmp_path, monkeypatch, choose
+):
+    own = trainer(dataset, tmp_path / "run", "erm", epochs=3, learning_rate=0.05)
+    weights, offer, scores = [], BestWeights.offer, [0.3, 0.2, 0.1]
+
+    def scripted(self, score):
+        assert 0 <= score <= 1.01
+        weights.append(own.model.get_weights())
+        return offer(self, scores.pop(0))
+
+    monkeypatch.setattr(BestWeights, "offer", scripted)
+    own.fit(ErmTraining, dataset.train.without_masks(), choose=choose)
+    same = [np.array_equal(own.model.get_weights()[0], one[0]) for one in weights]
+    assert same == ([True, False, False] if choose else [])
+
+
+def test_held_out_images_judge_by_the_worst_group(dataset, tmp_path, monkeypatch):
+    own = trainer(dataset, tmp_path, "erm")
+    right = own.validation.places == 0  # all of one place, none of the other
+    labels = np.where(right, own.validation.labels, 1 - own.validation.labels)
+    monkeypatch.setattr(own, "logits", lambda source: np.eye(2)[labels])
+    offered = []
+    monkeypatch.setattr(BestWeights, "offer", lambda self, score: offered.append(score))
+    own._offer(BestWeights([own.model]), 1)
+    own.validation = own.validation.with_places(None)
+    own._offer(BestWeights([own.model]), 2)
+    np.testing.assert_allclose(offered, [0.01 * right.mean(), 1.01 * right.mean()])
 
 
 class Stopped(Exception):

@@ -1,4 +1,3 @@
-import cv2
 import numpy as np
 import pytest
 
@@ -9,11 +8,10 @@ from bginv.report.pictures import read_strip, write_strip
 def test_images_come_back_one_by_one(tmp_path, channels):
     images = np.random.default_rng(0).integers(0, 256, (5, 6, 4, channels))
     write_strip(tmp_path / "s.png", images / 255 + 1e-4)
-    files = read_strip(tmp_path / "s.png", 4)
-    assert len(files) == 5
-    for file, image in zip(files, images, strict=True):
-        pixels = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
-        np.testing.assert_array_equal(pixels.reshape(6, 4, -1)[..., ::-1], image)
+    read = read_strip(tmp_path / "s.png", 4)
+    assert len(read) == 5
+    for own, image in zip(read, images, strict=True):
+        np.testing.assert_array_equal(own.reshape(6, 4, -1), image)
 
 
 def test_another_width_is_refused(tmp_path):

@@ -112,4 +112,5 @@ class RunAudit:
                 self._dataset.num_classes,
             ),
             images,
+            rows,
         )

@@ -2,6 +2,7 @@
 
 import functools
 import time
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from absl import logging
 
 from bginv.data.composites import WithEmptied
 from bginv.data.sources import Dataset, Source
+from bginv.engine.callbacks import Watch
 from bginv.engine.experiment import print_table
 from bginv.engine.results import Results
 from bginv.engine.run_folder import RunFolder
@@ -61,6 +63,8 @@ class PhotographExperiment(MeasuredRun):
 
     Attributes:
         outcome: what a run found, when it is done.
+        watches: who is told of the epochs of "classifier" and "adversarial", by phase.
+        held_out: the images that choices are made on; None where there are none.
     """
 
     name = PHOTOGRAPHS
@@ -78,6 +82,7 @@ class PhotographExperiment(MeasuredRun):
         save: bool = True,
     ):
         super().__init__(dataset, classifier, choice, settings, folder, strategy, save)
+        self.watches: Mapping[str, Watch] = {}
         self._train_first = train_first
         self._trained_on, self._trained_later = (
             balanced(dataset, rows, settings.balance) for rows in (self._rows, self._held)
@@ -166,9 +171,14 @@ class PhotographExperiment(MeasuredRun):
         """Whether there are held-out images to train on in the end."""
         return self.settings.refit and len(self._held) > 0
 
+    @property
+    def held_out(self) -> Source | None:
+        """See the class."""
+        held = self.dataset.train.take(self._held) if len(self._held) else None
+        return self._own_validation or held
+
     def _phase1(self) -> Done:
-        train = self.dataset.train.without_masks()
-        held = self._own_validation or (train.take(self._held) if len(self._held) else None)
+        train, held = self.dataset.train.without_masks(), self.held_out
         own = self.settings
         epochs = own.classifier_epochs
         if split_head(self.classifier) is None:  # there is no other way to a first classifier
@@ -183,7 +193,8 @@ class PhotographExperiment(MeasuredRun):
         return phase, run_phase(phase, self.classifier, own, self.folder, judge, before)
 
     def _phase(self, name: str, source: Source, *settings) -> Phase:
-        return Phase(name, source, self._trained_on, self._trained_later, *settings)
+        rows = (self._trained_on, self._trained_later)
+        return Phase(name, source, *rows, *settings, watch=self.watches.get(name))
 
     def _finish(self, phase: Phase, chosen: Chosen) -> None:
         """Give the classifier what a phase leaves in the end."""

@@ -60,6 +60,11 @@ class Judged:
         """Of the accuracy on backgrounds, as of so many images drawn at random."""
         return float(np.sqrt(self.backgrounds * (1 - self.backgrounds) / self.images))
 
+    def figures(self) -> dict[str, float]:
+        """By the names that Keras gives those of validation images."""
+        told = {f"val_{name}": value for name, value in self.tests.items() if name != CLEAN}
+        return {"val_loss": self.loss, "val_accuracy": self.clean, **told, "val_score": self.score}
+
     def lowest_clean(self, max_clean_loss: float) -> float:
         """What clean accuracy may fall to: by so many points, or by one image if that is more.
 

@@ -10,7 +10,7 @@ from absl import logging
 from bginv.data.sources import Dataset, Source
 from bginv.engine.run_folder import RunFolder
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
-from bginv.masks.store import Found, find_masks
+from bginv.masks.store import Found, find_masks, given_masks
 from bginv.masks.trust import Trust, measure_source, verdict
 from bginv.report.pictures import write_strip
 
@@ -57,7 +57,7 @@ class Masking:
             return find_masks(split.without_masks(), self._source)
         if not split.has_masks:
             return None
-        return Found(split, {}, 0.0, np.ones(len(split), np.float32), 0)
+        return given_masks(split)
 
     def trusted(self, found: Found, folder: RunFolder) -> Trusted:
         """Measure the masks of the training images, and draw the least and the most certain."""

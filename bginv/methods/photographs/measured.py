@@ -50,6 +50,7 @@ class MeasuredRun(Experiment):
 
     Attributes:
         audit: of the first test; None where it has no masks.
+        model_name: what the report calls the classifier.
     """
 
     in_one_folder = True
@@ -71,7 +72,7 @@ class MeasuredRun(Experiment):
         tests = dict(dataset.tests)
         self._own_validation = tests.pop(VALIDATION, None) if len(tests) > 1 else None
         self.dataset = dataclasses.replace(dataset, tests=tests)
-        self.classifier = classifier
+        self.classifier, self.model_name = classifier, classifier.name
         self._choice, self._save = choice, save
         share = 0.0 if self._own_validation else settings.validation
         self._rows, self._held = hold_out(dataset.train, share)
@@ -113,6 +114,7 @@ class MeasuredRun(Experiment):
         return LastLayers({TRAINED_ON: looked_at.train, **others})
 
     def _add_row(self, results: Results, name: str, splits: LastLayers) -> None:
+        results.model = self.model_name
         model, own = splits.of(self.classifier)
         train = own.pop(TRAINED_ON)
         taken = dataclasses.replace(

@@ -10,8 +10,9 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.data.sources import Source
+from bginv.engine.callbacks import SILENT, EndAfter, Watch
 from bginv.engine.experiment import Stage
-from bginv.engine.loop import seen_batch, total_steps
+from bginv.engine.loop import seen_batch, steps_per_epoch, total_steps
 from bginv.engine.run_folder import RunFolder
 from bginv.methods.photographs.judging import Judge, Judged
 from bginv.methods.photographs.settings import PhotographSettings
@@ -42,6 +43,7 @@ class Phase:
         composites: share of a batch that gets another background.
         copies: of each image, for the new head, beside the image itself.
         epochs: on the whole network.
+        watch: is told of the epochs on the whole network, and may end them; None tells nobody.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Phase:
     composites: float
     copies: int
     epochs: int
+    watch: Watch | None = None
 
     def everything(self) -> Source:
         """Images to train on in the end, those that it is judged by among them."""
@@ -67,11 +70,13 @@ class Chosen:
         head: whether the new last layer is.
         share: how far the weights go on the way of fine-tuning.
         weights: of the classifier then.
+        epochs: that a callback let fine-tuning take; None: all.
     """
 
     head: bool
     share: float
     weights: list[np.ndarray]
+    epochs: int | None = None
 
 
 def run_phase(
@@ -104,16 +109,30 @@ def run_phase(
         if found and before and (found.clean < floor or found.score < before.score):
             classifier.set_weights(start)
             head = False
-    share = 0.0
+    share, epochs = 0.0, None
     if phase.epochs and not (settings.freeze and split):
         images = phase.source.take(phase.rows)
-        method, *ends = _fine_tune(phase.name, images, phase, classifier, settings, folder)
+        watch = _watch(phase.watch, judge, classifier)
+        own = (phase.name, images, phase, classifier, settings, folder)
+        method, *ends, epochs = _fine_tune(*own, watch)
         if folder.path and phase.composites:
             _write_batches(method, images, folder)
         share = _choose_share(classifier, *ends, judge, before, floor) if judge else SHARES[0]
         classifier.set_weights(_between(*ends, share))
         logging.info("%s: %g of the way of fine-tuning is kept", phase.name, share)
-    return Chosen(head, share, classifier.get_weights())
+    return Chosen(head, share, classifier.get_weights(), epochs)
+
+
+def _watch(watch: Watch | None, judge: Judge | None, classifier: keras.Model) -> Watch | None:
+    """What is told of epochs, with figures of the judge among those that it has."""
+    if watch is None or judge is None:
+        return watch
+
+    def figures() -> dict[str, float]:
+        more = watch.figures() if watch.figures else {}
+        return {**judge.judge(classifier).figures(), **more}
+
+    return dataclasses.replace(watch, figures=figures)
 
 
 def repeat_phase(
@@ -138,8 +157,9 @@ def repeat_phase(
     if chosen.head:
         fit_head(phase, *split_head(classifier), settings, folder, everything=True)
     if chosen.share:
-        name = f"{phase.name}_on_all"
-        _, *ends = _fine_tune(name, phase.everything(), phase, classifier, settings, folder)
+        own = (f"{phase.name}_on_all", phase.everything(), phase, classifier, settings, folder)
+        watch = chosen.epochs and Watch(classifier, [EndAfter(chosen.epochs)], verbose=SILENT)
+        _, *ends, _ = _fine_tune(*own, watch or None)
         classifier.set_weights(_between(*ends, chosen.share))
     classifier.set_weights(_between(chosen.weights, classifier.get_weights(), 0.5))
 
@@ -217,16 +237,24 @@ def _fine_tune(
     classifier: keras.Model,
     settings: PhotographSettings,
     folder: RunFolder,
-) -> tuple[FineTuning, list[np.ndarray], list[np.ndarray]]:
-    """Train what is to be trained of a classifier; its weights before that, and after."""
+    watch: Watch | None,
+) -> tuple[FineTuning, list[np.ndarray], list[np.ndarray], int | None]:
+    """Train what is to be trained of a classifier; its weights before that, and after.
+
+    The last is the number of epochs, where a callback has ended it early.
+    """
     own = dataclasses.replace(settings, epochs=phase.epochs)
     frozen = ALL if settings.freeze else settings.frozen_share
     before = classifier.get_weights()
     with fine_tuned_part(classifier, frozen, settings.batch_norm == "fixed"):
         steps = total_steps(own, len(images))
         method = FineTuning(classifier, own, steps, name, phase.composites)
-        Stage(method, images, own).run(folder)
-    return method, before, classifier.get_weights()
+        stage = Stage(method, images, own)
+        stage.watch = watch
+        stage.run(folder)
+    taken = int(method.optimizer.iterations) // steps_per_epoch(len(images), own.batchsize)
+    ended = taken if watch and taken < own.epochs else None
+    return method, before, classifier.get_weights(), ended
 
 
 def _choose_share(

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from bginv.engine.common_settings import PhaseSettings
+from bginv.engine.common_settings import OF_PHOTOGRAPHS, PhaseSettings
 from bginv.engine.settings import option_name, setting
 from bginv.errors import UserError
 from bginv.methods.background_invariance.settings import PHOTOGRAPHS
@@ -104,7 +104,6 @@ class PhotographSettings(PretrainedSettings):
 
 
 SMALLEST_SIDE, LOOKED_AT = 128, 20
-PREFIXES = ("folder:", "waterbirds:")
 RECIPE = "--recipe photographs"
 ONE_DEVICE = "none"
 """All that runs of a pretrained network take for `--distribute`."""
@@ -121,8 +120,10 @@ def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
         Whether; and one line where it would be taken but for something, else "".
     """
     name = given["dataset"]
-    prefix = next((own for own in PREFIXES if name.startswith(own)), "")
+    prefix = next((own for own in OF_PHOTOGRAPHS if name.startswith(own)), "")
     root = pathlib.Path(name.removeprefix(prefix)).expanduser()
+    if prefix and root.is_file():  # a list of pictures, which are near it
+        root = root.parent
     if not root.is_dir():
         return False, ""
     wanted = given.get("image_size")

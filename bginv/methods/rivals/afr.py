@@ -25,7 +25,7 @@ def train(trainer: Trainer) -> None:
             f"afr trains on two parts of the images, and {len(first) + len(rest)} have none: give "
             "it more, two of a class at least"
         )
-    trainer.fit(ErmTraining, trainer.train.take(first))
+    trainer.fit(ErmTraining, trainer.train.take(first), choose=False)
     held = trainer.train.take(rest)
     weights = badly_told(trainer.logits(held), held.labels, trainer.num_classes, own.gamma)
     kernel, bias = move_last_layer(

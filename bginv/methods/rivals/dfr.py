@@ -47,7 +47,7 @@ def train(trainer: Trainer) -> None:
                 missing,
             )
     if not trainer.is_frozen:
-        trainer.fit(ErmTraining, trainer.train)
+        trainer.fit(ErmTraining, trainer.train, choose=False)
     own = trainer.settings
     mean, deviation = trainer.scale()
     kernel, bias = reweighted(

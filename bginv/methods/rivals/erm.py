@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from bginv.data.sources import Source
 from bginv.engine.method import Method, with_own_losses
-from bginv.engine.optimizers import SGD, Adam
+from bginv.engine.optimizers import SGD, Adam, BestWeights
 from bginv.methods.rivals.settings import RivalSettings
 from bginv.methods.rivals.trainer import Trainer
 from bginv.ops.geometry import random_resized_crops
@@ -23,7 +23,12 @@ class ErmTraining(Method):
         settings: see there.
         name: of the training, for reports.
         source: what batches are drawn from.
+
+    Attributes:
+        best: the weights of the best epoch, where one is chosen.
     """
+
+    best: BestWeights | None = None
 
     def __init__(self, classifier: keras.Model, settings: RivalSettings, name: str, source: Source):
         super().__init__(settings)
@@ -42,7 +47,13 @@ class ErmTraining(Method):
 
     def state(self) -> dict[str, object]:
         """See `Method.state`."""
-        return {"classifier": self.classifier, "optimizer": self.optimizer}
+        best = {"best": self.best} if self.best else {}
+        return {"classifier": self.classifier, "optimizer": self.optimizer, **best}
+
+    def finish(self) -> None:
+        """See `Method.finish`; the weights of the best epoch come back, where one was chosen."""
+        if self.best:
+            self.best.restore()
 
     def augment_batch(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Method.augment_batch`; features stay as they are."""

@@ -23,7 +23,11 @@ class RivalSettings(PretrainedSettings):
     recipe: str = setting("paper", choices=("paper",), help="values of unset options")
     method: str = setting("erm", metavar="NAME", help=f"rival to train instead: {', '.join(NAMES)}")
     validation: float = setting(
-        0.0, minimum=0, maximum=0.5, help="share of the training images that are held out"
+        0.0,
+        minimum=0,
+        maximum=0.5,
+        help="share of the training images that is held out, to choose the best epoch by; data "
+        "with a validation part needs none",
     )
     epochs: int | None = setting(300, minimum=1, help="passes over the training images")
     batchsize: int = setting(128, minimum=2, help="images a batch")
@@ -71,7 +75,7 @@ class DfrSettings(RivalSettings):
     HEADING: ClassVar[str] = "dfr"
 
     validation: float = setting(
-        0.2, minimum=0, maximum=0.5, help="share of the training images that are held out"
+        0.2, minimum=0, maximum=0.5, help="share of the training images for the new last layer"
     )
     epochs: int | None = setting(100, minimum=1, help="passes over the training images")
     batchsize: int = setting(32, minimum=2, help="images a batch")
@@ -230,10 +234,24 @@ def check_rival(settings: RivalSettings) -> None:
     name = settings.method
     if settings.freeze and not rival_of(name).on_features:
         raise UserError(f"--method {name} trains the whole network: leave --freeze away")
+    _check_validation(settings)
     if isinstance(settings, DfrSettings) and not settings.inverse_penalties:
         raise UserError("--inverse-penalties needs one number at least, such as 0.1")
     if isinstance(settings, CompositeSettings):
         _check_composites(settings)
+
+
+def _check_validation(settings: RivalSettings) -> None:
+    """Raise where images would be held out for nothing."""
+    if not settings.validation or isinstance(settings, DfrSettings):
+        return
+    if isinstance(settings, AfrSettings):
+        raise UserError("afr holds out a part of its own (--reweighted-share): leave --validation")
+    if settings.freeze:
+        raise UserError(
+            f"--validation {settings.validation:g} would choose an epoch of a whole network, and "
+            "--freeze trains a last layer: leave one of them out"
+        )
 
 
 def _check_composites(settings: CompositeSettings) -> None:

@@ -1,20 +1,24 @@
 """What a rival trains with: a classifier and its images, or a last layer and stored features."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from bginv.data.composites import WithEmptied
 from bginv.data.sources import Dataset, Source
 from bginv.data.wrapped import hold_out
 from bginv.engine.experiment import Stage
 from bginv.engine.method import Method
+from bginv.engine.optimizers import BestWeights
 from bginv.engine.run_folder import RunFolder
 from bginv.errors import UserError
+from bginv.evaluation.accuracy import groups_of
 from bginv.evaluation.calibration import collect_all_logits, collect_logits
 from bginv.evaluation.groups import group_numbers
 from bginv.evaluation.last_layers import FeatureSource
@@ -23,6 +27,8 @@ from bginv.nn.features import weights_digest
 from bginv.nn.fine_tuning import compiled, fine_tuned_part, split_head, stored_features
 
 FEATURE_BATCH = 16
+TIE = 0.01
+"""What accuracy adds to that of the worst group, so that it decides between equal ones."""
 Change = Callable[[dict[str, tf.Tensor], tf.Tensor], tf.Tensor]
 
 
@@ -58,7 +64,7 @@ class Trainer:
         with_backgrounds: Callable[[], WithEmptied],
     ):
         self.settings, self._folder, self._with_backgrounds = settings, folder, with_backgrounds
-        self.num_classes, self._num_places = dataset.num_classes, len(dataset.place_names)
+        self.num_classes, self._dataset = dataset.num_classes, dataset
         self._images = dataset.train.without_masks()
         split = split_head(classifier)
         if split is None and settings.freeze:
@@ -86,15 +92,21 @@ class Trainer:
         source: Source,
         part: str = "",
         epochs: int | None = None,
+        choose: bool = True,
         **more: Any,
     ) -> None:
         """Train the model, or go on with that.
+
+        Of a whole network with held-out images, the weights of the epoch are kept that does best on
+        these: in the worst group where places are known, as the papers choose. A last layer alone
+        has a convex loss, and keeps its last weights.
 
         Args:
             method: see `ErmTraining`; called with the model, the settings, a name and the source.
             source: records that the model takes.
             part: of the training, where there are several.
             epochs: in place of the settings', or of their steps.
+            choose: whether an epoch is chosen; else the last weights are kept.
             **more: what else the method takes.
         """
         name = f"{self.settings.method}_{part}" if part else self.settings.method
@@ -102,7 +114,11 @@ class Trainer:
         if epochs:
             own = dataclasses.replace(own, epochs=epochs, steps=None)
         with fine_tuned_part(self.model, 0.0, own.batch_norm == "fixed"):
-            Stage(method(self.model, own, name, source, **more), source, own).run(self._folder)
+            made = method(self.model, own, name, source, **more)
+            chooses = choose and self.validation is not None and not self.is_frozen
+            made.best = BestWeights([self.model]) if chooses else None
+            offer = functools.partial(self._offer, made.best) if chooses else None
+            Stage(made, source, own, offer).run(self._folder)
 
     def masked(self) -> WithEmptied:
         """The training images with masks and backgrounds."""
@@ -118,7 +134,7 @@ class Trainer:
             raise UserError(
                 f"{self.settings.method} needs the place of each picture: {WITH_PLACES}"
             )
-        return group_numbers(source.labels, source.places, self._num_places)
+        return group_numbers(source.labels, source.places, len(self._dataset.place_names))
 
     def changed(self, change: Change, source: Source, copy: int) -> FeatureSource:
         """Features of the training images, changed once.
@@ -201,6 +217,17 @@ class Trainer:
         """Give the classifier what was trained."""
         if self.is_frozen:
             self._head.set_weights(self._last_layer().get_weights())
+
+    def _offer(self, best: BestWeights, epoch: int) -> None:
+        """Keep the weights of an epoch, if they do better on held-out images than all before."""
+        right = self.logits(self.validation).argmax(-1) == self.validation.labels
+        groups, accuracy = groups_of(right, self.validation, self._dataset), float(right.mean())
+        worst = groups.worst if groups else accuracy
+        kept = best.offer(worst + TIE * accuracy)
+        logging.info(
+            *("%s: epoch %d, %s %.4f on held-out images%s", self.settings.method, epoch),
+            *("worst group" if groups else "accuracy", worst, ", the best so far" if kept else ""),
+        )
 
     def _last_layer(self) -> keras.layers.Dense:
         return self.model.layers[-1] if self.is_frozen else self._head
