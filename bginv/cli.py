@@ -60,7 +60,7 @@ def parse(arguments: list[str], script: str | None = None) -> argparse.Namespace
         _add(parser, script)
     else:
         named = [argument for argument in arguments if not argument.startswith("-")][:1]
-        parser = whole_parser(named)
+        parser = _whole_parser(named)
         if named and named[0] not in COMMANDS:
             parser.error(f"unknown command {named[0]!r}{_nearest(named[0], COMMANDS)}")
         own = parser.of_commands[named[0]] if named else parser
@@ -72,7 +72,7 @@ def parse(arguments: list[str], script: str | None = None) -> argparse.Namespace
     return namespace
 
 
-def whole_parser(filled: Collection[str] = tuple(COMMANDS)) -> "_WholeParser":
+def _whole_parser(filled: Collection[str] = tuple(COMMANDS)) -> "_WholeParser":
     """The parser of `bginv` with every subcommand.
 
     Args:
@@ -132,7 +132,7 @@ def _print_completion(shell: str) -> None:
         import shtab
     except ModuleNotFoundError as error:
         raise UserError("completion needs shtab: pip install shtab") from error
-    print(shtab.complete(whole_parser(), shell))
+    print(shtab.complete(_whole_parser(), shell))
 
 
 def _run(namespace: argparse.Namespace) -> int:

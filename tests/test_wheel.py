@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+import bginv
 from tests.conftest import ROOT
 
 
@@ -66,3 +67,11 @@ def test_importing_brings_nothing_slow_and_warns_of_nothing():
         check=False,
     )
     assert ended.stderr == "set()\n"
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\nversion: {bginv.__version__}\n" in citation
+    date = citation.split("\ndate-released: ")[1].split()[0]
+    assert f"\n## [{bginv.__version__}] - {date}\n" in changelog

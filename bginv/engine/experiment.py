@@ -325,17 +325,18 @@ def print_table(folder: RunFolder, settings: DataSettings) -> None:
     if folder.path:
         print((folder.path / RESULTS).read_text(encoding="utf-8"), end="", flush=True)
         logging.info("to look at it, open %s", folder.path / REPORT)
-        logging.info("to ship it: %s", shlex.join(_export_command(folder.path, settings)))
+        kept = [folder.path / name for name in KEPT if (folder.path / name).is_file()]
+        if kept:  # whoever runs it again may have removed them
+            logging.info("to ship it: %s", shlex.join(_export_command(kept[0], settings)))
 
 
-def _export_command(folder: pathlib.Path, settings: DataSettings) -> list[str]:
-    """What writes the best classifier of a run in other formats."""
-    kept = next(name for name in KEPT if (folder / name).is_file())
-    command = ["bginv", "export", str(folder / kept), "--dataset", settings.dataset]
+def _export_command(model: pathlib.Path, settings: DataSettings) -> list[str]:
+    """What writes a classifier of a run in other formats."""
+    command = ["bginv", "export", str(model), "--dataset", settings.dataset]
     for option, value in (
         ("--data-dir", settings.data_dir),
         ("--image-size", settings.image_size),
-        ("--output", folder / "exported"),
+        ("--output", model.with_name("exported")),
     ):
         command += [option, str(value)] if value else []
     return command
