@@ -76,6 +76,8 @@ class App:
             stdout=subprocess.PIPE,
             stderr=(root.parent / "app.log").open("w"),
             text=True,
+            # shells let what they run in the background ignore it
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         line = self._process.stdout.readline()
         assert line.startswith("http://127.0.0.1:"), (root.parent / "app.log").read_text()
