@@ -10,7 +10,7 @@ from bginv.report.charts import compared_losses
 from bginv.report.groups import group_tables
 from bginv.report.page import Row, render
 from bginv.report.run_page import NOT_SETTINGS, PHASE_TITLES, costs_table
-from bginv.report.runs import Run, summary
+from bginv.report.runs import Run, data_name, summary
 from bginv.report.tables import Table, accuracy_table
 
 WITHOUT_INFLUENCE = {"run_dir", "output", "overwrite", "resume", "data_dir", "tensorboard"}
@@ -62,7 +62,7 @@ def _tables(runs: Mapping[str, Run]) -> list[Table]:
         ordered = dict(sorted(rows.items(), key=lambda item: item[1].train is None))
         table = accuracy_table(ordered)
         found += [
-            dataclasses.replace(shown, title=f"{dataset}: {shown.title}")
+            dataclasses.replace(shown, title=f"{data_name(str(dataset))}: {shown.title}")
             for shown in (table, *group_tables(ordered))
         ]
     return found

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 import urllib.parse
 
 import keras
@@ -75,6 +76,8 @@ class App:
             stdout=subprocess.PIPE,
             stderr=(root.parent / "app.log").open("w"),
             text=True,
+            # shells let what they run in the background ignore it
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         line = self._process.stdout.readline()
         assert line.startswith("http://127.0.0.1:"), (root.parent / "app.log").read_text()
@@ -163,10 +166,22 @@ class Page:
                 self.until(lambda shown=shown: self.value("state") != shown)
         raise AssertionError(f"{name} is not shown")
 
+    def _is_still(self) -> bool:
+        """Whether the picture has been the same for a second, and nothing is on its way."""
+        look = """
+            const image = document.querySelector("#outlined img");
+            const busy = document.querySelectorAll(".generating, .pending, .translucent").length;
+            return image.complete && !busy ? image.src : "";
+        """
+        before = self.driver.execute_script(look)
+        time.sleep(1)
+        return bool(before) and before == self.driver.execute_script(look)
+
     def click_at(self, x: float, y: float) -> None:
         """Click at a pixel of the picture."""
         from selenium.webdriver.common.action_chains import ActionChains
 
+        self.until(self._is_still)
         image = self.element("#outlined img")
         scale = image.size["width"] / SIDE
         offset = [round((edge - SIDE / 2) * scale) for edge in (x, y)]
@@ -196,7 +211,7 @@ def test_two_are_rejected_one_is_drawn_and_no_other_differs(root, tmp_path, comm
         page.go_to("dog/5.png")
         left, top, right, bottom = BOX
         page.click_at(left - 4, top - 4)
-        page.until(lambda: page.value("box"))
+        page.until(lambda: page.value("box").endswith(", "))
         page.click_at(right + 4, bottom + 4)
         page.until(lambda: "mask drawn" in page.value("state"))
         page.until(lambda: "3 changes are not saved" in page.value("told"))

@@ -122,6 +122,8 @@ def test_a_browser_shows_both_pages_everywhere(folders, tmp_path, command):
                     assert not barriers(driver, axe), (page, width, scheme)
                     backgrounds.add(found["background"])
                 assert len(backgrounds) == 2
+        driver.execute_script("document.images[0].removeAttribute('alt')")
+        assert "image-alt" in barriers(driver, axe)[0], "axe-core looks at nothing"
         clean = evaluations(folders / "first")["Proposal"]["tests"]["clean"]
         shown = look_at(driver, folders / "first" / "report.html", 1440, "light")["tables"][0]
         assert f"{100 * clean:.1f}" in re.search(r"after\s+([\d.]+)", shown)[1]
