@@ -61,7 +61,7 @@ $(VENV)/ready: requirements.lock setup.py pyproject.toml
 # uv writes one lock for every Python that setup.py allows
 lock: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile setup.py --extra test --extra photos --extra export --extra completion --extra tensorboard --extra docs --extra notebooks --universal --python-version 3.10 --upgrade \
+	$(BIN)/uv pip compile setup.py --extra test --extra photos --extra export --extra completion --extra tensorboard --extra docs --extra notebooks --extra data --extra app --universal --python-version 3.10 --upgrade \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--output-file requirements.lock
 
