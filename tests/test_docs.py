@@ -84,6 +84,7 @@ def world(tmp_path, monkeypatch) -> dict:
         shutil.copy(f"photographs/test/{place}/{name}.png", f"pictures/{own}.png")
     classifier = build_classifier((32, 32, 3), 10)
     classifier.save("robust_classifier.keras")
+    bginv.export(classifier, ".", formats=["safetensors"])
     features = attention.features_of(classifier)
     branch = attention.build_attention_branch((32, 32, 3), features.output_shape[1:], 10, tau=0.7)
     attention.join(features, branch).save("a1.keras")

@@ -99,7 +99,7 @@ def test_a_classifier_is_asked_for_the_parts(command, photographs):
 @pytest.mark.parametrize(
     "options, why",
     [
-        (("digits",), "are found for folder:PATH and waterbirds:PATH; received digits"),
+        (("digits",), "are found for folder:PATH, waterbirds:PATH, csv:PATH"),
         (("folder:data", "--splits", "other"), "--splits other: folder:data has train, clean"),
         (("folder:data", "--source", "cam"), "name it with --model"),
         (("folder:data", "--source", "learned"), "name it with --model"),

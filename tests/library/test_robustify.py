@@ -227,7 +227,7 @@ def test_evaluate_and_export(squares, tmp_path):
     exported = bginv.export(model, tmp_path / "out", formats=["keras", "saved_model"], data=squares)
     assert exported.rows["saved_model"]["same class in %"] == 1
     assert (tmp_path / "out" / "model.keras").is_file()
-    with pytest.raises(ValueError, match="formats are keras, saved_model, onnx"):
+    with pytest.raises(ValueError, match="formats are keras, safetensors, saved_model, onnx"):
         bginv.export(model, tmp_path, formats=["pickle"])
 
 
