@@ -28,7 +28,7 @@ from bginv.methods.background_invariance.settings import (
     resolve_phases,
 )
 from bginv.subcommands import COMMANDS, OTHER_RUNS
-from bginv.terminal import be_plain
+from bginv.terminal import be_plain, quiet_start
 
 BAD_ARGUMENT, FAILURE = 2, 1
 GLIBC_ARENA_MAX = -8
@@ -249,13 +249,13 @@ def _prepare(given: dict) -> Callable[[], int | None]:
     del given["plain"]
     settings = _resolve(name, given)
     if COMMANDS[name].alone:
-        with _quiet_start(), _interruptible():
+        with quiet_start(), _interruptible():
             return pkgutil.resolve_name(COMMANDS[name].maker_path)(*settings.values())
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     _keep_freed_memory_low()
     if _distribute(settings) == "multiworker":
         logging.warning("waiting for the workers that TF_CONFIG names")
-    with _quiet_start(), _interruptible():
+    with quiet_start(), _interruptible():
         # after the arguments are checked, because it takes seconds
         import tensorflow as tf
 
@@ -368,25 +368,6 @@ def _terminate(number: int, frame) -> None:
     interrupt = KeyboardInterrupt("terminated")
     interrupt.signal_number = number
     raise interrupt
-
-
-@contextlib.contextmanager
-def _quiet_start() -> Iterator[None]:
-    """Hide what TensorFlow's C++ code prints while it starts, unless the user asks for it."""
-    level = "TF_CPP_MIN_LOG_LEVEL"
-    if level in os.environ:
-        yield
-        return
-    os.environ[level] = "3"
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _fail(error: BaseException, code: int) -> int:

@@ -1,4 +1,4 @@
-"""What is told while something takes long: a bar on a terminal, else a line now and then."""
+"""What people are told: a bar on a terminal, else a line now and then; nothing of C++ code."""
 
 import contextlib
 import dataclasses
@@ -29,6 +29,25 @@ def be_plain() -> None:
 def draws_bars() -> bool:
     """Whether standard error is a terminal that a bar can be drawn on."""
     return not _Shown.plain and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@contextlib.contextmanager
+def quiet_start() -> Iterator[None]:
+    """Hide what TensorFlow's C++ code prints while it starts, unless the user asks for it."""
+    level = "TF_CPP_MIN_LOG_LEVEL"
+    if level in os.environ:
+        yield
+        return
+    os.environ[level] = "3"
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @dataclasses.dataclass
