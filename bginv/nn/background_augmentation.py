@@ -42,9 +42,9 @@ class BackgroundAugmentation(keras.layers.Layer):
         pixels: the range of the images, such as (0, 255) before a `Rescaling`.
 
     Raises:
-        UserError: an argument out of range, tiles that do not fit the images, or images outside
-            of `pixels` (`tf.errors.InvalidArgumentError` while `fit` trains; what XLA compiles
-            leaves that check out).
+        UserError: an argument out of range, tiles that do not fit the images, images outside of
+            `pixels`, or masks outside of [0, 1] (`tf.errors.InvalidArgumentError` while `fit`
+            trains; what XLA compiles leaves that check out).
     """
 
     KINDS, KINDS_OF_MASKS = KINDS, (HEURISTIC,)
@@ -121,12 +121,19 @@ class BackgroundAugmentation(keras.layers.Layer):
                 f"{self.name} takes batches of images [B, H, W, C]; received {images.shape}: batch "
                 "them first"
             )
-        images = self._checked((tf.cast(images, tf.float32) - low) / (high - low))
+        images = _in_unit_range(
+            (tf.cast(images, tf.float32) - low) / (high - low),
+            f"images of {self.name} leave the range pixels={self.pixels}: give the range that they "
+            "have, such as (0, 255) before a Rescaling layer",
+        )
         if masks is None:
             masks = self._masks(images)
         masks = tf.stop_gradient(tf.cast(masks, tf.float32))
         if masks.shape.rank != 4 or masks.shape[-1] != 1:
             raise UserError(f"{self.name} takes masks [B, H, W, 1]; received {masks.shape}")
+        masks = _in_unit_range(
+            masks, f"masks of {self.name} leave [0, 1]: divide those of image files by 255"
+        )
         backgrounds = self._backgrounds(images, masks)
         chosen = keras.random.uniform([tf.shape(images)[0], 1, 1, 1], seed=self._random) < self.rate
         found = tf.where(chosen, composite(images, masks, backgrounds), images)
@@ -169,19 +176,6 @@ class BackgroundAugmentation(keras.layers.Layer):
             config["masks"] = keras.saving.deserialize_keras_object(config["masks"])
         return cls(**config)
 
-    def _checked(self, images: tf.Tensor) -> tf.Tensor:
-        """Images in [0, 1], unless they leave it, as those of another range do."""
-        told = (
-            f"images of {self.name} leave the range pixels={self.pixels}: give the range that they "
-            "have, such as (0, 255) before a Rescaling layer"
-        )
-        least, most = tf.reduce_min(images), tf.reduce_max(images)
-        fit = tf.logical_and(least >= -TOLERANCE, most <= 1 + TOLERANCE)
-        if tf.executing_eagerly() and not bool(fit):
-            raise UserError(told)
-        with tf.control_dependencies([tf.debugging.Assert(fit, [told, least, most])]):
-            return tf.identity(images)
-
     def _masks(self, images: tf.Tensor) -> tf.Tensor:
         if self.mask_generator is None:
             return not_black(images)
@@ -211,6 +205,16 @@ class BackgroundAugmentation(keras.layers.Layer):
         ]
         in_turn = tf.reshape(tf.stack(drawn, 1), [-1, *image_shape])[:count]
         return reverse_gradient(in_turn, 1.0)
+
+
+def _in_unit_range(values: tf.Tensor, told: str) -> tf.Tensor:
+    """Values in [0, 1]; an error tells what to do with others."""
+    least, most = tf.reduce_min(values), tf.reduce_max(values)
+    fit = tf.logical_and(least >= -TOLERANCE, most <= 1 + TOLERANCE)
+    if tf.executing_eagerly() and not bool(fit):
+        raise UserError(told)
+    with tf.control_dependencies([tf.debugging.Assert(fit, [told, least, most])]):
+        return tf.identity(values)
 
 
 def _as_bytes(images: np.ndarray) -> np.ndarray:

@@ -35,7 +35,8 @@ class BackgroundMix(BackgroundAugmentation):
 
     Input: images [B, H, W, C] in [0, 1], or as `pixels` says; a dict with "images", "masks" or
     "segmentation_masks" [B, H, W, 1] in [0, 1], and whatever else stays as it is; or a tuple of
-    images, masks and what else there is. Output: the same, with other images.
+    images, masks and what else there is, which `map` takes apart: `lambda *own: mix(own)`. Output:
+    the same, with other images.
 
     Args:
         masks: "heuristic", `image > 0`; "given", in the dict or tuple; or a Keras model from images

@@ -91,6 +91,10 @@ def test_it_is_saved_with_its_model_and_loads(tmp_path):
             lambda mix: mix((np.zeros((2, 8, 8, 3)), np.zeros((2, 8, 8)), np.zeros(2))),
             r"takes masks \[B, H, W, 1\]; received \(2, 8, 8\)",
         ),
+        (
+            lambda mix: mix((np.zeros((2, 8, 8, 3)), np.full((2, 8, 8, 1), 255, np.uint8))),
+            r"masks of .* leave \[0, 1\]: divide those of image files by 255",
+        ),
         (lambda mix: BackgroundMix(masks="learned"), "'heuristic' or 'given' or a model"),
         (lambda mix: BackgroundMix(masks=np.zeros((4, 4))), "'heuristic' or 'given' or a m"),
         (lambda mix: bginv.BackgroundAugmentation("mix"), "backgrounds must be adv, noise, black"),
