@@ -15,7 +15,7 @@ from absl import logging
 
 from bginv.data import outlines
 from bginv.data.images import shown
-from bginv.data.listed import SPLITS, TRAIN, Listed, dataset_of, existing_folder
+from bginv.data.listed import TRAIN, Listed, dataset_of, existing_folder, split_of
 from bginv.data.outlines import Outline
 from bginv.data.sources import Dataset
 from bginv.errors import UserError
@@ -103,10 +103,10 @@ def _files_of(root: pathlib.Path) -> dict[str, pathlib.Path]:
     """The file of each split of a folder."""
     found: dict[str, pathlib.Path] = {}
     for file in sorted([*root.glob("*.json"), *root.glob("*/*.json")]):
-        words = {file.parent.name, *file.stem.lower().replace("-", "_").split("_")}
+        words = set(file.stem.lower().replace("-", "_").split("_"))
+        words |= {file.parent.name} if file.parent != root else set()
         words |= {word.rstrip("0123456789") for word in words}
-        known = sorted({SPLITS[word] for word in words if word and word in SPLITS})
-        split = known[0] if known else TRAIN
+        split = min(filter(None, map(split_of, words)), default=TRAIN)
         if split in found:
             raise UserError(
                 f"{shown(found[split])} and {shown(file)} are both of the split {split}: name one "
@@ -129,16 +129,16 @@ def _objects(
     numbers: dict[Any, int] = {}
     for number, own in enumerate(annotations):
         told = f"{shown(file)}, annotation {number}"
-        if not isinstance(own, dict) or own.get("image_id") not in images:
+        if not isinstance(own, dict) or not _is_id(own.get("image_id"), images):
             raise UserError(f"{told}: an image_id of images is needed")
-        if own.get("category_id") not in labels:
+        if not _is_id(own.get("category_id"), labels):
             raise UserError(
                 f"{told}: category_id {own.get('category_id')!r} is no id of categories"
             )
-        identity = own.get("id", ("no id", number))
+        identity = repr(own["id"]) if "id" in own else f"none, {number}"
         if numbers.setdefault(identity, number) != number:
             raise UserError(
-                f"{told}: annotation {numbers[identity]} has the id {identity!r} already: give "
+                f"{told}: annotation {numbers[identity]} has the id {identity} already: give "
                 "each its own"
             )
         size = size_of(images[own["image_id"]])
@@ -150,6 +150,11 @@ def _objects(
             raise UserError(f"{told}: {error}") from None
         found[own["image_id"]].append((labels[own["category_id"]], outline))
     return found
+
+
+def _is_id(value: Any, held: Mapping[Any, Any]) -> bool:
+    """Whether a value, which may be a list or a mapping in a broken file, is one of the keys."""
+    return not isinstance(value, list | dict) and value in held
 
 
 def size_of(image: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -193,13 +198,16 @@ def _pictures(
         yield name.replace("\\", "/"), size_of(own), told, objects.get(identity, [])
 
 
-def listed_of(file: pathlib.Path, pictures, folder: str | None = None) -> list[Listed]:
+def listed_of(
+    file: pathlib.Path, pictures, folder: str | None = None, is_for_boxes: bool = True
+) -> list[Listed]:
     """Pictures with the class of their largest object; those without an object are left out.
 
     Args:
         file: the list, for messages and to find the pictures by.
         pictures: name, size, place in the list, and objects of each.
         folder: that the names begin in; None looks for it.
+        is_for_boxes: whether `--masks boxes:FILE` reads the list, which is then recommended.
 
     Raises:
         UserError: no picture has an object.
@@ -216,7 +224,7 @@ def listed_of(file: pathlib.Path, pictures, folder: str | None = None) -> list[L
     if folder is None:
         subfolders = [file.stem.split("_")[-1], f"images/{file.stem.split('_')[-1]}"]
         folder = existing_folder(file, [own[0] for own in with_objects], subfolders)
-    _tell_boxes(file, [own[3] for own in with_objects])
+    _tell_boxes(file, [own[3] for own in with_objects], is_for_boxes)
     found = []
     for name, size, told, objects in with_objects:
         label, _ = max(objects, key=lambda own: own[1].area)
@@ -226,15 +234,15 @@ def listed_of(file: pathlib.Path, pictures, folder: str | None = None) -> list[L
     return found
 
 
-def _tell_boxes(file: pathlib.Path, objects: list[Objects]) -> None:
+def _tell_boxes(file: pathlib.Path, objects: list[Objects], is_for_boxes: bool) -> None:
     """Warn where boxes stand for objects."""
     everything = [outline for own in objects for _, outline in own]
     boxes = sum(own.box is not None for own in everything)
     if boxes:
         logging.warning(
-            "%s: %d of %d objects have a box alone, and all of it counts as object; --masks "
-            "boxes:FILE finds the object in it",
+            "%s: %d of %d objects have a box alone, and all of it counts as object%s",
             *(shown(file), boxes, len(everything)),
+            "; --masks boxes:FILE finds the object in it" if is_for_boxes else "",
         )
 
 

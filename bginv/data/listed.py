@@ -22,6 +22,11 @@ SPLITS = {
 """What splits are called, and what here; every other word is a test of that name."""
 
 
+def split_of(word: str) -> str | None:
+    """The split that a word of the name of a file or folder tells; a number tells none there."""
+    return None if word.isdigit() else SPLITS.get(word.lower())
+
+
 @dataclasses.dataclass(frozen=True)
 class Listed:
     """A picture of a list.
@@ -64,6 +69,7 @@ def dataset_of(
         UserError: pictures, classes, masks or places that do not go together; it names the record.
     """
     splits = dict(sorted(splits.items(), key=lambda own: (own[0] != TRAIN, own[0] == VALIDATION)))
+    splits = _of_one_form(splits)
     if not splits.get(TRAIN):
         raise UserError(f"{shown(name)} lists no picture to train on; it has {', '.join(splits)}")
     _check_records(name, splits, class_names)
@@ -80,12 +86,22 @@ def dataset_of(
     return Dataset(name, train, sources, tuple(class_names), shape, place_names=place_names)
 
 
+def _of_one_form(splits: Mapping[str, Sequence[Listed]]) -> dict[str, Sequence[Listed]]:
+    """Records whose paths are all whole, where some are, as one folder holds them."""
+    if not any(os.path.isabs(own.file) for records in splits.values() for own in records):
+        return dict(splits)
+    return {
+        split: [dataclasses.replace(own, file=os.path.abspath(own.file)) for own in records]
+        for split, records in splits.items()
+    }
+
+
 def classes_in_order(labels: Sequence[str]) -> tuple[str, ...]:
     """Names of the classes that labels stand for, in the order of their numbers.
 
-    Labels that are whole numbers are the numbers, from 0 on.
+    Labels that are whole numbers are the numbers, from 0 on; "01" is a name.
     """
-    if all(own.isascii() and own.isdigit() and len(own) < 6 for own in labels):
+    if all(own.isascii() and own.isdigit() and own == str(int(own[:5])) for own in labels):
         return tuple(map(str, range(1 + max(map(int, labels), default=0))))
     return tuple(sorted(set(labels)))
 

@@ -110,11 +110,28 @@ def read_table(file: pathlib.Path, kept: Collection[str]) -> TextTable:
         raise UserError(f"{shown(file)} cannot be read: {error.strerror.lower()}") from error
     except csv.Error as error:
         raise UserError(f"{shown(file)}, after line {number}: {error}") from error
+    check_columns(shown(file), columns, kept)
     if not columns:
         raise UserError(f"{shown(file)} is empty; its first line names the columns")
     if not lines:
         raise UserError(f"{shown(file)} has no line below the names of its columns")
     return TextTable(file, columns, lines)
+
+
+def check_columns(told: str, columns: Sequence[str], kept: Collection[str]) -> None:
+    """Raise where a column that is asked for is there twice.
+
+    Args:
+        told: the table, for the message.
+        columns: names of its columns.
+        kept: those that are asked for.
+
+    Raises:
+        UserError: it names the column.
+    """
+    twice = next((own for own in columns if own in kept and columns.count(own) > 1), None)
+    if twice:
+        raise UserError(f"{told} has the column {twice!r} twice: rename one")
 
 
 def _cells(columns: Sequence[str], row: Sequence[str], kept: Collection[str]) -> dict[str, str]:

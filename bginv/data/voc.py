@@ -1,7 +1,8 @@
 """Pascal VOC's XML files: boxes, and classes of the pictures.
 
-`voc:PATH` of a folder with `Annotations/*.xml`, the pictures in `JPEGImages` or `images`, and,
-where there are several splits, their names in `ImageSets/Main/train.txt`, `val.txt`, `test.txt`.
+`voc:PATH` of a folder with `Annotations/*.xml`, the pictures in `JPEGImages` or `images`, or beside
+the XML files. Several splits have their names in `ImageSets/Main/train.txt`, `val.txt`, `test.txt`,
+or folders `train`, `valid`, `test` of XML files, as Roboflow writes them.
 """
 
 import math
@@ -13,7 +14,7 @@ from xml.etree import ElementTree
 from bginv.data import outlines
 from bginv.data.coco import Objects, listed_of, with_pictures
 from bginv.data.images import ENDINGS, shown
-from bginv.data.listed import SPLITS, TRAIN, Listed, dataset_of
+from bginv.data.listed import SPLITS, TRAIN, Listed, dataset_of, split_of
 from bginv.data.outlines import Outline
 from bginv.data.sources import Dataset
 from bginv.errors import UserError
@@ -66,7 +67,8 @@ def read_voc(path: pathlib.Path) -> VocFile:
             f"{shown(path)}: a bndbox needs xmin, ymin, xmax and ymax in pixels, and a size width "
             "and height"
         ) from None
-    return VocFile(root.findtext("filename") or "", size if size and all(size) else None, objects)
+    known = size and all(0 < side < math.inf for side in size)
+    return VocFile(root.findtext("filename") or "", size if known else None, objects)
 
 
 def finite(edges: Sequence) -> tuple[float, float, float, float]:
@@ -114,9 +116,13 @@ def _splits(root: pathlib.Path, everything: list[str]) -> dict[str, list[str]]:
     """Names of the pictures of each split."""
     lists = {own.stem: own for own in sorted((root / SETS).glob("*.txt"))}
     known = {SPLITS[own]: file for own, file in lists.items() if own in SPLITS}
+    found: dict[str, list[str]] = {}
     if TRAIN not in known:
-        return {TRAIN: everything}
-    found = {}
+        for name in everything:
+            found.setdefault(split_of(name.rpartition("/")[0].split("/")[0]) or TRAIN, []).append(
+                name
+            )
+        return found
     for split, file in known.items():
         lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines()]
         names = [line[0] for line in lines if line]
@@ -152,9 +158,10 @@ def _pictures(
 
 
 def _picture(root: pathlib.Path, name: str, told_name: str) -> str:
-    """The path of a picture below the root: that of its XML file, with any ending."""
+    """The path of a picture below the root: that of its XML file, with any ending, or as told."""
+    endings = [*ENDINGS, *(ending.upper() for ending in ENDINGS)]
     for folder in PICTURES:
-        for own in (f"{name}{ending}" for ending in ENDINGS):
+        for own in [*(f"{name}{ending}" for ending in endings), *filter(None, [told_name])]:
             if (root / folder / own).is_file():
                 return f"{folder}/{own}" if folder else own
     return f"{PICTURES[0]}/{told_name or name + '.jpg'}"

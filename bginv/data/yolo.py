@@ -49,9 +49,11 @@ def load_yolo(path: str, side: int, skip_bad_files: bool) -> Dataset:
     names = _names(file, held)
     splits: dict[str, list[Listed]] = {}
     for word, split in SPLITS.items():
-        if isinstance(held.get(word), str) and held[word]:
-            folder = _folder(file, held, word)
-            splits[split] = listed_of(folder, _pictures(folder, names), str(folder))
+        told = held.get(word) or []
+        for place in told if isinstance(told, list) else [told]:
+            folder = _folder(file, held, word, place)
+            own = listed_of(folder, _pictures(folder, names), str(folder), is_for_boxes=False)
+            splits[split] = [*splits.get(split, []), *own]
     class_names = with_pictures(file, names, splits)
     return dataset_of(f"{PREFIX}{path}", splits, class_names, side, skip_bad_files)
 
@@ -73,8 +75,8 @@ def _read_yaml(file: pathlib.Path) -> Mapping[str, Any]:
 def _names(file: pathlib.Path, held: Mapping[str, Any]) -> list[str]:
     names = held.get("names")
     if isinstance(names, Mapping):
-        numbers = sorted(names)
-        if numbers != list(range(len(numbers))):
+        numbers = range(len(names))
+        if names.keys() != set(numbers):
             raise UserError(f"{shown(file)}: names needs the numbers 0, 1, 2, ... without gaps")
         names = [names[own] for own in numbers]
     if not isinstance(names, list) or not names:
@@ -86,9 +88,11 @@ def _names(file: pathlib.Path, held: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _folder(file: pathlib.Path, held: Mapping[str, Any], word: str) -> pathlib.Path:
-    """The folder of a split's pictures; Roboflow begins with ../ where the file's own is meant."""
-    told = pathlib.Path(held[word])
+def _folder(file: pathlib.Path, held: Mapping[str, Any], word: str, place: Any) -> pathlib.Path:
+    """A folder of a split's pictures; Roboflow begins with ../ where the file's own is meant."""
+    if not isinstance(place, str):
+        raise UserError(f"{shown(file)}, {word}: a folder is needed; received {place!r}")
+    told = pathlib.Path(place)
     bases = [file.parent / str(held.get("path") or ""), file.parent]
     places = [base / told for base in bases]
     places += [file.parent / pathlib.Path(*[own for own in told.parts if own != ".."])]
@@ -133,7 +137,11 @@ def _size(picture: pathlib.Path) -> tuple[int, int]:
 
 def _read(file: pathlib.Path, size: tuple[int, int], names: list[str]) -> Objects:
     found: Objects = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{shown(file)} holds what is not UTF-8") from None
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         told = f"{shown(file)}, line {number}"

@@ -65,6 +65,19 @@ def test_whole_numbers_are_class_numbers(tmp_path):
     assert load_data(f"csv:{file}").class_names == tuple(map(str, range(11)))
 
 
+def test_numbers_with_zeros_in_front_are_names(tmp_path):
+    file = write_csv(tmp_path)
+    file.write_text(file.read_text().replace("cat", "01").replace("dog", "02"))
+    assert load_data(f"csv:{file}").class_names == ("01", "02")
+
+
+def test_whole_paths_and_others_go_together(tmp_path, monkeypatch):
+    file = write_csv(tmp_path)
+    file.write_text(file.read_text().replace("pictures/0", str(tmp_path / "pictures" / "0")))
+    monkeypatch.chdir(tmp_path)
+    assert sorted(map(load_data("csv:all.csv").train.name, range(6)))[-1].endswith(".png")
+
+
 def test_coco_polygons(tmp_path):
     write_coco(tmp_path)
     dataset = load_data(f"coco:{tmp_path / 'all.json'}", image_size=24)
@@ -106,6 +119,14 @@ def test_coco_folders_have_splits(tmp_path, layout):
     check(load_data(f"coco:{tmp_path}", image_size=24), (8, 8), "validation")
 
 
+@pytest.mark.parametrize("name", ["test/all.json", "export/birds_1.json"])
+def test_neither_its_own_folder_nor_a_number_tells_a_split(tmp_path, name):
+    file = tmp_path / name
+    held = coco(write_pictures(file.parent))
+    file.write_text(json.dumps(held))
+    check(load_data(f"coco:{file.parent}", image_size=24), (6, 2))
+
+
 def test_categories_and_pictures_without_objects_are_told(tmp_path, caplog):
     held = write_coco(tmp_path)
     held["categories"].insert(0, {"id": 9, "name": "emu"})
@@ -120,6 +141,9 @@ def test_yolo_boxes_and_polygons(tmp_path):
     pytest.importorskip("yaml")
     write_yolo(tmp_path)
     check(load_data(f"yolo:{tmp_path}", image_size=24), (8, 8), "validation")
+    yaml = tmp_path / "data.yaml"
+    yaml.write_text(yaml.read_text().replace("images/val", "[images/val]"))
+    check(load_data(f"yolo:{tmp_path}", image_size=24), (8, 8), "validation")
 
 
 def test_voc_with_and_without_splits(tmp_path):
@@ -130,6 +154,19 @@ def test_voc_with_and_without_splits(tmp_path):
     (lists / "train.txt").write_text("0\n1\n2\n3\n")
     (lists / "val.txt").write_text("4\n5\n")
     check(load_data(f"voc:{tmp_path}", image_size=24), (4, 2), "validation")
+
+
+def test_voc_beside_its_pictures(tmp_path):
+    """LabelImg writes them so, and Roboflow in a folder for each split; cameras write .PNG."""
+    for split in ("train", "valid"):
+        write_voc(tmp_path / "all")
+        for file in [*tmp_path.glob("all/JPEGImages/*"), *tmp_path.glob("all/Annotations/*")]:
+            (tmp_path / split).mkdir(exist_ok=True)
+            file.rename(tmp_path / split / file.name.replace(".png", ".PNG"))
+        (tmp_path / "all" / "JPEGImages").rmdir()
+        (tmp_path / "all" / "Annotations").rmdir()
+    check(load_data(f"voc:{tmp_path}", image_size=24), (8, 8), "validation")
+    check(load_data(f"voc:{tmp_path / 'valid'}", image_size=24), (6, 2))
 
 
 def of_coco(**changes):
@@ -186,6 +223,10 @@ BAD = {
     "csv: empty": (of_csv("3.png,dog", "3.png,"), "all.csv, line 5, label '': it is empty"),
     "csv: fraction": (of_csv("3.png,dog", "3.png,0.5"), "line 5, label '0.5': a class is a name"),
     "csv: twice": (of_csv("3.png", "2.png"), "all.csv, line 5: .*all.csv, line 4 has .*2.png alr"),
+    "csv: twice the column": (
+        of_csv("path,label", "path,label,label"),
+        "all.csv has the column 'label' twice: rename one",
+    ),
     "csv: one class": (of_csv("dog", "cat"), "all.csv, line 2: .* of the class 'cat'; .*needs two"),
     "csv: no mask": (
         of_csv("0.png,cat", "0.png,cat,pictures/0.png", "path,label,mask"),
@@ -230,6 +271,26 @@ BAD = {
     "coco: two objects": (of_coco(annotations__3__id=2), "annotation 3: annotation 2 has the id 2"),
     "coco: no category": (of_coco(annotations__3__category_id=7), "annotation 3: category_id 7 is"),
     "coco: no such picture": (of_coco(annotations__3__image_id=70), "annotation 3: an image_id of"),
+    "coco: list for a category": (
+        of_coco(annotations__3__category_id=[7]),
+        r"annotation 3: category_id \[7\] is no id",
+    ),
+    "coco: list for a picture": (of_coco(annotations__3__image_id=[]), "annotation 3: an image_id"),
+    "yolo: a number for a folder": (
+        of_yolo("data.yaml", "names: [cat, dog]\ntrain: [3]"),
+        "data.yaml, train: a folder is needed; received 3",
+    ),
+    "yolo: words for numbers": (
+        of_yolo("data.yaml", "names: {0: cat, x: dog}\ntrain: images/train"),
+        "data.yaml: names needs the numbers 0, 1, 2",
+    ),
+    "yolo: no text": (
+        lambda root: (
+            of_yolo("labels/train/3.txt", "")(root),
+            (root / "labels/train/3.txt").write_bytes(b"\xff\xfe0"),
+        )[0],
+        "3.txt holds what is not UTF-8",
+    ),
     "yolo: class": (
         of_yolo("labels/train/3.txt", f"7 {LINE}"),
         "3.txt, line 1: there is no class 7",
@@ -260,6 +321,7 @@ BAD = {
     "voc: number": (of_voc("<xmin>9<", "<xmin>x<"), "3.xml: a bndbox needs xmin"),
     "voc: name": (of_voc("<name>dog</name>", ""), "3.xml: an object needs a name"),
     "voc: size": (of_voc("<width>32<", "<width>64<"), "3.xml: the picture .*3.png is 32x24, and"),
+    "voc: endless": (of_voc("<width>32<", "<width>inf<"), "3.xml: a size with width and height is"),
     "voc: picture": (
         lambda root: (of_voc("", "")(root), (root / "JPEGImages/3.png").unlink())[0],
         "3.xml: the picture .*3.png is not there",
