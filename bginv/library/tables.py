@@ -13,7 +13,7 @@ from bginv.data.catalog import IMAGE_SIZE
 from bginv.data.files import stretch
 from bginv.data.listed_tables import GUESSED, Columns, load_csv, of_table
 from bginv.data.sources import Dataset
-from bginv.data.tables import Line, TextTable
+from bginv.data.tables import Line, TextTable, check_columns
 from bginv.errors import UserError
 
 FRAME = "frame"
@@ -71,7 +71,9 @@ def load_table(
             f"received {type(table).__name__}"
         )
     text = _text_of(table, columns)
-    return of_table(text, FRAME, pathlib.Path(folder or "."), side, skip_bad_files, columns)
+    return of_table(
+        text, FRAME, pathlib.Path(folder or ".").expanduser(), side, skip_bad_files, columns
+    )
 
 
 def frames_of(frames: Mapping[str, Any], image_size: int | None) -> Dataset:
@@ -88,15 +90,21 @@ def frames_of(frames: Mapping[str, Any], image_size: int | None) -> Dataset:
         return load_table(next(iter(frames.values())), image_size=image_size)
     texts = [(name, _text_of(own, GUESSED, f"{FRAME} {name}")) for name, own in frames.items()]
     split = GUESSED.split[0]
-    lines, columns = [], None
+    held = [set(own.columns) for _, own in texts]
+    masks = set().union(*held) & set(GUESSED.mask)  # a split without is told, and not taken as all
+    lines = []
     for name, own in texts:
-        shared = set(own.columns)
-        columns = shared if columns is None else columns & shared
         lines += [
-            Line(line.file, line.number, {**line.cells, split: name}, line.unit)
+            Line(
+                line.file,
+                line.number,
+                {**dict.fromkeys(masks, ""), **line.cells, split: name},
+                line.unit,
+            )
             for line in own.lines
         ]
-    together = TextTable(pathlib.Path(FRAME), (*sorted((columns or set()) - {split}), split), lines)
+    columns = (set.intersection(*held) | masks) - {split}
+    together = TextTable(pathlib.Path(FRAME), (*sorted(columns), split), lines)
     return of_table(together, FRAME, pathlib.Path("."), image_size or IMAGE_SIZE, False)
 
 
@@ -105,6 +113,7 @@ def _text_of(frame: Any, columns: Columns, name: str = FRAME) -> TextTable:
     names = [own for own in map(str, frame.columns) if own in columns.all_names()]
     if len(frame) == 0:
         raise UserError(f"{name} has no row")
+    check_columns(name, names, names)
     cells = {own: list(map(_text, frame[own].tolist())) for own in names}
     lines = [
         Line(pathlib.Path(name), row, {own: cells[own][row] for own in names}, "row")
@@ -114,7 +123,8 @@ def _text_of(frame: Any, columns: Columns, name: str = FRAME) -> TextTable:
 
 
 def _text(value: Any) -> str:
-    if value is None or value != value:  # as pandas has what is missing
+    # as pandas has what is missing; NA does not even tell that it is not itself
+    if value is None or value is sys.modules["pandas"].NA or value != value:
         return ""
     if isinstance(value, float) and value.is_integer():  # integers beside what is missing
         value = int(value)

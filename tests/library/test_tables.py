@@ -51,6 +51,18 @@ def test_columns_may_be_named(frame, tmp_path):
         (lambda own: own.drop(columns="path"), "frame: paths of pictures need one of the columns"),
         (lambda own: own[:0], "frame has no row"),
         (lambda own: own.assign(label=[None, *"abababa"]), "frame, row 0, label '': it is empty"),
+        (
+            lambda own: own.assign(site=pandas.array([*"abcabca", pandas.NA], dtype="string")),
+            "frame, row 7, site '': it is empty",
+        ),
+        (
+            lambda own: pandas.concat([own, own["label"]], axis=1),
+            "frame has the column 'label' twice",
+        ),
+        (
+            lambda own: {"train": own[:6].assign(mask=own["path"]), "test": own[6:]},
+            "frame test, row 0: it has no mask, and other pictures have one",
+        ),
         (lambda own: own.assign(label=np.linspace(0, 1, 8)), "row 1, label '0.14.*: a class is a"),
         (lambda own: own.assign(path="x.png"), "frame, row 1: frame, row 0 has .*x.png already"),
         (
