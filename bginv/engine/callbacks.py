@@ -18,8 +18,8 @@ WATCHED = "watched"
 SILENT, BAR, LINES = 0, 1, 2
 """Of `verbose`, as in Keras."""
 OF_RATES = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
-RISING = ("acc", "accuracy", "auc")
-"""Ends of names of figures that are better the larger they are."""
+RISING, FALLING = ("acc", "accuracy", "auc", "mixed_rand"), ("loss", "error")
+"""Ends of names of figures that are better the larger they are, or the smaller."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +101,7 @@ class Watched:
         self._epoch_steps = epoch_steps
         self._sums: dict[str, float] = {}
         self._steps = 0
+        self._is_in_epoch = False
         self._list = keras.callbacks.CallbackList(
             list(watch.callbacks),
             model=watch.model,
@@ -130,8 +131,7 @@ class Watched:
 
     def begin_steps(self, step: int) -> None:
         """Before step number `step` of the training, from 0, and those that run with it."""
-        if step % self._epoch_steps == 0:
-            self._list.on_epoch_begin(step // self._epoch_steps)
+        self._begin_epoch(step // self._epoch_steps)
         self._list.on_train_batch_begin(step % self._epoch_steps)
 
     def end_steps(self, step: int, taken: int, means: Mapping[str, float]) -> None:
@@ -143,6 +143,8 @@ class Watched:
 
     def end_epoch(self, epoch: int) -> bool:
         """After an epoch, from 1; whether a callback asks to stop."""
+        self._begin_epoch(epoch - 1)
+        self._is_in_epoch = False
         logs = {name: total / max(1, self._steps) for name, total in self._sums.items()}
         self._sums, self._steps = {}, 0
         watch = self._watch
@@ -157,6 +159,13 @@ class Watched:
             told = "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
             print(f"{self._method.name}: epoch {epoch}/{self._epochs}  {told}", file=sys.stderr)
         return bool(watch.model.stop_training)
+
+    def _begin_epoch(self, epoch: int) -> None:
+        """Tell of an epoch, from 0; of one that an earlier command began too, as callbacks keep
+        from there on what they need at its end."""
+        if not self._is_in_epoch:
+            self._list.on_epoch_begin(epoch)
+            self._is_in_epoch = True
 
     def end(self) -> None:
         """After the last step, when the method has finished."""
@@ -194,10 +203,10 @@ def check_callbacks(callbacks: Any) -> dict[str | None, list[keras.callbacks.Cal
 
 
 def _tell_direction(callback: keras.callbacks.Callback) -> None:
-    """Say that an accuracy is better the larger it is, where Keras would ask compiled metrics."""
+    """Say whether a figure is better the larger it is, where Keras would ask compiled metrics."""
     monitor = getattr(callback, "monitor", None)
     if isinstance(monitor, str) and getattr(callback, "mode", None) == "auto":
         if monitor.endswith(RISING):
             callback.mode = "max"
-        elif monitor.endswith("loss"):
+        elif monitor.endswith(FALLING):
             callback.mode = "min"

@@ -150,13 +150,15 @@ class _Training:
                     self._raise_interrupted()
                 self._end_epoch(progress, on_epoch_end)
             self._save()
-            if self.stop_request.signal_number:
+            if self.stop_request.signal_number and not self.watched:
                 self._raise_interrupted()
             self.method.finish()
             if self.watched:  # callbacks may have changed the weights, or ended early
                 self.watched.end()
                 self.epochs_ended.assign(FINISHED)
                 self._save(again=True)
+                if self.stop_request.signal_number:  # the next command's callbacks know no epoch
+                    self._raise_interrupted()
 
     def _end_epoch(self, progress: Progress, on_epoch_end: Callable[[int], None] | None) -> None:
         """Call `on_epoch_end` where that is due, after the checkpoint: it may take long."""

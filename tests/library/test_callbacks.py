@@ -1,9 +1,15 @@
 """Keras' callbacks, histories and what a model was compiled with, in `robustify`."""
 
+import contextlib
+import os
+import signal
+import types
+
 import keras
 import numpy as np
 import pytest
 
+from bginv.engine.callbacks import Watch, check_callbacks
 from bginv.library.robustify import robustify
 from tests.toys import write_toys
 
@@ -102,6 +108,50 @@ def test_early_stopping_ends_a_phase_with_its_best_weights(squares):
 
 
 @pytest.mark.slow
+def test_callbacks_end_a_phase_even_if_a_signal_comes_then(squares, tmp_path):
+    model, diaries = small(), [Diary(), Diary()]
+
+    def stop(epoch, logs):
+        model.stop_training = True
+        os.kill(os.getpid(), signal.SIGINT)
+
+    ends = keras.callbacks.LambdaCallback(on_epoch_end=stop)
+    given = {**SHORT, "run_dir": tmp_path, "train_first": False}
+    with pytest.raises(KeyboardInterrupt):
+        robustify(model, squares, callbacks=[diaries[0], ends], **given)
+    assert diaries[0].told == ["begin adversarial", "epoch 0", "end"]
+    robustify(small(), squares, callbacks=[diaries[1]], **given)
+    assert diaries[1].told == []
+
+
+def test_an_epoch_begins_for_the_callbacks_of_a_run_that_goes_on():
+    diary = Diary()
+    method = types.SimpleNamespace(
+        name="classifier", optimizer=None, evaluated_weights=contextlib.nullcontext
+    )
+    with Watch(small(), [diary]).training(method, 3, 4) as watched:
+        watched.begin_steps(6)
+        watched.end_steps(7, 1, {"loss": 1.0})
+        watched.begin_steps(7)
+        watched.end_steps(8, 1, {"loss": 0.0})
+        watched.end_epoch(2)
+        watched.begin_steps(8)
+    assert diary.told == ["begin classifier", "epoch 1", "epoch 2"]
+    assert diary.logs == [{"loss": 0.5}]
+
+
+@pytest.mark.parametrize(("figure", "best"), [("mixed_rand", 0.5), ("mean_absolute_error", 0.1)])
+def test_keras_need_not_ask_which_figures_are_better(figure, best):
+    stop = keras.callbacks.EarlyStopping(f"val_{figure}")
+    check_callbacks(stop)
+    stop.set_model(small())
+    stop.on_train_begin()
+    for epoch, value in enumerate((0.1, 0.5, 0.3)):
+        stop.on_epoch_end(epoch, {f"val_{figure}": value})
+    assert stop.best == best
+
+
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_where_it_was(squares, tmp_path):
     def run(name, break_at=None):
         model, diary = small(), Diary(break_at)
@@ -124,7 +174,7 @@ def test_a_stopped_run_goes_on_where_it_was(squares, tmp_path):
     ]
     run("cut", ("adversarial", 1))
     again, told = run("cut")
-    assert told == ["begin adversarial", "epoch 2", "end"]
+    assert told == ["begin adversarial", "epoch 1", "epoch 2", "end"]
     assert all(np.array_equal(a, b) for a, b in zip(weights, again, strict=True))
 
 

@@ -252,9 +252,10 @@ def _fine_tune(
         stage = Stage(method, images, own)
         stage.watch = watch
         stage.run(folder)
-    taken = int(method.optimizer.iterations) // steps_per_epoch(len(images), own.batchsize)
-    ended = taken if watch and taken < own.epochs else None
-    return method, before, classifier.get_weights(), ended
+    skipped = method.loss_scale.skipped if method.loss_scale else 0
+    taken = int(method.optimizer.iterations) + int(skipped)
+    ended = taken // steps_per_epoch(len(images), own.batchsize) if taken < steps else None
+    return method, before, classifier.get_weights(), ended if watch else None
 
 
 def _choose_share(
