@@ -69,7 +69,10 @@ def _check(settings: AppSettings) -> None:
         FileNotFoundError: no such model.
     """
     if not full_name(settings.dataset).startswith(FOLDER):
-        raise UserError(f"the app is for folder:PATH; received {settings.dataset}")
+        raise UserError(
+            "the app is for folder:PATH, pictures in PATH/train/CLASS; received "
+            f"{settings.dataset} (bginv masks shows the masks that lists bring)"
+        )
     refuse_groups(settings)
     if settings.limit is not None:
         raise UserError(

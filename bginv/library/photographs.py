@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from bginv.data.sources import Dataset
 from bginv.engine.run_folder import RunFolder
@@ -24,6 +25,7 @@ from bginv.nn.fine_tuning import is_deep, is_trained
 from bginv.nn.pixel_range import Range
 
 SMALLEST_SIDE = 128
+MASKS = "masks"
 OWN_ARGUMENTS = {
     *("architecture", "weights", "dataset", "data_dir", "groups", "output", "recipe", "run_dir"),
 }
@@ -111,6 +113,10 @@ def robustify_photographs(
     )
     experiment.model_name = model.name
     wish, pixels = told
+    if wish.callbacks.get(MASKS):
+        logging.warning(
+            "callbacks of %r are told nothing: recipe %r trains no masks", MASKS, PHOTOGRAPHS
+        )
     of_model = {phase: model for phase in ("classifier", "adversarial")}
     figures = with_compiled(None, model, experiment.held_out, pixels)
     experiment.watches = wish.watches(of_model, figures)

@@ -70,6 +70,10 @@ UNCHANGED = Augmentation(rotation=0.0, shift=0.0, shear=0.0, flip=False, brightn
 BEFORE, AFTER = "before", "after"
 CLEAN_FRACTION = 0.25
 """As in the tuned recipe: statistics of composites alone are not those of images."""
+OF_THREE_PHASES = (
+    "class_weight is for the three phases; for recipe='photographs', balance='classes' shows the "
+    "images of each class equally often"
+)
 NOT_FOR_MODELS = {"architecture", "back", "backgrounds", "weights"}
 """Settings of commands that make the classifier, or that have arguments of their own here."""
 
@@ -134,7 +138,7 @@ def robustify(
             and figures of images that are held out: a split named "validation", else a part of the
             training images (of three phases, a tenth). `model.optimizer` is that of the phase;
             `stop_training` ends it. A new last layer alone, on stored features, has no epochs.
-        class_weight: of the loss, by class; for the three phases.
+        class_weight: of the loss, by class; for the three phases, which are then taken.
         verbose: 0 tells warnings alone, 1 shows progress, 2 prints a line an epoch.
         **settings: any other of the phases' in `bginv run --help`, with underscores; those of data
             are for `load_data`.
@@ -156,13 +160,13 @@ def robustify(
     start = _with_loss(model, dataset, loss, found.pixels, train_first, weights)
     path = pathlib.Path(run_dir or _temporary_folder())
     adversary = isinstance(backgrounds, str) and backgrounds == "adv"
-    may_fit = recipe is None and adversary and loss is None and weights is None
-    if recipe == PHOTOGRAPHS or (may_fit and fits(model, dataset, settings)):
+    may_fit = recipe is None and adversary and loss is None
+    does_fit = may_fit and fits(model, dataset, settings)
+    if does_fit and weights is not None:
+        logging.warning("%s: recipe 'tuned' is taken, and not 'photographs'", OF_THREE_PHASES)
+    if recipe == PHOTOGRAPHS or (does_fit and weights is None):
         if weights is not None:
-            raise UserError(
-                "class_weight is for the three phases; for recipe='photographs', "
-                "balance='classes' shows the images of each class equally often"
-            )
+            raise UserError(OF_THREE_PHASES)
         dataset, source = masks_of_photographs(masks, dataset, is_split(data))
         start = dataclasses.replace(start, dataset=dataset)
         given = {"seed": seed, **settings, **({} if epochs is None else {"epochs": epochs})}

@@ -41,7 +41,7 @@ def root(tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("digits",), "the app is for folder:PATH; received digits"),
+        (("digits",), "PATH/train/CLASS; received digits (bginv masks"),
         (("folder:data", "--model", "none.keras"), "there is no model none.keras"),
         (("folder:data", "--splits", "lab", "--source", "boxes:boxes.csv"), "--splits lab: folder"),
         (("folder:data", "--source", "given"), "brings no masks"),

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 import types
 
 import keras
@@ -230,6 +231,16 @@ def test_photographs_are_watched_too(tmp_path):
         robustify(model, data, callbacks=[rate], **given)
     with pytest.raises(ValueError, match="class_weight is for the three phases.*balance='classes'"):
         robustify(model, data, class_weight={0: 2.0}, **given)
+
+
+def test_another_recipe_for_class_weights_is_told(squares, caplog, monkeypatch):
+    monkeypatch.setattr(sys.modules[robustify.__module__], "fits", lambda *given: True)
+    rate = keras.callbacks.ReduceLROnPlateau()  # ends the call before anything is trained
+    with pytest.raises(ValueError, match="ReduceLROnPlateau"):
+        robustify(
+            small(), squares, callbacks=rate, class_weight={0: 2.0}, **{**SHORT, "decay": "cosine"}
+        )
+    assert "recipe 'tuned' is taken, and not 'photographs'" in caplog.text
 
 
 @pytest.mark.parametrize(
