@@ -66,13 +66,18 @@ def lacks_plugin(contents: bytes) -> bool:
     return contents[4:8] == FTYP and contents[8:HEAD] in HEIC_BRANDS and not register()
 
 
+def rgb_of(picture: PIL.Image.Image) -> np.ndarray:
+    """Pixels uint8 [h, w, 3]; of 16 bits the upper 8, where Pillow would cut at 255."""
+    if picture.mode.startswith(SIXTEEN_BITS):
+        picture = PIL.Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    return np.asarray(picture.convert("RGB"))
+
+
 def _pixels(contents: tf.Tensor) -> np.ndarray:
     register()
     try:
         with PIL.Image.open(io.BytesIO(contents.numpy())) as picture:
             shown = PIL.ImageOps.exif_transpose(picture)
-            if shown.mode.startswith(SIXTEEN_BITS):  # Pillow would cut at 255
-                shown = PIL.Image.fromarray((np.asarray(shown) >> 8).astype(np.uint8))
-            return np.asarray(shown.convert("RGB"))
+            return rgb_of(shown)
     except Exception as error:  # a damaged file raises anything
         raise tf.errors.InvalidArgumentError(None, None, first_line(error)) from error

@@ -176,6 +176,19 @@ def class_weights(given: Any, dataset: Dataset) -> np.ndarray | None:
     return found
 
 
+def compiled_loss(model: keras.Model) -> Any:
+    """The loss that a model was compiled with; None where there is none."""
+    return only_one(getattr(model, "loss", None)) if getattr(model, "compiled", False) else None
+
+
+def only_one(loss: Any) -> Any:
+    """A loss out of a list or mapping of one, as Keras takes them for a model's one output."""
+    held = list(loss.values()) if isinstance(loss, Mapping) else loss
+    if isinstance(held, list | tuple) and len(held) < 2:
+        return held[0] if held else None
+    return loss
+
+
 def loss_of(
     model: keras.Model, dataset: Dataset, loss: Any, weights: np.ndarray | None = None
 ) -> Loss:
@@ -192,9 +205,8 @@ def loss_of(
     if loss is None and not dataset.regression:
         return cross_entropy if weights is None else _weighted_cross_entropy(weights)
     if loss is None:
-        compiled = getattr(model, "loss", None) if getattr(model, "compiled", False) else None
-        loss = compiled or keras.losses.MeanSquaredError()
-    own = keras.losses.get(loss)
+        loss = compiled_loss(model) or keras.losses.MeanSquaredError()
+    own = keras.losses.get(only_one(loss))
     name = getattr(own, "name", getattr(own, "__name__", ""))
     one_hot = not dataset.regression and not name.startswith("sparse")
 

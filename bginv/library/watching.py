@@ -15,6 +15,7 @@ from bginv.data.wrapped import hold_out
 from bginv.engine.callbacks import SILENT, Figures, Watch, check_callbacks
 from bginv.errors import UserError, first_line
 from bginv.evaluation.calibration import collect_logits, negative_log_likelihood
+from bginv.library.models import compiled_loss
 from bginv.methods.background_invariance.experiment import Start
 from bginv.nn.pixel_range import Range
 
@@ -146,8 +147,8 @@ def with_compiled(
         held: images and labels.
         pixels: the range of pixels that the model takes.
     """
-    loss = getattr(model, "loss", None) if getattr(model, "compiled", False) else None
-    if loss is None or held is None or isinstance(loss, Mapping | Sequence) and loss == []:
+    loss = compiled_loss(model)
+    if loss is None or held is None:
         return figures
     low, high = pixels
     width = model.output_shape[-1]
@@ -185,7 +186,7 @@ def tell_compiled(model: keras.Model, loss: Any) -> None:
         "their own, whose rate is learning_rate",
         *(model.name, optimizer),
     )
-    own = getattr(model, "loss", None)
+    own = compiled_loss(model)
     smooths = getattr(own, "label_smoothing", 0.0) or getattr(own, "_label_smoothing", 0.0)
     if loss is None and own is not None and (_name(own) not in PLAIN or smooths):
         logging.warning(

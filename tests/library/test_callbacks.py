@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from bginv.engine.callbacks import Watch, check_callbacks
+from bginv.library.models import loss_of
 from bginv.library.robustify import robustify
+from bginv.library.watching import tell_compiled, with_compiled
 from tests.toys import write_toys
 
 layers = keras.layers
@@ -266,3 +268,15 @@ def test_another_recipe_for_class_weights_is_told(squares, caplog, monkeypatch):
 def test_wrong_arguments_are_told(squares, given, told):
     with pytest.raises(ValueError, match=told):
         robustify(small(), squares, **{**SHORT, **given})
+
+
+@pytest.mark.parametrize("form", [lambda own: [own], lambda own: {"output": own}])
+def test_a_loss_may_be_compiled_in_a_list(squares, caplog, form):
+    model = small()
+    model.compile("sgd", form("sparse_categorical_crossentropy"))
+    tell_compiled(model, None)
+    assert "was compiled with the loss" not in caplog.text
+    model.compile("sgd", [keras.losses.SparseCategoricalCrossentropy(True)], metrics=["accuracy"])
+    found = with_compiled(None, model, squares.train, (0.0, 1.0))()
+    assert found.keys() == {"val_loss", "val_accuracy"} and np.isfinite(found["val_loss"])
+    assert callable(loss_of(model, squares, model.loss))

@@ -2,10 +2,12 @@
 
 import keras
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 
 import bginv
+from bginv.data.other_formats import rgb_of
 from bginv.library.data import as_dataset, is_split
 from tests.data.listed_toys import CLASSES, write_pictures
 
@@ -119,3 +121,8 @@ def test_names_of_classes_come_with_keras_data_sets(tmp_path):
     other.class_names = ["a", "b"]
     with pytest.raises(ValueError, match="clean has the classes a, b, and train cat, dog: give bo"):
         as_dataset((pair[0], other))
+
+
+def test_of_sixteen_bits_the_upper_ones_count():
+    pixels = np.array([[0, 300, 65535]], np.uint16)
+    assert rgb_of(PIL.Image.fromarray(pixels))[..., 0].tolist() == [[0, 1, 255]]
