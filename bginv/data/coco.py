@@ -159,8 +159,12 @@ def _is_id(value: Any, held: Mapping[Any, Any]) -> bool:
 
 def size_of(image: Mapping[str, Any]) -> tuple[int, int] | None:
     """Width and height that a record of a picture tells."""
-    sides = tuple(image.get(side) for side in ("width", "height"))
-    return sides if all(isinstance(own, int) and own > 0 for own in sides) else None
+    width, height = (image.get(side) for side in ("width", "height"))
+    known = all(
+        isinstance(own, int | float) and own > 0 and float(own).is_integer()
+        for own in (width, height)
+    )
+    return (int(width), int(height)) if known else None
 
 
 def outline_of(annotation: Mapping[str, Any], size: tuple[int, int]) -> Outline:

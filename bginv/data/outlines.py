@@ -16,6 +16,8 @@ from bginv.errors import UserError
 RLE_PACKAGE = "pycocotools"
 FEWEST_NUMBERS = 6
 """Of a polygon: three points."""
+LARGEST = 2.0**26
+"""Of its numbers, as OpenCV takes them in 32 bits, with `SHIFT` of them below the pixel."""
 SHIFT = 4
 """Bits of a coordinate below the pixel that OpenCV is given."""
 WHITE = 255
@@ -79,7 +81,8 @@ def polygon(numbers: Sequence[Any], size: tuple[int, int]) -> np.ndarray:
         found = np.asarray(numbers, np.float64).reshape(-1)
     except (TypeError, ValueError):
         found = np.array([math.nan])
-    if len(found) < FEWEST_NUMBERS or len(found) % 2 or not np.isfinite(found).all():
+    is_finite = (np.abs(found) <= LARGEST).all()  # which NaN is not
+    if len(found) < FEWEST_NUMBERS or len(found) % 2 or not is_finite:
         raise UserError(
             "a polygon needs three points or more, finite numbers x and y in turn; received "
             f"{len(numbers) if isinstance(numbers, list) else type(numbers).__name__} numbers"

@@ -86,6 +86,10 @@ def test_coco_polygons(tmp_path):
     assert dataset.train.masks_digest() != dataset.train.take(np.arange(6)[::-1]).masks_digest()
 
 
+def test_sizes_may_be_whole_floats(tmp_path):
+    load_data(of_coco(images__3__width=float(WIDTH), images__3__height=float(HEIGHT))(tmp_path))
+
+
 def test_coco_run_lengths_and_boxes(tmp_path, caplog):
     rle = pytest.importorskip("pycocotools.mask")
     held = write_coco(tmp_path)
@@ -247,6 +251,10 @@ BAD = {
     "coco: polygon": (
         of_coco(annotations__3__segmentation=[[1, 2, 3, 4, 5]]),
         "all.json, annotation 3: a polygon needs three points or more.*received 5 numbers",
+    ),
+    "coco: far away": (
+        of_coco(annotations__3__segmentation=[[0, 0, 9, 0, 9, 1e9]]),
+        "all.json, annotation 3: a polygon needs three points or more, finite numbers",
     ),
     "coco: outside": (
         of_coco(annotations__3__segmentation=[polygon(90, 90, 5, 5)]),
