@@ -66,7 +66,7 @@ def lacks_plugin(contents: bytes) -> bool:
     return contents[4:8] == FTYP and contents[8:HEAD] in HEIC_BRANDS and not register()
 
 
-def rgb_of(picture: PIL.Image.Image) -> np.ndarray:
+def colours_of(picture: PIL.Image.Image) -> np.ndarray:
     """Pixels uint8 [h, w, 3]; of 16 bits the upper 8, where Pillow would cut at 255."""
     if picture.mode.startswith(SIXTEEN_BITS):
         picture = PIL.Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
@@ -78,6 +78,6 @@ def _pixels(contents: tf.Tensor) -> np.ndarray:
     try:
         with PIL.Image.open(io.BytesIO(contents.numpy())) as picture:
             shown = PIL.ImageOps.exif_transpose(picture)
-            return rgb_of(shown)
+            return colours_of(shown)
     except Exception as error:  # a damaged file raises anything
         raise tf.errors.InvalidArgumentError(None, None, first_line(error)) from error

@@ -178,10 +178,12 @@ def class_weights(given: Any, dataset: Dataset) -> np.ndarray | None:
 
 def compiled_loss(model: keras.Model) -> Any:
     """The loss that a model was compiled with; None where there is none."""
-    return only_one(getattr(model, "loss", None)) if getattr(model, "compiled", False) else None
+    return (
+        loss_of_output(getattr(model, "loss", None)) if getattr(model, "compiled", False) else None
+    )
 
 
-def only_one(loss: Any) -> Any:
+def loss_of_output(loss: Any) -> Any:
     """A loss out of a list or mapping of one, as Keras takes them for a model's one output."""
     held = list(loss.values()) if isinstance(loss, Mapping) else loss
     if isinstance(held, list | tuple) and len(held) < 2:
@@ -206,7 +208,7 @@ def loss_of(
         return cross_entropy if weights is None else _weighted_cross_entropy(weights)
     if loss is None:
         loss = compiled_loss(model) or keras.losses.MeanSquaredError()
-    own = keras.losses.get(only_one(loss))
+    own = keras.losses.get(loss_of_output(loss))
     name = getattr(own, "name", getattr(own, "__name__", ""))
     one_hot = not dataset.regression and not name.startswith("sparse")
 

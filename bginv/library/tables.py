@@ -12,7 +12,7 @@ import tensorflow as tf
 from bginv.data.catalog import IMAGE_SIZE
 from bginv.data.files import stretch
 from bginv.data.listed_tables import GUESSED, Columns, load_csv, of_table
-from bginv.data.other_formats import rgb_of
+from bginv.data.other_formats import colours_of
 from bginv.data.sources import Dataset
 from bginv.data.tables import Line, TextTable, check_columns
 from bginv.errors import UserError
@@ -171,7 +171,7 @@ def hugging_face_records(data: Any, name: str, image_size: int | None) -> Record
     pictures = []
     for row in range(len(data)):
         try:
-            pictures.append(rgb_of(data[row][image]))
+            pictures.append(colours_of(data[row][image]))
         except Exception as error:  # as many kinds as there are formats, None without a picture
             raise UserError(f"data: {name}, row {row}: its picture cannot be read") from error
         if image_size:

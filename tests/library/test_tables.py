@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import bginv
-from bginv.data.other_formats import rgb_of
+from bginv.data.other_formats import colours_of
 from bginv.library.data import as_dataset, is_split
 from tests.data.listed_toys import CLASSES, write_pictures
 
@@ -125,4 +125,4 @@ def test_names_of_classes_come_with_keras_data_sets(tmp_path):
 
 def test_of_sixteen_bits_the_upper_ones_count():
     pixels = np.array([[0, 300, 65535]], np.uint16)
-    assert rgb_of(PIL.Image.fromarray(pixels))[..., 0].tolist() == [[0, 1, 255]]
+    assert colours_of(PIL.Image.fromarray(pixels))[..., 0].tolist() == [[0, 1, 255]]
