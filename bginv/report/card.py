@@ -160,7 +160,7 @@ class Card:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Accuracy of this model in [0, 1], by the test; empty where something else was measured."""
+        """Accuracy of this model in [0, 1], by the test; empty where that was not measured."""
         if self.measured_row is None or not self.is_classifier:
             return {}
         own = self.run.accuracies[self.measured_row]
