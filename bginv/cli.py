@@ -31,6 +31,7 @@ from bginv.subcommands import COMMANDS, OTHER_RUNS
 from bginv.terminal import be_plain, quiet_start
 
 BAD_ARGUMENT, FAILURE = 2, 1
+CLOSED = 128 + 13  # as programs end that SIGPIPE ends
 GLIBC_ARENA_MAX = -8
 HINT = "`bginv COMMAND --help` lists its options; `bginv --version` tells the version."
 OUT_OF_MEMORY = "not enough memory: a smaller --batchsize or --image-size needs less"
@@ -112,13 +113,20 @@ def run(namespace: argparse.Namespace) -> int:
 
     Returns:
         The exit code: 0, 2 for a bad argument (nothing was written), 1 for a failure later on, 3
-        where a condition of an audit holds, 130 for SIGINT, 143 for SIGTERM.
+        where a condition of an audit holds, 130 for SIGINT, 141 where nobody reads what is printed,
+        143 for SIGTERM.
     """
     logging.use_absl_handler()
     logging.get_absl_handler().setFormatter(None)
     handler = signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _run(namespace)
+        code = _run(namespace)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        return _read_no_further()
+    except OSError as error:  # what was printed goes to a disk that is full
+        return _fail(error, FAILURE)
     except KeyboardInterrupt as interrupt:
         number = getattr(interrupt, "signal_number", signal.SIGINT)
         error = interrupt if interrupt.args else KeyboardInterrupt("interrupted")
@@ -152,7 +160,10 @@ def _run(namespace: argparse.Namespace) -> int:
         return _fail(error, FAILURE)
     logging.set_verbosity(logging.INFO)
     if COMMANDS[command].alone:
-        return job() or 0
+        try:
+            return job() or 0
+        except OSError as error:
+            return _fail(error, FAILURE)
     import tensorflow as tf  # imported already, by what the command needs
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -370,7 +381,16 @@ def _terminate(number: int, frame) -> None:
     raise interrupt
 
 
+def _read_no_further() -> int:
+    """The exit code where nobody reads on, as after `| head`; what is left is thrown away."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return CLOSED
+
+
 def _fail(error: BaseException, code: int) -> int:
+    if isinstance(error, BrokenPipeError):
+        raise error
     text = str(error).strip()
     if isinstance(error, MemoryError):
         text = OUT_OF_MEMORY
