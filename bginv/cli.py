@@ -28,7 +28,7 @@ from bginv.methods.background_invariance.settings import (
     resolve_phases,
 )
 from bginv.subcommands import COMMANDS, OTHER_RUNS
-from bginv.terminal import be_plain, quiet_start
+from bginv.terminal import be_plain, drop_output, quiet_start
 
 BAD_ARGUMENT, FAILURE = 2, 1
 CLOSED = 128 + 13  # as programs end that SIGPIPE ends
@@ -124,8 +124,9 @@ def run(namespace: argparse.Namespace) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        return _read_no_further()
-    except OSError as error:  # what was printed goes to a disk that is full
+        drop_output()
+        return CLOSED
+    except OSError as error:  # such as a full disk under standard output
         return _fail(error, FAILURE)
     except KeyboardInterrupt as interrupt:
         number = getattr(interrupt, "signal_number", signal.SIGINT)
@@ -160,10 +161,7 @@ def _run(namespace: argparse.Namespace) -> int:
         return _fail(error, FAILURE)
     logging.set_verbosity(logging.INFO)
     if COMMANDS[command].alone:
-        try:
-            return job() or 0
-        except OSError as error:
-            return _fail(error, FAILURE)
+        return job() or 0
     import tensorflow as tf  # imported already, by what the command needs
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -379,13 +377,6 @@ def _terminate(number: int, frame) -> None:
     interrupt = KeyboardInterrupt("terminated")
     interrupt.signal_number = number
     raise interrupt
-
-
-def _read_no_further() -> int:
-    """The exit code where nobody reads on, as after `| head`; what is left is thrown away."""
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
-    return CLOSED
 
 
 def _fail(error: BaseException, code: int) -> int:

@@ -84,6 +84,7 @@ def test_it_works_where_tensorflow_does_not(tmp_path):
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")
 def test_whoever_reads_a_line_only_gets_no_traceback():
     command = [sys.executable, "-m", "bginv", "doctor", "--no-step"]

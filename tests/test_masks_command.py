@@ -141,7 +141,8 @@ def test_a_source_is_a_few_lines_and_one_in_the_table(command, photographs, tmp_
     np.testing.assert_array_equal(mask > 127, image > 200)
 
 
-def test_two_pictures_that_would_share_a_mask_are_refused(command, photographs):
+def test_two_pictures_that_would_share_a_mask_are_refused(command, photographs, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)  # the app asks for Gradio
     twin = photographs / "train" / "cat" / "train0.jpg"
     cv2.imwrite(str(twin), cv2.imread(str(twin.with_suffix(".png")))[:, ::-1])
     for name in ("masks", "app"):
