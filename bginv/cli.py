@@ -28,7 +28,7 @@ from bginv.methods.background_invariance.settings import (
     resolve_phases,
 )
 from bginv.subcommands import COMMANDS, OTHER_RUNS
-from bginv.terminal import be_plain, drop_output, quiet_start
+from bginv.terminal import be_plain, end_output, quiet_start
 
 BAD_ARGUMENT, FAILURE = 2, 1
 CLOSED = 128 + 13  # as programs end that SIGPIPE ends
@@ -124,7 +124,7 @@ def run(namespace: argparse.Namespace) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        drop_output()
+        end_output()
         return CLOSED
     except OSError as error:  # such as a full disk under standard output
         return _fail(error, FAILURE)

@@ -19,7 +19,7 @@ from bginv.data.sources import Dataset
 from bginv.engine.experiment import load, refuse_groups
 from bginv.errors import UserError
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
-from bginv.masks.given import check_one_mask_each
+from bginv.masks.given import check_mask_files
 from bginv.masks.store import find_masks, given_masks
 from bginv.output_files import check_writable_folder
 
@@ -96,7 +96,7 @@ def _splits(settings: AppSettings, dataset: Dataset) -> list[str]:
     names = list(settings.splits or held)
     for name in names:
         source = held[name]
-        check_one_mask_each(source.name(row) for row in range(len(source)))
+        check_mask_files(source.name(row) for row in range(len(source)))
     return names
 
 

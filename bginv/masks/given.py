@@ -100,7 +100,7 @@ class GivenMasks(MaskSource):
         return Mask(values.astype(np.float32) / largest)
 
 
-def check_one_mask_each(names: Iterable[str]) -> None:
+def check_mask_files(names: Iterable[str]) -> None:
     """Raise where two images would have one file for their masks.
 
     Args:
