@@ -71,13 +71,20 @@ def dataset_of(
     place_names = tuple(sorted({own.place for own in everything} - {""}))
     shape = (side, side, 3)
     sources: dict[str, Source] = {}
+    # below their folder, so that the order and the test are the same wherever that lies
+    root = os.path.commonpath([os.path.dirname(own.file) for own in everything])
     for split, records in splits.items():
-        ordered = sorted(records, key=lambda own: mixing_key(own.file))
+        ordered = sorted(records, key=lambda own: mixing_key(_below(root, own.file)))
         sources[split] = _source(ordered, class_names, place_names, shape, skip_bad_files)
     train = sources.pop(TRAIN)
     if not sources:
         train, sources[CLEAN] = split_off_test(train)
     return Dataset(name, train, sources, tuple(class_names), shape, place_names=place_names)
+
+
+def _below(root: str, file: str) -> str:
+    """The path of a file in a folder, with `/`."""
+    return pathlib.PurePath(os.path.relpath(file, root)).as_posix()
 
 
 def classes_in_order(labels: Sequence[str]) -> tuple[str, ...]:
