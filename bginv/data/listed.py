@@ -67,6 +67,7 @@ def dataset_of(
     if not splits.get(TRAIN):
         raise UserError(f"{shown(name)} lists no picture to train on; it has {', '.join(splits)}")
     _check_records(name, splits, class_names)
+    splits = _of_one_kind(splits)
     everything = [own for records in splits.values() for own in records]
     place_names = tuple(sorted({own.place for own in everything} - {""}))
     shape = (side, side, 3)
@@ -80,6 +81,16 @@ def dataset_of(
     if not sources:
         train, sources[CLEAN] = split_off_test(train)
     return Dataset(name, train, sources, tuple(class_names), shape, place_names=place_names)
+
+
+def _of_one_kind(splits: Mapping[str, Sequence[Listed]]) -> Mapping[str, Sequence[Listed]]:
+    """The records with absolute paths of pictures where some of them are and others are not."""
+    if len({os.path.isabs(own.file) for records in splits.values() for own in records}) == 1:
+        return splits
+    return {
+        split: [dataclasses.replace(own, file=os.path.abspath(own.file)) for own in records]
+        for split, records in splits.items()
+    }
 
 
 def _below(root: str, file: str) -> str:
