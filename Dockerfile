@@ -14,8 +14,9 @@ COPY requirements.lock /requirements.lock
 COPY --from=wheel /dist /dist
 RUN pip install --no-cache-dir --constraint /requirements.lock "$(ls /dist/*.whl)[photos,export]" "$TENSORFLOW" \
     && rm -r /dist
-# masks are kept here between runs where a volume is mounted, and matplotlib writes its list of fonts
-ENV BGINV_CACHE=/cache/bginv MPLCONFIGDIR=/cache/matplotlib
+# masks and networks are kept here between runs where a volume is mounted, and matplotlib writes its list of fonts;
+# whoever runs it by --user has no home
+ENV BGINV_CACHE=/cache/bginv U2NET_HOME=/cache/u2net KERAS_HOME=/cache/keras MPLCONFIGDIR=/cache/matplotlib
 RUN mkdir -p /cache /data && chmod 1777 /cache /data
 WORKDIR /data
 ENTRYPOINT ["bginv"]

@@ -28,9 +28,10 @@ from bginv.methods.background_invariance.settings import (
     resolve_phases,
 )
 from bginv.subcommands import COMMANDS, OTHER_RUNS
-from bginv.terminal import be_plain, quiet_start
+from bginv.terminal import be_plain, end_output, quiet_start
 
 BAD_ARGUMENT, FAILURE = 2, 1
+CLOSED = 128 + 13  # as programs end that SIGPIPE ends
 GLIBC_ARENA_MAX = -8
 HINT = "`bginv COMMAND --help` lists its options; `bginv --version` tells the version."
 OUT_OF_MEMORY = "not enough memory: a smaller --batchsize or --image-size needs less"
@@ -112,13 +113,21 @@ def run(namespace: argparse.Namespace) -> int:
 
     Returns:
         The exit code: 0, 2 for a bad argument (nothing was written), 1 for a failure later on, 3
-        where a condition of an audit holds, 130 for SIGINT, 143 for SIGTERM.
+        where a condition of an audit holds, 130 for SIGINT, 141 where nobody reads what is printed,
+        143 for SIGTERM.
     """
     logging.use_absl_handler()
     logging.get_absl_handler().setFormatter(None)
     handler = signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _run(namespace)
+        code = _run(namespace)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        end_output()
+        return CLOSED
+    except OSError as error:  # such as a full disk under standard output
+        return _fail(error, FAILURE)
     except KeyboardInterrupt as interrupt:
         number = getattr(interrupt, "signal_number", signal.SIGINT)
         error = interrupt if interrupt.args else KeyboardInterrupt("interrupted")
@@ -371,6 +380,8 @@ def _terminate(number: int, frame) -> None:
 
 
 def _fail(error: BaseException, code: int) -> int:
+    if isinstance(error, BrokenPipeError):
+        raise error
     text = str(error).strip()
     if isinstance(error, MemoryError):
         text = OUT_OF_MEMORY

@@ -31,6 +31,12 @@ def draws_bars() -> bool:
     return not _Shown.plain and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def end_output() -> None:
+    """Throw away what is left for standard output, which nobody reads on, as after `| head`."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 @contextlib.contextmanager
 def quiet_start() -> Iterator[None]:
     """Hide what TensorFlow's C++ code prints while it starts, unless the user asks for it."""

@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 import threading
@@ -114,6 +115,23 @@ def test_the_browser_tells_what_python_tells(address, tmp_path, channels):
     order = np.argsort(-expected)
     assert table.splitlines() == [f"{NAMES[i]} {shares[i]:.1f} %" for i in order]
     assert not severe
+
+
+def test_its_command_writes_the_model_beside_its_own_readme(command, tmp_path, monkeypatch):
+    pytest.importorskip("tf2onnx")
+    example = pathlib.Path(shutil.copytree(EXAMPLE, tmp_path / "examples" / "browser"))
+    model = tmp_path / "runs" / "NAME" / "robust_classifier.keras"
+    model.parent.mkdir(parents=True)
+    keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]).save(
+        model
+    )
+    readme = (example / "README.md").read_text(encoding="utf-8")
+    (line,) = (line for line in readme.splitlines() if line.startswith("bginv export "))
+    monkeypatch.chdir(example)
+    code, _, err = command(None, *shlex.split(line, comments=True)[1:])
+    assert code == 0, err
+    assert (example / "robust_classifier.onnx").is_file()
+    assert (example / "README.md").read_text(encoding="utf-8") == readme
 
 
 @pytest.mark.slow

@@ -82,3 +82,17 @@ def test_it_works_where_tensorflow_does_not(tmp_path):
     assert ended.returncode == 1
     assert told["TensorFlow"] == "BROKEN: ImportError: libcudart is missing"
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")
+def test_whoever_reads_a_line_only_gets_no_traceback():
+    command = [sys.executable, "-m", "bginv", "doctor", "--no-step"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as started:
+        assert started.stdout.readline().startswith("bginv ")
+        started.stdout.close()
+        told = started.stderr.read()
+        assert started.wait() == 141
+    assert "Traceback" not in told and "Broken pipe" not in told

@@ -139,3 +139,13 @@ def test_a_source_is_a_few_lines_and_one_in_the_table(command, photographs, tmp_
     image = cv2.imread("data/train/cat/train0.png").max(-1)
     mask = cv2.imread("own/train/masks/cat/train0.png", 0)
     np.testing.assert_array_equal(mask > 127, image > 200)
+
+
+def test_two_pictures_that_would_share_a_mask_are_refused(command, photographs, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)  # the app asks for Gradio
+    twin = photographs / "train" / "cat" / "train0.jpg"
+    cv2.imwrite(str(twin), cv2.imread(str(twin.with_suffix(".png")))[:, ::-1])
+    for name in ("masks", "app"):
+        code, _, err = command(None, name, "folder:data", "--source", "heuristic")
+        assert code == 2 and "would share the mask cat/train0.png: rename one" in err, err
+        assert not pathlib.Path("masks").exists()

@@ -19,6 +19,7 @@ from bginv.data.sources import Dataset
 from bginv.engine.experiment import load, refuse_groups
 from bginv.errors import UserError
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
+from bginv.masks.given import check_mask_files
 from bginv.masks.store import find_masks, given_masks
 from bginv.output_files import check_writable_folder
 
@@ -89,13 +90,17 @@ def _splits(settings: AppSettings, dataset: Dataset) -> list[str]:
     """Names of the splits that were asked for.
 
     Raises:
-        UserError: one that is not there.
+        UserError: one that is not there, or two pictures that would share a mask's file.
     """
-    held = (TRAIN, *dataset.tests)
+    held = {TRAIN: dataset.train, **dataset.tests}
     for name in settings.splits:
         if name not in held:
             raise UserError(f"--splits {name}: {dataset.name} has {', '.join(held)}")
-    return list(settings.splits or held)
+    names = list(settings.splits or held)
+    for name in names:
+        source = held[name]
+        check_mask_files(source.name(row) for row in range(len(source)))
+    return names
 
 
 def _reviews(

@@ -136,10 +136,12 @@ class MaskReview:
             box: left, top, right and bottom edge in pixels of the picture; corners may be swapped.
 
         Raises:
-            UserError: a box without a pixel of the picture.
+            UserError: a box without a pixel of the picture, or of no numbers.
         """
         image = self.picture(row)
         height, width = image.shape[:2]
+        if not np.isfinite(box).all():
+            raise UserError(f"a box is four numbers; received {', '.join(map(str, box))}")
         across, down = sorted(box[::2]), sorted(box[1::2])
         left, right = (int(np.clip(round(edge), 0, width)) for edge in across)
         top, bottom = (int(np.clip(round(edge), 0, height)) for edge in down)
@@ -159,7 +161,8 @@ class MaskReview:
 
     def masked(self) -> FileSource:
         """The pictures with their masks as they are now."""
-        return self.source.with_masks(list(map(str, self._files)))
+        # those that were found may be of zeros and ones, beside others that were drawn
+        return self.source.with_masks(list(map(str, self._files)), self.source.masks_of_labels)
 
     def save(self) -> int:
         """Write every mask that is not there as it is now.

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import pathlib
 import urllib.parse
 from collections.abc import Iterator, Mapping
@@ -70,6 +71,12 @@ def _origin(scope: Mapping[str, Any]) -> str | None:
     return urllib.parse.urlsplit(told).hostname or "unknown" if told else None
 
 
+def _ask_no_proxy() -> None:
+    """Let this process reach its own server directly, as Gradio does when it begins."""
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join([*filter(None, [named]), *HOSTS])
+
+
 @contextlib.contextmanager
 def serve(page: gr.Blocks, folder: pathlib.Path, port: int) -> Iterator[str]:
     """Serve the page on this machine's own address.
@@ -86,6 +93,7 @@ def serve(page: gr.Blocks, folder: pathlib.Path, port: int) -> Iterator[str]:
         UserError: the port is taken.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells each request
+    _ask_no_proxy()
     try:
         _, address, _ = page.launch(
             server_name=HOST,

@@ -35,7 +35,12 @@ from bginv.nn.deeplab import (
     with_last_head,
 )
 from bginv.nn.features import INCEPTION, build_features, logits_alone, renormalized
-from bginv.output_files import check_writable, check_writable_folder, refuse_existing
+from bginv.output_files import (
+    OVERWRITE,
+    check_writable,
+    check_writable_folder,
+    refuse_existing,
+)
 from bginv.report.card import CARD, card_of, run_of, write_card
 from bginv.report.tables import exports_table
 
@@ -52,8 +57,11 @@ def prepare_export(
         folder, pathlib.Path(settings.model).stem, settings.formats or available_formats()
     )
     check_exports(files.values(), settings.overwrite)
-    if settings.card:
-        refuse_existing([folder / CARD], settings.overwrite)
+    if settings.card and not settings.overwrite and (folder / CARD).exists():
+        raise UserError(
+            f"{folder / CARD} exists already: --no-card leaves it as it is, {OVERWRITE} writes the "
+            "card of these files over it"
+        )
     model = load_any(settings.model)
     dataset = load(settings, several_labels=True) if settings.dataset else None
     if dataset:

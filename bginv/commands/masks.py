@@ -21,6 +21,7 @@ from bginv.engine.saved_settings import read_settings, to_json
 from bginv.errors import UserError
 from bginv.interop.model_files import load_any, load_classifier
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
+from bginv.masks.given import check_mask_files
 from bginv.masks.source import confidence_of
 from bginv.masks.store import Found, find_masks, given_masks
 from bginv.masks.trust import Predict, Trust, measure_source, verdict
@@ -58,6 +59,9 @@ def prepare_masks(
     classifier = load_classifier(settings.model, dataset) if settings.model else None
     choice = _choose(settings.source, dataset, classifier)
     second = _choose(settings.second, dataset, classifier) if settings.second else None
+    if choice.source:
+        for source in splits.values():
+            check_mask_files(_names(source))
     inputs = {"source": _fingerprint(choice)}
     # of the pictures alone: masks do not depend on the size that they are measured at
     inputs |= {name: source.at_size(IMAGE_SIZE).digest() for name, source in splits.items()}

@@ -121,13 +121,17 @@ class FileSource(Source):
         """See `Source.masks_digest`."""
         return zlib.crc32(self.masks.fingerprints.numpy())
 
-    def with_masks(self, files: Sequence[str]) -> "FileSource":
+    def with_masks(self, files: Sequence[str], of_labels: bool = False) -> "FileSource":
         """The same images with these mask files, one an image, of any size.
+
+        Args:
+            files: their paths.
+            of_labels: see `masks_of_labels`.
 
         Raises:
             UserError: a file that cannot be read, or another number of files.
         """
-        masked = FileSource(self.images, self.labels, self.image_shape, scan(files))
+        masked = FileSource(self.images, self.labels, self.image_shape, scan(files), of_labels)
         return self._named(masked, self.places)
 
     @property

@@ -69,16 +69,19 @@ def dataset_of(
         UserError: pictures, classes, masks or places that do not go together; it names the record.
     """
     splits = dict(sorted(splits.items(), key=lambda own: (own[0] != TRAIN, own[0] == VALIDATION)))
-    splits = _of_one_form(splits)
+    splits = _of_one_kind(splits)
     if not splits.get(TRAIN):
         raise UserError(f"{shown(name)} lists no picture to train on; it has {', '.join(splits)}")
     _check_records(name, splits, class_names)
+    splits = _of_one_kind(splits)
     everything = [own for records in splits.values() for own in records]
     place_names = tuple(sorted({own.place for own in everything} - {""}))
     shape = (side, side, 3)
     sources: dict[str, Source] = {}
+    # below their folder, so that the order and the test are the same wherever that lies
+    root = os.path.commonpath([os.path.dirname(own.file) for own in everything])
     for split, records in splits.items():
-        ordered = sorted(records, key=lambda own: mixing_key(own.file))
+        ordered = sorted(records, key=lambda own: mixing_key(_below(root, own.file)))
         sources[split] = _source(ordered, class_names, place_names, shape, skip_bad_files)
     train = sources.pop(TRAIN)
     if not sources:
@@ -86,14 +89,19 @@ def dataset_of(
     return Dataset(name, train, sources, tuple(class_names), shape, place_names=place_names)
 
 
-def _of_one_form(splits: Mapping[str, Sequence[Listed]]) -> dict[str, Sequence[Listed]]:
-    """Records whose paths are all whole, where some are, as one folder holds them."""
-    if not any(os.path.isabs(own.file) for records in splits.values() for own in records):
-        return dict(splits)
+def _of_one_kind(splits: Mapping[str, Sequence[Listed]]) -> Mapping[str, Sequence[Listed]]:
+    """The records with absolute paths of pictures where some of them are and others are not."""
+    if len({os.path.isabs(own.file) for records in splits.values() for own in records}) == 1:
+        return splits
     return {
         split: [dataclasses.replace(own, file=os.path.abspath(own.file)) for own in records]
         for split, records in splits.items()
     }
+
+
+def _below(root: str, file: str) -> str:
+    """The path of a file in a folder, with `/`."""
+    return pathlib.PurePath(os.path.relpath(file, root)).as_posix()
 
 
 def classes_in_order(labels: Sequence[str]) -> tuple[str, ...]:

@@ -100,6 +100,25 @@ class GivenMasks(MaskSource):
         return Mask(values.astype(np.float32) / largest)
 
 
+def check_mask_files(names: Iterable[str]) -> None:
+    """Raise where two images would have one file for their masks.
+
+    Args:
+        names: "CLASS/NAME.jpg" of the images of a split.
+
+    Raises:
+        UserError: it names the first two.
+    """
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(_key(name), name)
+        if other != name:
+            raise UserError(
+                f"{shown(other)} and {shown(name)} would share the mask {shown(_key(name))}.png: "
+                "rename one of them"
+            )
+
+
 def _key(name: str | pathlib.PurePath) -> str:
     """CLASS/NAME without its ending, in Unicode's composed form."""
     return unicodedata.normalize("NFC", pathlib.PurePath(name).with_suffix("").as_posix())

@@ -11,15 +11,17 @@ import jinja2
 import keras
 
 import bginv
+from bginv.evaluation.accuracy import ACCURACY
 from bginv.interop.export import Exported
 from bginv.nn.pixel_range import range_of_layers
 from bginv.output_files import write_text
 from bginv.report.run_page import Run, read_run
+from bginv.report.runs import data_name
 from bginv.report.tables import exports_table
 
 CARD = "README.md"
 CLASSES, SEGMENTS = "image-classification", "image-segmentation"
-LAST_MODEL = "robust_classifier"
+FIRST_MODEL, LAST_MODEL = "classifier", "robust_classifier"
 LOADING = {
     "keras": (
         "With Keras",
@@ -73,8 +75,10 @@ class Card:
 
     @property
     def is_robust(self) -> bool:
-        """Whether a run has trained it against backgrounds."""
-        return self.run is not None and self.name == LAST_MODEL
+        """Whether a run has trained it against backgrounds, and has kept what that gave."""
+        if self.run is None or self.name != LAST_MODEL:
+            return False
+        return self.run.results.get("decision", {}).get("kept", True)
 
     @property
     def _output(self) -> object:
@@ -133,7 +137,7 @@ class Card:
     def dataset(self) -> str:
         """Its name without folders; empty where no results lie beside the model."""
         name = self.run.results.get("dataset", "") if self.run else ""
-        return pathlib.PurePath(name).name
+        return pathlib.PurePath(data_name(name)).name
 
     @property
     def dataset_sentence(self) -> str:
@@ -156,10 +160,12 @@ class Card:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Accuracy of this model in [0, 1], by the test."""
+        """Accuracy of this model in [0, 1], by the test; empty where that was not measured."""
         if self.measured_row is None or not self.is_classifier:
             return {}
         own = self.run.accuracies[self.measured_row]
+        if own.measure != ACCURACY:
+            return {}
         return {
             test.replace("_", " "): value for test, value in own.tests.items() if value is not None
         }
@@ -192,12 +198,20 @@ def card_of(
         model: images to a tensor or a dict of tensors.
         found: see `export_model`.
         class_names: in the order of the scores, if they are known.
-        run: in whose folder the model lies; the first of its rows is that of the model before,
-            the last that of `robust_classifier`.
+        run: in whose folder the model lies.
     """
-    rows = run.own_rows if run else []
-    row = (rows[-1] if name == LAST_MODEL else rows[0]) if rows else None
-    return Card(name, model, found, class_names, run, row)
+    card = Card(name, model, found, class_names, run)
+    return dataclasses.replace(card, measured_row=_measured_row(card))
+
+
+def _measured_row(card: Card) -> str | None:
+    """The row of a run's table that is this model's; None where another model lies there too."""
+    rows = card.run.own_rows if card.run else []
+    if not rows or not card.is_classifier:
+        return None
+    if len(rows) == 1:
+        return rows[0]
+    return {FIRST_MODEL: rows[0], LAST_MODEL: rows[-1]}.get(card.name)
 
 
 def run_of(model: pathlib.Path) -> Run | None:

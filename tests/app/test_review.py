@@ -184,3 +184,20 @@ def test_given_masks_elsewhere_that_are_white_all_over_are_none(root):
     given = GivenMasks(str(root.parent / "out" / "train" / "masks"))
     found = find_masks(source, given, root.parent / "cache")
     assert sorted(found.failures) == ["cat/1.png", "dog/2.png"]
+
+
+def test_masks_of_zeros_and_ones_are_those_that_an_audit_takes(root):
+    write_masks(root, "train", value=1)
+    review = review_of(root, overwrite=True)
+    review.draw(0, BOX)
+    review.reject(1)
+    (found,) = review.masked().batches(2 * COUNT)
+    masks = found["mask"].numpy()[..., 0]
+    for row in range(2 * COUNT):
+        np.testing.assert_array_equal(masks[row] > 0.5, review.mask(row))
+
+
+@pytest.mark.parametrize("edge", [float("nan"), float("inf")])
+def test_a_box_of_no_numbers_is_refused(root, edge):
+    with pytest.raises(UserError, match="a box is four numbers; received"):
+        review_of(root).draw(0, (0, 0, edge, 30))

@@ -368,3 +368,21 @@ def test_a_class_without_pictures_to_train_on_is_named(tmp_path):
     file.write_text(file.read_text().replace("3.png,dog,train", "3.png,emu,test"))
     with pytest.raises(ValueError, match="all.csv, line 5: the class 'emu' has no picture to trai"):
         load_data(f"csv:{file}")
+
+
+def test_the_test_and_the_order_are_the_same_wherever_the_data_lies(tmp_path):
+    orders = []
+    for place in ("here", "elsewhere", "a/b/c"):
+        table = write_csv(tmp_path / place)
+        dataset = load_data(f"csv:{table}")
+        sources = (dataset.train, *dataset.tests.values())
+        orders.append([[own.name(row) for row in range(len(own))] for own in sources])
+    assert orders[0] == orders[1] == orders[2]
+
+
+def test_some_paths_may_be_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = write_csv(tmp_path)
+    header, first, *others = table.read_text().splitlines()
+    table.write_text("\n".join([header, f"{tmp_path}/{first}", *others]) + "\n")
+    check(load_data("csv:all.csv", image_size=24), (6, 2), masks=False)

@@ -147,7 +147,14 @@ def test_the_command(digits, command, tmp_path):
     assert (tmp_path / "out" / "m.keras").is_file()
     with zipfile.ZipFile(tmp_path / "out" / "m.keras") as archive:
         assert json.loads(archive.read("config.json")) and "labels.txt" in archive.namelist()
-    assert command(None, *words, "--output", "out")[0] == 2
+    code, _, err = command(None, *words, "--output", "out", "--no-card")
+    assert code == 2 and "m.keras exists already" in err
+    card = (tmp_path / "out" / "README.md").read_bytes()
+    one_more = ("export", "m.keras", "--formats", "h5", "--output", "out")
+    code, _, err = command(None, *one_more)
+    assert code == 2 and "README.md exists already: --no-card leaves it as it is" in err
+    assert command(None, *one_more, "--no-card")[0] == 0
+    assert (tmp_path / "out" / "README.md").read_bytes() == card
     code, _, err = command(None, "export", "m.keras", "--dataset", "shapes", "--output", "o")
     assert code == 2 and "takes images of 32x32x1, but those of shapes are 64x64x3" in err
     code, _, err = command(None, "export", "m.keras", "--formats", "h4")

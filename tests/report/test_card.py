@@ -117,3 +117,45 @@ def test_safetensors_hold_the_names_and_anybody_may_read_them(exported):
     assert found["safetensors"].difference == 0
     assert read_class_names(path) == NAMES
     assert path.stat().st_mode == found["keras"].path.stat().st_mode
+
+
+def test_another_model_of_the_folder_takes_no_rows_figures(tmp_path, exported):
+    model, found, _ = exported
+    metadata, body = written(tmp_path, "calibrated", model, found, NAMES, run(tmp_path))
+    assert "model-index" not in metadata and "metrics" not in metadata
+    assert "none of them is known to be this model" in body and "is the row" not in body
+    generator = keras.Sequential([keras.Input(SHAPE), keras.layers.Conv2D(1, 3)])
+    _, body = written(tmp_path, "classifier", generator, found, (), run(tmp_path))
+    assert "is the row" not in body
+
+
+def test_the_only_classifier_of_a_run_may_have_any_name(tmp_path, exported):
+    model, found, _ = exported
+    own = run(tmp_path)
+    del own.results["accuracy"]["after"]
+    metadata, _ = written(tmp_path, "m1", model, found, NAMES, own)
+    assert metadata["model-index"][0]["results"][0]["metrics"][0]["value"] == 0.75
+
+
+def test_a_model_whose_last_phase_was_not_kept_is_not_called_robust(tmp_path, exported):
+    model, found, _ = exported
+    own = run(tmp_path)
+    own.results["decision"] = {"kept": False}
+    _, body = written(tmp_path, "robust_classifier", model, found, NAMES, own)
+    assert "not at backgrounds" not in body and "whatever background" not in body
+
+
+def test_a_folder_of_data_has_its_own_name(tmp_path, exported):
+    model, found, _ = exported
+    own = run(tmp_path)
+    own.results["dataset"] = "folder:photographs"
+    metadata, _ = written(tmp_path, "classifier", model, found, NAMES, own)
+    assert metadata["model-index"][0]["results"][0]["dataset"]["name"] == "photographs"
+
+
+def test_an_error_is_not_told_to_hubs_as_accuracy(tmp_path, exported):
+    model, found, _ = exported
+    own = run(tmp_path)
+    own.results["measure"] = "mean absolute error"
+    metadata, body = written(tmp_path, "classifier", model, found, NAMES, own)
+    assert "model-index" not in metadata and "This model is the row before." in body
