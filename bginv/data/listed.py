@@ -73,7 +73,6 @@ def dataset_of(
     if not splits.get(TRAIN):
         raise UserError(f"{shown(name)} lists no picture to train on; it has {', '.join(splits)}")
     _check_records(name, splits, class_names)
-    splits = _of_one_kind(splits)
     everything = [own for records in splits.values() for own in records]
     place_names = tuple(sorted({own.place for own in everything} - {""}))
     shape = (side, side, 3)
