@@ -123,7 +123,7 @@ def test_the_tuned_recipe_saves_a_generator_for_each_tile_count(command, models)
         assert generator.output_shape == (None, 32 // tiles, 32 // tiles, 1)
     assert left_in("run") == {"composites.png", "backgrounds.png", "learning_curves.png"}
     strips = {path.stem.split("_")[0] for path in pathlib.Path("run/pictures/strips").iterdir()}
-    assert strips == {"backgrounds", "composites", "mistakes"}
+    assert strips == {"backgrounds", "composites", "mistakes", "same"}
 
 
 def test_masks_as_pictures(command, models):
