@@ -30,8 +30,8 @@ class BackgroundMix(BackgroundAugmentation):
     >>> images = np.stack([np.full((4, 4, 3), shade, "float32") for shade in (0.2, 0.8)])
     >>> masks = np.zeros((2, 4, 4, 1), "float32")
     >>> mixed = mix({"images": images, "masks": masks, "labels": np.array([0, 1])})
-    >>> [round(float(own[0, 0, 0]), 1) for own in mixed["images"]]
-    [0.8, 0.2]
+    >>> tuple(round(float(own[0, 0, 0]), 1) for own in mixed["images"])
+    (0.8, 0.2)
 
     Input: images [B, H, W, C] in [0, 1], or as `pixels` says; a dict with "images", "masks" or
     "segmentation_masks" [B, H, W, 1] in [0, 1], and whatever else stays as it is; or a tuple of
@@ -51,7 +51,7 @@ class BackgroundMix(BackgroundAugmentation):
 
     KINDS, KINDS_OF_MASKS = (MIX,), (HEURISTIC, GIVEN)
 
-    def __init__(self, masks: str | keras.Model = HEURISTIC, rate: float = 0.5, **keywords):
+    def __init__(self, masks: str | keras.Model = HEURISTIC, rate: float = 0.5, **keywords: Any):
         super().__init__(backgrounds=MIX, masks=masks, rate=rate, **keywords)
         self.autocast = False  # labels beside the images stay what they are
 
