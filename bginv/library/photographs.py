@@ -112,16 +112,7 @@ def robustify_photographs(
         start.save,
     )
     experiment.model_name = model.name
-    wish, pixels = told
-    if wish.callbacks.get(MASKS):
-        logging.warning(
-            "callbacks of %r are told nothing: recipe %r trains no masks", MASKS, PHOTOGRAPHS
-        )
-    of_model = {phase: model for phase in ("classifier", "adversarial")}
-    figures = with_compiled(None, model, experiment.held_out, pixels)
-    experiment.watches = wish.watches(of_model, figures)
-    for phase, watch in experiment.watches.items():
-        watch.refuse_rates(phase, "leave it out; learning_rate is the largest of the schedule")
+    _watch(experiment, model, *told)
     experiment.run()
     results = experiment.outcome.results
     rows = results.rows
@@ -137,3 +128,16 @@ def robustify_photographs(
         headline=tuple(results.headline),
         audit=experiment.audit.result() if experiment.audit else None,
     )
+
+
+def _watch(experiment: PhotographExperiment, model: keras.Model, wish: Wish, pixels: Range) -> None:
+    """Let the caller's callbacks be told of the phases; see `robustify_photographs`."""
+    if wish.callbacks.get(MASKS):
+        logging.warning(
+            "callbacks of %r are told nothing: recipe %r trains no masks", MASKS, PHOTOGRAPHS
+        )
+    of_model = {phase: model for phase in ("classifier", "adversarial")}
+    figures = with_compiled(None, model, experiment.held_out, pixels)
+    experiment.watches = wish.watches(of_model, figures)
+    for phase, watch in experiment.watches.items():
+        watch.refuse_rates(phase, "leave it out; learning_rate is the largest of the schedule")
