@@ -117,6 +117,7 @@ def test_the_epoch_that_does_best_on_held_out_images_is_kept(
     own.fit(ErmTraining, dataset.train.without_masks(), choose=choose)
     same = [np.array_equal(own.model.get_weights()[0], one[0]) for one in weights]
     assert same == ([True, False, False] if choose else [])
+    assert own.chosen_by == ("worst group" if choose else "")
 
 
 def test_held_out_images_judge_by_the_worst_group(dataset, tmp_path, monkeypatch):

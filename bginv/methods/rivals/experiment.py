@@ -73,6 +73,7 @@ class RivalRun(MeasuredRun):
         )
         pkgutil.resolve_name(self._rival.train_path)(trainer)
         trainer.finish()
+        self._chosen_by = trainer.chosen_by
         self._save_model("classifier")
         self.audit, self._unmasked = self._run_audit(self._masking())
         looked_at = self._looked_at()
@@ -86,6 +87,10 @@ class RivalRun(MeasuredRun):
         self._results.headline = [
             f"{settings.method} ({rival.paper}), {part}; it needs {rival.needs} beside the classes."
         ]
+        if self._chosen_by:
+            self._results.headline[0] += (
+                f" Of its epochs, that with the best {self._chosen_by} on held-out images is kept."
+            )
         self._results.more = {
             "rival": {"method": settings.method, "paper": rival.paper, "needs": rival.needs},
             "masks": {"reason": self._choice.reason, "test_failures": self._unmasked},

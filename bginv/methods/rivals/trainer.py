@@ -49,6 +49,7 @@ class Trainer:
         validation: the same held out, or None.
         settings: of the rival.
         num_classes: K.
+        chosen_by: what the epoch that is kept is best in on held-out images; "" where the last is.
 
     Raises:
         UserError: `freeze`, and the last layer cannot be told.
@@ -73,7 +74,7 @@ class Trainer:
                 "--freeze away"
             )
         self._network, self._head = split or (None, None)
-        self.model, self._digest = classifier, ""
+        self.model, self._digest, self.chosen_by = classifier, "", ""
         self.train, self.validation = self._images, validation
         if self.is_frozen:
             self._digest = weights_digest(self._network)
@@ -117,6 +118,8 @@ class Trainer:
             made = method(self.model, own, name, source, **more)
             chooses = choose and self.validation is not None and not self.is_frozen
             made.best = BestWeights([self.model]) if chooses else None
+            if chooses:
+                self.chosen_by = "accuracy" if self.validation.places is None else "worst group"
             offer = functools.partial(self._offer, made.best) if chooses else None
             Stage(made, source, own, offer).run(self._folder)
 
