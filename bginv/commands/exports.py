@@ -71,14 +71,14 @@ def prepare_export(
         compared = comparison_images(model, dataset, settings.images)
         found = export_model(model, files, *compared, settings.overwrite)
         print(exports_table(found), end="")
+        if any(own.problem for own in found.values()):
+            failed = ", ".join(name for name, own in found.items() if own.problem)
+            raise UserError(f"not written: {failed}; the table says why")
         if settings.card:
             run = run_of(pathlib.Path(settings.model))
             name = pathlib.Path(settings.model).stem
             write_card(folder / CARD, card_of(name, model, found, compared[2], run))
             logging.info("wrote %s: add a license, and where the images come from", folder / CARD)
-        if any(own.problem for own in found.values()):
-            failed = ", ".join(name for name, own in found.items() if own.problem)
-            raise UserError(f"not written: {failed}; the table says why")
 
     return job
 

@@ -269,7 +269,7 @@ def verdict(trust: Trust) -> tuple[bool, list[str]]:
 def _faults(trust: Trust) -> list[str]:
     """What makes masks no use; the first that holds, as the others follow from it."""
     if trust.failures > 0.5:
-        return [f"{trust.failures:.0%} of the pictures have no mask."]
+        return [f"{trust.failures:.0%} of the pictures have no mask, or one that shows everything."]
     if trust.full > 0.5 or trust.area > FULL:
         return [
             f"The masks show everything ({trust.area:.0%} of the picture is foreground): they tell "

@@ -106,7 +106,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(folder, command, tmp_
     "spoil, says",
     [
         (lambda mask: np.zeros_like(mask), "show nothing"),
-        (lambda mask: np.full_like(mask, 255), "show everything"),
+        (lambda mask: np.full_like(mask, 255), "no mask, or one that shows everything"),
         (lambda mask: 255 - mask, "inverted"),
     ],
 )
