@@ -13,6 +13,7 @@ import PIL.Image
 import tensorflow as tf
 
 from bginv.checksums import has_trailer, trailer
+from bginv.data.decoded import decoded_once
 from bginv.data.images import ImageFiles, readable_rows, scan
 from bginv.data.sources import Source
 from bginv.errors import UserError
@@ -94,22 +95,28 @@ class FileSource(Source):
         """
         records = {"image": self._read(self.images, indices)}
         if self.masks is not None:
-            masks = self._read(self.masks, indices)
-            records["mask"] = tf.reduce_max(masks, -1, keepdims=True)
+            records["mask"] = self._read(self.masks, indices)
         records = {name: tf.cast(pixels, tf.float32) / 255.0 for name, pixels in records.items()}
         return {**records, "label": tf.gather(self._labels, indices), "index": indices}
 
     def _read(self, files: ImageFiles, rows: tf.Tensor) -> tf.Tensor:
-        """Pixels uint8 [B, H, W, 3]."""
+        """Pixels uint8 [B, H, W, 3], of masks [B, H, W, 1]."""
+        size, is_mask = self.image_shape[:2], files is self.masks
 
         def read(row: tf.Tensor) -> tf.Tensor:
             pixels = files.read(row)
-            if files is self.masks and self.masks_of_labels:
+            if is_mask and self.masks_of_labels:
                 pixels = stretched_labels(pixels)
-            return stretch(pixels, self.image_shape[:2], self.resizing)
+            pixels = stretch(pixels, size, self.resizing)
+            return tf.reduce_max(pixels, -1, keepdims=True) if is_mask else pixels
 
-        shape = tf.TensorSpec(self.image_shape, tf.uint8)
-        return tf.map_fn(read, rows, fn_output_signature=shape)
+        shape = (*size, 1 if is_mask else 3)
+        signature = tf.TensorSpec(shape, tf.uint8)
+        kind = f"{shape} {self.resizing} {is_mask and self.masks_of_labels}"
+        numbers = tf.gather(files.fingerprints, rows)
+        return decoded_once(
+            kind, numbers, shape, lambda: tf.map_fn(read, rows, fn_output_signature=signature)
+        )
 
     def digest(self) -> int:
         """See `Source.digest`: contents, labels and image size count; masks and names do not."""

@@ -1,9 +1,9 @@
 """Masks drawn from outlines of objects: polygons, run lengths and boxes."""
 
+import hashlib
 import importlib
 import importlib.util
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -183,7 +183,7 @@ class DrawnMasks:
     ):
         self.outlines, self.sizes, self.names = list(outlines), sizes, list(names)
         self.reasons: dict[int, str] = {}
-        numbers = [zlib.crc32(_number_text(own)) for own in self.outlines]
+        numbers = [_number(*own) for own in zip(self.outlines, sizes, strict=True)]
         with tf.device("CPU"):
             self.fingerprints = tf.constant(numbers, tf.int64)
 
@@ -216,6 +216,8 @@ class DrawnMasks:
         return tf.io.encode_png(self.read(row)[..., :1])
 
 
-def _number_text(outlines: Sequence[Outline]) -> bytes:
+def _number(outlines: Sequence[Outline], size: np.ndarray) -> int:
+    """63 bits that tell a mask from others."""
     held = [([own.tobytes() for own in each.polygons], each.runs, each.box) for each in outlines]
-    return repr(held).encode()
+    text = repr((held, size.tolist())).encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1

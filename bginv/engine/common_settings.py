@@ -70,6 +70,13 @@ class CommonSettings(DataSettings):
         may_change=True,
         help="go on with an unfinished run, with the settings it was made with",
     )
+    pixel_cache: float = setting(
+        4.0,
+        may_change=True,
+        minimum=0,
+        help="GB of disk that pictures of image files may take while a run with a folder reads "
+        "them again and again; 0: decode them each time",
+    )
     tensorboard: bool = setting(
         False,
         may_change=True,

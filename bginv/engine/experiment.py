@@ -18,6 +18,7 @@ from absl import logging
 
 from bginv.checksums import content_number
 from bginv.data.catalog import load_data
+from bginv.data.decoded import kept_decoded
 from bginv.data.photographs import Photographs
 from bginv.data.sources import Dataset, Source
 from bginv.engine.callbacks import Watch
@@ -174,11 +175,13 @@ class Experiment(abc.ABC):
                     write_page(self.folder.path)
                 self.folder.finished()
                 return
-            with planned(self.expected()):
-                self.train()
+            with kept_decoded(self.folder.path, self.settings.pixel_cache):
+                with planned(self.expected()):
+                    self.train()
+                if is_chief(self.strategy):
+                    self._write()
+                    self.report()
             if is_chief(self.strategy):
-                self._write()
-                self.report()
                 if self.folder.path:
                     write_page(self.folder.path)
                 if self.in_one_folder or any(self.models):
