@@ -100,7 +100,7 @@ _IN_USE: contextvars.ContextVar[DecodedPictures | None] = contextvars.ContextVar
 
 @contextlib.contextmanager
 def kept_decoded(folder: pathlib.Path | None, gigabytes: float) -> Iterator[None]:
-    """Keep what `decoded_once` decodes for as long as the context is open.
+    """Keep pictures that `FileSource` decodes for as long as the context is open.
 
     Args:
         folder: on the disk that is to hold it; None keeps nothing.
@@ -125,33 +125,38 @@ def kept_decoded(folder: pathlib.Path | None, gigabytes: float) -> Iterator[None
         pictures.close()
 
 
+def pictures_in_use() -> DecodedPictures | None:
+    """Where `kept_decoded` keeps them now, if anywhere."""
+    return _IN_USE.get()
+
+
 def decoded_once(
-    kind: str, numbers: tf.Tensor, shape: tuple[int, ...], decode: Callable[[], tf.Tensor]
+    pictures: DecodedPictures,
+    kind: str,
+    numbers: tf.Tensor,
+    shape: tuple[int, ...],
+    decode: Callable[[], tf.Tensor],
 ) -> tf.Tensor:
     """Pictures in graph, uint8 [B, *shape]: kept ones if all are there, else decoded ones.
 
     Args:
+        pictures: the kept ones.
         kind: what tells pictures of one file apart, such as their size.
         numbers: int64 [B], of the contents of the files.
         shape: of a picture.
         decode: makes them.
     """
-    pictures = _IN_USE.get()
-    if pictures is None:
-        return decode()
-
-    def keep() -> tf.Tensor:
-        made = decode()
-
-        def write(own: np.ndarray, pixels: np.ndarray) -> None:
-            pictures.write(kind, own, pixels)
-
-        with tf.control_dependencies([tf.numpy_function(write, [numbers, made], [])]):
-            return tf.identity(made)
 
     def read(own: np.ndarray) -> np.ndarray:
         return pictures.read(kind, own, shape)
 
+    def write(own: np.ndarray, pixels: np.ndarray) -> None:
+        pictures.write(kind, own, pixels)
+
+    def decode_and_keep() -> tf.Tensor:
+        made = decode()
+        with tf.control_dependencies([tf.numpy_function(write, [numbers, made], [])]):
+            return tf.identity(made)
+
     found = tf.ensure_shape(tf.numpy_function(read, [numbers], tf.uint8), [None, *shape])
-    whole = tf.shape(found)[0] == tf.size(numbers)
-    return tf.ensure_shape(tf.cond(whole, lambda: found, keep), [*numbers.shape, *shape])
+    return tf.cond(tf.shape(found)[0] == tf.size(numbers), lambda: found, decode_and_keep)

@@ -1,5 +1,6 @@
 """Records read from image files whenever they are asked for."""
 
+import functools
 import hashlib
 import os
 import pathlib
@@ -13,8 +14,8 @@ import PIL.Image
 import tensorflow as tf
 
 from bginv.checksums import has_trailer, trailer
-from bginv.data.decoded import decoded_once
-from bginv.data.images import ImageFiles, readable_rows, scan
+from bginv.data.decoded import DecodedPictures, decoded_once, pictures_in_use
+from bginv.data.images import ImageFiles, read_file, readable_rows, scan
 from bginv.data.sources import Source
 from bginv.errors import UserError
 from bginv.output_files import write_bytes
@@ -24,6 +25,9 @@ NOT_OPENED = re.compile(
     r"^(?:.*(?:Iterator::\S+: |\}\} ))?(.+); (No such file or directory|Permission denied)",
     re.MULTILINE,
 )
+
+READERS = 64
+"""Of files of as many sizes and kinds."""
 
 
 class FileSource(Source):
@@ -101,22 +105,19 @@ class FileSource(Source):
 
     def _read(self, files: ImageFiles, rows: tf.Tensor) -> tf.Tensor:
         """Pixels uint8 [B, H, W, 3], of masks [B, H, W, 1]."""
-        size, is_mask = self.image_shape[:2], files is self.masks
-
-        def read(row: tf.Tensor) -> tf.Tensor:
-            pixels = files.read(row)
-            if is_mask and self.masks_of_labels:
-                pixels = stretched_labels(pixels)
-            pixels = stretch(pixels, size, self.resizing)
-            return tf.reduce_max(pixels, -1, keepdims=True) if is_mask else pixels
-
-        shape = (*size, 1 if is_mask else 3)
-        signature = tf.TensorSpec(shape, tf.uint8)
-        kind = f"{shape} {self.resizing} {is_mask and self.masks_of_labels}"
-        numbers = tf.gather(files.fingerprints, rows)
-        return decoded_once(
-            kind, numbers, shape, lambda: tf.map_fn(read, rows, fn_output_signature=signature)
-        )
+        is_mask = files is self.masks
+        shape = (*self.image_shape[:2], 1 if is_mask else 3)
+        change = (shape, self.resizing, is_mask and self.masks_of_labels)
+        if isinstance(files, ImageFiles):
+            read = _reader(*change, pictures_in_use())
+            tensors = (files.files, files.orientations, files.fingerprints)
+            pixels = read(*(tf.gather(own, rows) for own in tensors))
+        else:
+            signature = tf.TensorSpec(shape, tf.uint8)
+            pixels = tf.map_fn(
+                lambda row: _shaped(files.read(row), *change), rows, fn_output_signature=signature
+            )
+        return tf.ensure_shape(pixels, [*rows.shape, *shape])
 
     def digest(self) -> int:
         """See `Source.digest`: contents, labels and image size count; masks and names do not."""
@@ -177,6 +178,48 @@ class FileSource(Source):
         """What was made of these files, with places and names as they have here."""
         made.folder = self.folder
         return made.with_places(places)
+
+
+@functools.lru_cache(maxsize=READERS)
+def _reader(
+    shape: tuple[int, int, int],
+    resizing: str,
+    of_labels: bool,
+    pictures: DecodedPictures | None,
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Paths, orientations and fingerprints [B] of files to pixels uint8 [B, *shape].
+
+    It is traced once: to trace it for each pass over some files takes longer than to read them.
+    """
+
+    def read_one(file: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        return _shaped(read_file(*file), shape, resizing, of_labels)
+
+    def read(files: tf.Tensor, orientations: tf.Tensor, fingerprints: tf.Tensor) -> tf.Tensor:
+        def decode() -> tf.Tensor:
+            return tf.map_fn(
+                read_one,
+                (files, orientations, fingerprints),
+                fn_output_signature=tf.TensorSpec(shape, tf.uint8),
+            )
+
+        if pictures is None:
+            return decode()
+        kind = f"{shape} {resizing} {of_labels}"
+        return decoded_once(pictures, kind, fingerprints, shape, decode)
+
+    signature = [tf.TensorSpec([None], kind) for kind in (tf.string, tf.int32, tf.int64)]
+    return tf.function(read, input_signature=signature, autograph=False)
+
+
+def _shaped(
+    pixels: tf.Tensor, shape: tuple[int, int, int], resizing: str, of_labels: bool
+) -> tf.Tensor:
+    """Pixels uint8 [h, w, 3] of a file as a source gives them, [*shape]; see `FileSource`."""
+    if of_labels:
+        pixels = stretched_labels(pixels)
+    pixels = stretch(pixels, shape[:2], resizing)
+    return tf.reduce_max(pixels, -1, keepdims=True) if shape[-1] == 1 else pixels
 
 
 def load_files(

@@ -99,17 +99,32 @@ class ImageFiles:
         Raises:
             tf.errors.OpError: the file is not what it was in the scan; see `input_error`.
         """
-        return turn(decode(self.contents(row)), self.orientations[row])
+        return read_file(self.files[row], self.orientations[row], self.fingerprints[row])
 
     def contents(self, row: tf.Tensor) -> tf.Tensor:
         """Bytes of a file, in graph; see `read`."""
-        contents = tf.io.read_file(self.files[row])
-        unchanged = tf.debugging.Assert(
-            _fingerprint(contents) == self.fingerprints[row],
-            [tf.strings.join([self.files[row], " has changed since it was checked"])],
-        )
-        with tf.control_dependencies([unchanged]):
-            return tf.identity(contents)
+        return _unchanged(self.files[row], self.fingerprints[row])
+
+
+def read_file(path: tf.Tensor, orientation: tf.Tensor, fingerprint: tf.Tensor) -> tf.Tensor:
+    """Pixels of a file, in graph; see `ImageFiles.read`.
+
+    Args:
+        path: string [].
+        orientation: int32 [], see `turn`.
+        fingerprint: int64 [], of its contents.
+    """
+    return turn(decode(_unchanged(path, fingerprint)), orientation)
+
+
+def _unchanged(path: tf.Tensor, fingerprint: tf.Tensor) -> tf.Tensor:
+    contents = tf.io.read_file(path)
+    unchanged = tf.debugging.Assert(
+        _fingerprint(contents) == fingerprint,
+        [tf.strings.join([path, " has changed since it was checked"])],
+    )
+    with tf.control_dependencies([unchanged]):
+        return tf.identity(contents)
 
 
 def decode(contents: tf.Tensor) -> tf.Tensor:

@@ -143,7 +143,8 @@ class Source(abc.ABC):
         batched = indices.batch(batch_size, drop_remainder=shuffle)
         if num_replicas > 1:
             batched = batched.flat_map(lambda batch: rows_of(batch, replicas, num_replicas))
-        records = batched.map(self.gather, num_parallel_calls=self.parallel_batches).prefetch(2)
+        gather = tf.autograph.experimental.do_not_convert(self.gather)  # which takes seconds
+        records = batched.map(gather, num_parallel_calls=self.parallel_batches).prefetch(2)
         return endless(records) if shuffle else records
 
     def _epoch(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:

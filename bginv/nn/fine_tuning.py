@@ -191,6 +191,8 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
 
 EPOCHS, LEAST_STEPS = 40, 1500
 BATCH, DECAY, SMOOTHING = 256, 1e-2, 0.1
+STEPS_AT_ONCE = 32
+"""In a call of a graph, of which each costs as much as a step."""
 LOGIT_RATE, SAMPLE = 0.027, 1000
 """What a step may change a logit by; more fits the training images better, and others worse. The
 second is how many features tell the rate of the weights that this comes to."""
@@ -285,34 +287,42 @@ def train_head(
     epochs = max(EPOCHS, -(-LEAST_STEPS // (total // batch)))
     steps = epochs * (total // batch)
     sample = _rows(features, starts, np.linspace(0, total - 1, SAMPLE, dtype=int))
-    rate = LOGIT_RATE / max(1.0, float(np.abs(sample).sum(1).mean()))
+    rate = LOGIT_RATE / max(1.0, float(np.abs(sample.astype(np.float32)).sum(1).mean()))
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=DECAY)
     variables = [keras.Variable(tf.zeros(weight.shape)) for weight in head.weights]
     optimizer.build(variables)
 
-    @tf.function
-    def step(own: tf.Tensor, wanted: tf.Tensor) -> None:
+    def step(number: tf.Tensor, own: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            logits = own @ variables[0]
+            logits = tf.cast(own[number], tf.float32) @ variables[0]
             for bias in variables[1:]:
                 logits += bias
-            loss = soft_cross_entropy(tf.one_hot(wanted, head.units), logits, SMOOTHING)
+            labels = tf.one_hot(wanted[number], head.units)
+            loss = soft_cross_entropy(labels, logits, SMOOTHING)
         optimizer.apply(tape.gradient(loss, variables), variables)
+        return number + 1
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def steps_on(own: tf.Tensor, wanted: tf.Tensor) -> None:
+        """A step on each of some batches, float16 [S, B, D] and int32 [S, B]."""
+        count = tf.shape(own)[0]
+        tf.while_loop(lambda i: i < count, lambda i: (step(i, own, wanted),), (0,))
 
     rng = np.random.default_rng(seed)
     for _ in range(epochs):
-        order = rng.permutation(total)
-        for start in range(0, total - batch + 1, batch):
-            rows = order[start : start + batch]
-            step(tf.constant(_rows(features, starts, rows)), tf.constant(answers[rows]))
+        order = rng.permutation(total)[: total // batch * batch].reshape(-1, batch)
+        for start in range(0, len(order), STEPS_AT_ONCE):
+            rows = order[start : start + STEPS_AT_ONCE]
+            own = _rows(features, starts, rows.ravel()).reshape(*rows.shape, -1)
+            steps_on(tf.constant(own), tf.constant(answers[rows]))
     for weight, found in zip(head.weights, variables, strict=True):
         weight.assign(found)
 
 
 def _rows(features: list[np.ndarray], starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Rows of arrays that follow each other, float32."""
-    found = np.empty((len(rows), features[0].shape[1]), np.float32)
+    """Rows of arrays that follow each other."""
+    found = np.empty((len(rows), features[0].shape[1]), features[0].dtype)
     for own, start, end in zip(features, starts, starts[1:], strict=False):
         inside = (rows >= start) & (rows < end)
         found[inside] = own[rows[inside] - start]

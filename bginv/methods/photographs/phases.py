@@ -186,7 +186,7 @@ def fit_head(
     digest = weights_digest(network)
     composites = ALL if phase.composites else 0.0
     whole = dataclasses.replace(settings, smallest_crop=1.0)  # crops cost the layer accuracy
-    draw = tf.function(lambda batch, seed: view(batch, whole, composites, seed))
+    draw = tf.function(lambda batch, seed: view(batch, whole, composites, seed), autograph=False)
     for copy in range(phase.copies + 1):
         parts = [phase.rows, phase.held]
         if copy:  # other neighbours, whose backgrounds objects get
@@ -214,7 +214,8 @@ def _batches(
         for rows in parts
     )
     rows = first.concatenate(second)
-    records = rows.map(source.gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    gather = tf.autograph.experimental.do_not_convert(source.gather)
+    records = rows.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
     for number, batch in enumerate(records):
         yield change(batch, number)
 
