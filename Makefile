@@ -1,7 +1,8 @@
 # make demo   set up, then run the three phases on the embedded digits
 # make photos set up, then take the photographs in FOLDER (or those of Oxford-IIIT Pet) to a report
 # make test   set up, then check the style and run the tests that are quick, JOBS files at a time
-# make test-all   the same with all tests, and their coverage
+# make test-all   the same with all tests
+# make coverage   all tests, and the lines that they leave out, which takes a third longer
 # make docs   set up, then build the site in site/, without network; a warning is an error
 # make torch  set up, then add PyTorch, for tests that read its checkpoints
 # make soak   set up, then kill each command KILLS times, damage files FLIPS times, run PAIRS at once, and
@@ -19,7 +20,7 @@ JOBS ?= 2
 LOWEST_TESTS ?= tests/ops tests/nn tests/data/test_folder.py tests/data/test_sources.py tests/test_cli.py
 BIN = $(VENV)/bin
 
-.PHONY: demo photos docs test test-all torch soak lint lock lowest dist clean
+.PHONY: demo photos docs test test-all coverage torch soak lint lock lowest dist clean
 
 demo: $(VENV)/ready
 	$(BIN)/bginv demo --run-dir $(RUN_DIR) --overwrite
@@ -36,6 +37,9 @@ test: $(VENV)/ready lint
 	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/ready lint
+	$(PYTEST)
+
+coverage: $(VENV)/ready
 	$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 torch: $(VENV)/ready

@@ -163,7 +163,7 @@ def _colours(image: np.ndarray) -> np.ndarray:
 def _network() -> Callable[[np.ndarray], np.ndarray]:
     network: keras.Model = build_efficientnet_lite0((SIDE, SIDE, 3), "imagenet")
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def call(images: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(network(images, training=False), (1, 2))
 

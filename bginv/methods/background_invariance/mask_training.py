@@ -107,7 +107,7 @@ def with_generated_masks(
 
     fused = fuse_upsampling(unet) if unet else None
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def masks_of(images: tf.Tensor) -> tf.Tensor:
         _, masks = soft_and_binary_masks(images, fused, method, area)
         return tf.cast(tf.round(masks * 255), tf.uint8)

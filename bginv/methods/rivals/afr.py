@@ -75,7 +75,7 @@ def move_last_layer(
     inputs, mu = tf.constant(features, tf.float32), tf.constant(weights, tf.float32)
     begun = [tf.constant(own, tf.float32) for own in start]
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(*own: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(own)

@@ -149,7 +149,7 @@ class Trainer:
         """
         seed = tf.random.fold_in(tf.constant([self.settings.seed, 3]), copy)
         rows = np.random.default_rng([self.settings.seed, copy]).permutation(len(source))
-        order, traced = source.take(rows), tf.function(change)
+        order, traced = source.take(rows), tf.function(change, autograph=False)
 
         def batches() -> Iterator[tf.Tensor]:
             for number, batch in enumerate(order.batches(FEATURE_BATCH)):
