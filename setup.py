@@ -25,11 +25,15 @@ EXTRAS = {
 }
 """What a user may want; `all` brings them together. PyTorch is left out, which is large."""
 
+LOCAL_LINK = r"!?\[([^\]]*)\]\((?!https?:)[^)]*\)"
+README = re.sub(LOCAL_LINK, r"\1", (ROOT / "README.md").read_text(encoding="utf-8"))
+"""Without pictures and links to files, which the page of a package index does not have."""
+
 setup(
     name="bginv",
     version=VERSION,
     description="Image classifiers that ignore the background, by adversarial learning",
-    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description=README,
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["bginv", "bginv.*"]),
@@ -65,6 +69,7 @@ setup(
         ],
         "test": [
             "hypothesis>=6.100",
+            "mlflow-skinny>=2.20",
             "mypy>=1.13",
             "pandas>=2.2",
             "pillow-heif>=0.20",

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 
 from bginv.engine.common_settings import PhaseSettings
@@ -27,6 +28,12 @@ def make_strategy(distribute: str) -> tf.distribute.Strategy:
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     check_tf_config(os.environ.get("TF_CONFIG"))
     return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def strategy_of(model: keras.Model) -> tf.distribute.Strategy:
+    """The strategy that a model was made under."""
+    found = [own.value for own in model.weights if hasattr(own.value, "distribute_strategy")]
+    return found[0].distribute_strategy if found else tf.distribute.get_strategy()
 
 
 def check_tf_config(text: str | None) -> None:

@@ -179,6 +179,23 @@ def test_a_callback_as_trackers_of_experiments_have_it(flowers):
     ].startswith("adam")
 
 
+def test_the_callback_of_mlflow_fills_a_store_of_files(flowers, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # which newer releases ask for
+    import mlflow
+    from mlflow.tensorflow.callback import MlflowCallback
+
+    client = mlflow.MlflowClient((tmp_path / "store").as_uri())
+    mlflow.set_tracking_uri((tmp_path / "store").as_uri())
+    experiment = client.create_experiment("backgrounds")
+    with mlflow.start_run(experiment_id=experiment) as run:
+        bginv.robustify(
+            small(32), pair(flowers, 32), train_first=False, callbacks=[MlflowCallback()], **FEW
+        )
+    found = client.get_run(run.info.run_id).data
+    assert {"loss", "val_loss", "val_accuracy"} <= found.metrics.keys()
+    assert found.params["opt_name"].startswith("adam")
+
+
 def test_save_load_and_serve(flowers, tmp_path):
     data = pair(flowers, 32)
     result = bginv.robustify(small(32), data, train_first=False, **FEW)

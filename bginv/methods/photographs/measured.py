@@ -26,7 +26,7 @@ from bginv.masks.choice import GIVEN, Choice, choose
 from bginv.masks.store import Found
 from bginv.methods.photographs.auditing import RunAudit
 from bginv.methods.photographs.masking import Masking
-from bginv.methods.photographs.settings import IMAGE_SIZE, ONE_DEVICE, PretrainedSettings
+from bginv.methods.photographs.settings import DEVICES, IMAGE_SIZE, PretrainedSettings
 from bginv.nn.backbones import AUTO, LITE0
 
 VALIDATION, TRAIN = "validation", "train"
@@ -174,10 +174,10 @@ def _refuse(settings: PretrainedSettings) -> None:
     Raises:
         UserError: it names the option, or the data.
     """
-    if settings.distribute != ONE_DEVICE:
+    if settings.distribute not in DEVICES:
         raise UserError(
             f"--distribute {settings.distribute} is not for runs of a pretrained network, which "
-            "train on one device: leave it out"
+            f"train on one machine: {' or '.join(DEVICES)}"
         )
     if settings.output is not None:
         raise UserError(

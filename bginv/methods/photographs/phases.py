@@ -11,6 +11,7 @@ from absl import logging
 
 from bginv.data.sources import Source
 from bginv.engine.callbacks import SILENT, EndAfter, Watch
+from bginv.engine.distribution import strategy_of
 from bginv.engine.experiment import Stage
 from bginv.engine.loop import seen_batch, steps_per_epoch, total_steps
 from bginv.engine.run_folder import RunFolder
@@ -18,7 +19,14 @@ from bginv.methods.photographs.judging import Judge, Judged
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.methods.photographs.training import FineTuning, view
 from bginv.nn.features import weights_digest
-from bginv.nn.fine_tuning import compiled, fine_tuned_part, split_head, stored_features, train_head
+from bginv.nn.fine_tuning import (
+    Compiled,
+    compiled,
+    fine_tuned_part,
+    split_head,
+    stored_features,
+    train_head,
+)
 from bginv.report.pictures import write_strip
 
 HEAD_BATCH = 16
@@ -186,7 +194,7 @@ def fit_head(
     digest = weights_digest(network)
     composites = ALL if phase.composites else 0.0
     whole = dataclasses.replace(settings, smallest_crop=1.0)  # crops cost the layer accuracy
-    draw = tf.function(lambda batch, seed: view(batch, whole, composites, seed), autograph=False)
+    draw = _drawing(whole, composites)
     for copy in range(phase.copies + 1):
         parts = [phase.rows, phase.held]
         if copy:  # other neighbours, whose backgrounds objects get
@@ -201,6 +209,12 @@ def fit_head(
         features.append(stored_features(path, call, batches, len(order))[taken])
         labels.append(phase.source.labels[order[taken]])
     train_head(head, features, labels, settings.seed)
+
+
+@functools.lru_cache(maxsize=4)
+def _drawing(settings: PhotographSettings, composites: float) -> Compiled:
+    """`view` of batches and seeds, compiled once for all that draw so."""
+    return tf.function(lambda batch, seed: view(batch, settings, composites, seed), autograph=False)
 
 
 def _batches(
@@ -226,9 +240,11 @@ def _unchanged(batch: dict[str, tf.Tensor], number: int) -> tf.Tensor:
 
 
 def _changed(
-    draw: Callable, seed: tf.Tensor, batch: dict[str, tf.Tensor], number: int
+    draw: Compiled, seed: tf.Tensor, batch: dict[str, tf.Tensor], number: int
 ) -> tf.Tensor:
-    return draw(batch, tf.random.fold_in(seed, number))
+    own = tf.random.fold_in(seed, number)
+    # which, unlike a call, warns of no retracing for the one smaller batch of each part
+    return draw.get_concrete_function(batch, own)(batch, own)
 
 
 def _fine_tune(
@@ -249,12 +265,13 @@ def _fine_tune(
     before = classifier.get_weights()
     with fine_tuned_part(classifier, frozen, settings.batch_norm == "fixed"):
         steps = total_steps(own, len(images))
-        method = FineTuning(classifier, own, steps, name, phase.composites)
+        with strategy_of(classifier).scope():
+            method = FineTuning(classifier, own, steps, name, phase.composites)
         stage = Stage(method, images, own)
         stage.watch = watch
         stage.run(folder)
     skipped = method.loss_scale.skipped if method.loss_scale else 0
-    taken = int(method.optimizer.iterations) + int(skipped)
+    taken = int(tf.convert_to_tensor(method.optimizer.iterations.value)) + int(skipped)
     ended = taken // steps_per_epoch(len(images), own.batchsize) if taken < steps else None
     return method, before, classifier.get_weights(), ended if watch else None
 

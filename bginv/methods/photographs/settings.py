@@ -105,8 +105,8 @@ class PhotographSettings(PretrainedSettings):
 
 SMALLEST_SIDE, LOOKED_AT = 128, 20
 RECIPE = "--recipe photographs"
-ONE_DEVICE = "none"
-"""All that runs of a pretrained network take for `--distribute`."""
+DEVICES = ("none", "mirrored")
+"""What runs of a pretrained network take for `--distribute`."""
 OWN = {field.name for field in dataclasses.fields(PhotographSettings)}
 
 
@@ -130,7 +130,7 @@ def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
     if (wanted or SMALLEST_SIDE) < SMALLEST_SIDE or typical_side(root) < SMALLEST_SIDE:
         return False, ""
     others = sorted(given.keys() - OWN - {"command"})
-    if given.get("distribute", ONE_DEVICE) != ONE_DEVICE:
+    if given.get("distribute", DEVICES[0]) not in DEVICES:
         others.append("distribute")
     if others:
         return False, (
