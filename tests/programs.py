@@ -49,6 +49,11 @@ def start_workers(folder: pathlib.Path, script: str, *arguments: str) -> list[su
     ]
 
 
+def start_program(folder: pathlib.Path, program: str) -> subprocess.Popen:
+    """Start a program, as text."""
+    return _start(["-c", program], folder, PYTHONPATH=ROOT)
+
+
 def start_program_of_workers(folder: pathlib.Path, program: str) -> list[subprocess.Popen]:
     """Start a program, as text, as two workers."""
     return [
@@ -59,7 +64,7 @@ def start_program_of_workers(folder: pathlib.Path, program: str) -> list[subproc
 
 def _tasks_of_two_workers() -> list[str]:
     """What `TF_CONFIG` is for each."""
-    cluster = {"worker": [f"localhost:{port}" for port in _free_ports(2)]}
+    cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
     return [
         json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
         for index in range(2)
@@ -81,7 +86,8 @@ def _start(command: list[str], folder: pathlib.Path, **variables) -> subprocess.
     )
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that no program listens on now."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     ports = [held.getsockname()[1] for held in sockets]
     for held in sockets:

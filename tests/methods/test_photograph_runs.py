@@ -170,7 +170,8 @@ def test_one_line_where_options_do_not_go_together(folder, command):
             ("--output", "m.keras", *PLAIN),
             "--output m.keras is not for runs of a pretrained network",
         ),
-        (("--distribute", "mirrored", *PLAIN), "--distribute mirrored is not for runs of a"),
+        (("--distribute", "multiworker", *PLAIN), "--distribute multiworker is not for this run"),
+        (("--distribute", "mirrored", "--method", "erm"), "--distribute mirrored is not for this"),
     ):
         code, out, err = command(None, "run", str(folder), "--image-size", "128", *arguments)
         assert code == 2 and says in err and err.count("\n") == 1, (arguments, err)

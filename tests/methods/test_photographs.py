@@ -18,6 +18,7 @@ from bginv.methods.photographs.settings import PhotographSettings, photographs_f
 from bginv.methods.photographs.training import FineTuning, view
 from bginv.nn.fine_tuning import fine_tuned_part
 from bginv.report.metrics import training_records
+from tests.programs import finish, start_program
 
 SEED = tf.constant([3, 4])
 
@@ -26,8 +27,7 @@ def settings(**given) -> PhotographSettings:
     return resolve(PhotographSettings, {"dataset": "squares", **given}, "photographs")
 
 
-@pytest.fixture
-def source() -> WithEmptied:
+def squares() -> WithEmptied:
     """Red (0) and green (1) squares; the background's blue goes along with the class."""
     rng = np.random.default_rng(0)
     labels = np.arange(48) % 2
@@ -39,6 +39,11 @@ def source() -> WithEmptied:
         image[10:22, 10:22] = (220, 30, 60) if label == 0 else (30, 220, 60)
     held = ArraySource(images, labels, masks)
     return WithEmptied(held, emptied(held, pathlib.Path()))
+
+
+@pytest.fixture
+def source() -> WithEmptied:
+    return squares()
 
 
 def phase(source, copies: int, epochs: int, held: int = 0, composites: float = 0.7) -> Phase:
@@ -85,6 +90,34 @@ def test_fine_tuning_moves_what_is_trainable_alone(source):
     ]
     assert moved == [False, False, True, True]
     assert np.isfinite(metrics["loss"])
+
+
+TWO_DEVICES = """
+import numpy as np
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from bginv.engine.run_folder import RunFolder
+from tests.methods.test_photographs import network, phase, run_phase, settings, squares
+
+own, found = settings(epochs=2, batchsize=16), []
+for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+    with strategy.scope():
+        classifier = network()
+    folder = RunFolder(f"run{len(found)}", None, False, {"photographs": own})
+    with folder.opened():
+        run_phase(phase(squares(), 1, 2), classifier, own, folder, None)
+    found.append(classifier.get_weights())
+for one, two in zip(*found, strict=True):
+    np.testing.assert_allclose(one, two, atol=1e-5)
+assert not np.allclose(found[0][0], network().get_weights()[0], atol=1e-4)
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_share_each_batch_and_reach_the_weights_of_one(tmp_path):
+    finish(start_program(tmp_path, TWO_DEVICES))
 
 
 def test_consistency_compares_two_views(source):

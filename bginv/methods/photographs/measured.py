@@ -1,6 +1,7 @@
 """What runs on photographs share: validation images, masks, the audit of the test, the table."""
 
 import dataclasses
+from collections.abc import Collection
 
 import keras
 import tensorflow as tf
@@ -24,6 +25,7 @@ from bginv.evaluation.last_layers import LastLayers
 from bginv.interop.model_files import save_model
 from bginv.masks.choice import GIVEN, Choice, choose
 from bginv.masks.store import Found
+from bginv.methods.background_invariance.settings import PHOTOGRAPHS
 from bginv.methods.photographs.auditing import RunAudit
 from bginv.methods.photographs.masking import Masking
 from bginv.methods.photographs.settings import DEVICES, IMAGE_SIZE, PretrainedSettings
@@ -151,7 +153,7 @@ def begin(
         UserError: settings that do not go together, or with the data.
         FileNotFoundError: data or weights that are not there.
     """
-    _refuse(settings)
+    _refuse(settings, DEVICES if name == PHOTOGRAPHS else DEVICES[:1])
     own = dataclasses.replace(
         settings,
         run_dir=settings.run_dir or default_run_dir(settings.dataset),
@@ -168,16 +170,20 @@ def begin(
     return dataset, classifier, choice, own, folder, strategy
 
 
-def _refuse(settings: PretrainedSettings) -> None:
+def _refuse(settings: PretrainedSettings, devices: Collection[str]) -> None:
     """Raise where settings ask for what these runs cannot do.
+
+    Args:
+        settings: of the command.
+        devices: what they take for `--distribute`.
 
     Raises:
         UserError: it names the option, or the data.
     """
-    if settings.distribute not in DEVICES:
+    if settings.distribute not in devices:
         raise UserError(
-            f"--distribute {settings.distribute} is not for runs of a pretrained network, which "
-            f"train on one machine: {' or '.join(DEVICES)}"
+            f"--distribute {settings.distribute} is not for this run of a pretrained network: "
+            f"{' or '.join(devices)} is"
         )
     if settings.output is not None:
         raise UserError(
