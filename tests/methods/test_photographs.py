@@ -101,7 +101,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from bginv.engine.run_folder import RunFolder
 from tests.methods.test_photographs import network, phase, run_phase, settings, squares
 
-own, found = settings(epochs=2, batchsize=16), []
+own, found = settings(epochs=2, batchsize=16, frozen_share=0.0, learning_rate=0.01), []
 for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
     with strategy.scope():
         classifier = network()
@@ -110,7 +110,7 @@ for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["
         run_phase(phase(squares(), 1, 2), classifier, own, folder, None)
     found.append(classifier.get_weights())
 for one, two in zip(*found, strict=True):
-    np.testing.assert_allclose(one, two, atol=1e-5)
+    np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-4)
 assert not np.allclose(found[0][0], network().get_weights()[0], atol=1e-4)
 """
 
