@@ -109,9 +109,9 @@ for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["
     with folder.opened():
         run_phase(phase(squares(), 1, 2), classifier, own, folder, None)
     found.append(classifier.get_weights())
-for one, two in zip(*found, strict=True):
-    np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-4)
-assert not np.allclose(found[0][0], network().get_weights()[0], atol=1e-4)
+for one, two, start in zip(*found, network().get_weights(), strict=True):
+    # rounding turns the sign of a gradient near 0, and Adam's step with it
+    assert abs(one - two).mean() < 0.02 * abs(one - start).mean()
 """
 
 
