@@ -107,7 +107,7 @@ for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["
         classifier = network()
     folder = RunFolder(f"run{len(found)}", None, False, {"photographs": own})
     with folder.opened():
-        run_phase(phase(squares(), 1, 2), classifier, own, folder, None)
+        run_phase(phase(squares(), 1, 2, composites=0.0), classifier, own, folder, None)
     found.append(classifier.get_weights())
 for one, two, start in zip(*found, network().get_weights(), strict=True):
     # rounding turns the sign of a gradient near 0, and Adam's step with it
