@@ -144,16 +144,26 @@ class Contenders:
         network: name of an architecture.
         side: of the images.
         options: of the command line.
+        precision: of the trainings.
+        xla: compile their steps by XLA.
     """
 
-    def __init__(self, network: str, side: int, options: argparse.Namespace):
+    def __init__(
+        self,
+        network: str,
+        side: int,
+        options: argparse.Namespace,
+        precision: str = "auto",
+        xla: bool = False,
+    ):
         self._folder, self._side = options.shared / "seven", side
         self._batchsize, self._network = options.batchsize, network
         self._dataset = load_data(f"folder:{self._folder}", image_size=side)
         self._steps = options.images // options.batchsize
         self.images = self._steps * options.batchsize
         self._source = self._dataset.train.without_masks().first(self.images)
-        given = {"dataset": "", "batchsize": options.batchsize, "epochs": 1}
+        self._xla = xla
+        given = {"dataset": "", "batchsize": options.batchsize, "epochs": 1, "precision": precision}
         self._settings = resolve(PhotographSettings, given, "photographs")
         makers = {
             "bare": self._bare,
@@ -185,28 +195,31 @@ class Contenders:
         fine_tuned_part(classifier, self._settings.frozen_share, True).__enter__()
         return make(classifier)
 
-    def _training(self, method: Method, batches: Iterator[dict]) -> Callable[[], None]:
+    def _training(self, method: Method, batches: Iterator[dict]) -> Callable[[], list[float]]:
         seed = tf.constant(SEED)
+
+        @tf.function(autograph=False, jit_compile=self._xla)
+        def train_step(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+            return method.train_step(batch, seed)["loss"]
 
         @tf.function(autograph=False)
         def step(batch: dict[str, tf.Tensor]) -> tf.Tensor:
             with computing_in(method.precision, method.models):
-                return method.train_step(method.augment_batch(batch, seed), seed)["loss"]
+                return train_step(method.augment_batch(batch, seed))
 
-        def train() -> None:
-            for _ in range(self._steps):
-                loss = step(next(batches))
-            float(loss)
+        def train() -> list[float]:
+            """The losses."""
+            return [float(own) for own in [step(next(batches)) for _ in range(self._steps)]]
 
         return train
 
-    def _phase(self, source: Source, composites: float) -> Callable[[], None]:
+    def _phase(self, source: Source, composites: float) -> Callable[[], list[float]]:
         method = self._trained(
             lambda model: FineTuning(model, self._settings, 1000, "speed", composites)
         )
         return self._training(method, iter(source.batches(self._batchsize, shuffle=True)))
 
-    def _adversary(self) -> Callable[[], None]:
+    def _adversary(self) -> Callable[[], list[float]]:
         given = {"dataset": "", "batchsize": self._batchsize}
         settings = resolve_phases(given, "tuned")["adversarial"]
         shape = self._dataset.image_shape
@@ -258,13 +271,13 @@ class Contenders:
         return lambda: model.fit(batches, verbose=0)
 
     def _predict(self) -> Callable[[], object]:
-        model, batch = self._classifier(), self._source.pass_batch
+        model, batch = self._classifier(), min(self._source.pass_batch, self.images)
         batches = self._files(batch).map(lambda images, _: images / 255.0)
         batches = batches.take(self.images // batch).prefetch(2)
         return lambda: model.predict(batches, verbose=0)
 
     def _evaluate(self) -> Callable[[], object]:
-        model, batch = self._classifier(), self._source.pass_batch
+        model, batch = self._classifier(), min(self._source.pass_batch, self.images)
         some = self._source.first(self.images // batch * batch)
         return lambda: count_correct(model, [some])
 
