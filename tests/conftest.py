@@ -20,7 +20,7 @@ GOLDEN = ROOT / "tests/golden"
 SHARED = pathlib.Path(os.environ.get("BGINV_SHARED", ROOT.parent / "shared"))
 """Real data that is not part of the repository."""
 
-for _name, _examples in (("quick", 24), ("ci", 300), ("soak", 2000)):
+for _name, _examples in (("quick", 24), ("ci", 120), ("soak", 2000)):
     hypothesis.settings.register_profile(
         _name,
         max_examples=_examples,
