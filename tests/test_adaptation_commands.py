@@ -95,6 +95,7 @@ def with_unused_branches(state: dict, heads: tuple[str, ...], prefix: str = "") 
     return {**state, **more}
 
 
+@pytest.mark.slow
 def test_released_checkpoints_become_models(command, golden_arrays):
     state = state_of(build_deeplab("DeepLab", 19), "", "bn3")
     write("multi.npz", with_unused_branches(state, ("layer5", "layer6")), "module.")
@@ -108,6 +109,7 @@ def test_released_checkpoints_become_models(command, golden_arrays):
     close(model(images).numpy()[:, ::8, ::8], reference["input0__head2"])
 
 
+@pytest.mark.slow
 def test_a_vgg_and_a_single_level_checkpoint(command, golden_arrays):
     state = state_of(build_deeplab("DeeplabVGG", 19), "vgg.")
     write("vgg.npz", with_unused_branches(state, ("classifier",)))

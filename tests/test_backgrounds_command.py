@@ -98,6 +98,7 @@ def test_what_cannot_be_evaluated(command, release, tmp_path):
     assert code == 1 and "1 of 36 masks have no original, such as 00_dog/img_0" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["module.model.", "module."])
 def test_a_checkpoint_of_the_release_keeps_its_normalizer(command, golden_arrays, prefix):
     state = state_of(build_network("resnet50", (96, 96, 3), 9), "in9.", "bn3")

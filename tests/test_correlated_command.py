@@ -8,6 +8,7 @@ import sys
 
 import cv2
 import numpy as np
+import pytest
 
 from bginv.data.correlated_files import CorrelatedFiles
 from bginv.data.folder import load_class_folders
@@ -113,6 +114,7 @@ def test_pictures_show_the_object_on_the_place_and_nothing_of_what_was_behind_it
     assert image[..., 1].max() <= 160  # green was behind the object
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_in_another_process_and_order(command):
     write_all(pathlib.Path())
     assert command(None, *SMALL)[0] == 0

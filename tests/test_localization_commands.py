@@ -251,6 +251,7 @@ def test_weights_of_a_checkpoint_start_a_training(command):
     np.testing.assert_array_equal(kernel, state["conv1.weight"].transpose(2, 3, 1, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classifier", "localizer", "acol"])
 def test_conversions(command, kind):
     shape = (64, 64, 3)

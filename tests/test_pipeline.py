@@ -28,6 +28,7 @@ def finished(tmp_path_factory):
     return folder, out.getvalue()
 
 
+@pytest.mark.slow
 def test_a_finished_run_says_what_to_do_next(finished, command, caplog):
     folder, _ = finished
     caplog.set_level("INFO", "absl")

@@ -1,17 +1,22 @@
 """What a model answers on every test."""
 
+import concurrent.futures
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from bginv.auditing.intervals import Answers, difference, share_of
-from bginv.auditing.models import BATCH, AuditedModel
+from bginv.auditing.models import BATCH, Asked, AuditedModel
 from bginv.auditing.shared_network import SharedNetwork
 from bginv.auditing.variants import CLEAN, MIXED_RAND, MIXED_SAME, OWN, CutPictures
 from bginv.data.variations import MIXED
 from bginv.evaluation.intervals import Interval
+
+Key = tuple[str, int, int]
+"""A test, the number of a draw, and the first of a batch's pictures."""
+Show = Callable[[], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +82,7 @@ def score(
     shared.begin(model)
     with_object = np.flatnonzero(pictures.has_object)
     classes, confidence, rows_of = {}, {}, {}
+    batches: list[tuple[Key, Show]] = []
     for test in tests:
         rows = np.arange(len(pictures)) if test == CLEAN else with_object
         columns = [None] if test in OWN else list(donors[test].T)
@@ -86,15 +92,32 @@ def score(
         for draw, column in enumerate(columns):
             for start in range(0, len(rows), BATCH):
                 part = slice(start, start + BATCH)
-                show = functools.partial(
-                    pictures.show, test, rows[part], None if column is None else column[part]
-                )
-                found = shared.ask(model, (test, draw, start), show)
-                classes[test][part, draw] = found.classes
-                confidence[test][part, draw] = found.confidence
-                advance(len(rows[part]))
+                behind = None if column is None else column[part]
+                show = functools.partial(pictures.show, test, rows[part], behind)
+                batches.append(((test, draw, start), show))
+    for (test, draw, start), found in _answers(model, batches, shared):
+        part = slice(start, start + BATCH)
+        classes[test][part, draw] = found.classes
+        confidence[test][part, draw] = found.confidence
+        advance(len(found.classes))
     own_donors = {test: donors[test] for test in tests if test in donors}
     return Scored(pictures.labels, classes, confidence, rows_of, own_donors)
+
+
+def _answers(
+    model: AuditedModel, batches: Sequence[tuple[Key, Show]], shared: SharedNetwork
+) -> Iterator[tuple[Key, Asked]]:
+    """A model's answers on batches, each of which is made while it looks at the one before."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+
+        def begin(key: Key, show: Show) -> Show:
+            return pool.submit(show).result if shared.lacks(key) else show
+
+        following = [begin(*batches[0])] if batches else []
+        for number, (key, _) in enumerate(batches):
+            show = following.pop()
+            following += [begin(*own) for own in batches[number + 1 : number + 2]]
+            yield key, shared.ask(model, key, show)
 
 
 @dataclasses.dataclass(frozen=True)

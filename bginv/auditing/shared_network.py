@@ -36,7 +36,7 @@ class SharedNetwork:
         """
         if self._network is None:
             return model.ask(show())
-        if key not in self._held:
+        if self.lacks(key):
             unit = show().astype(np.float32) / 255
             features = self._network(model.pixels.of_unit(unit)).numpy().astype(np.float32)
             if features.nbytes + sum(own.nbytes for own in self._held.values()) <= MOST_BYTES:
@@ -45,6 +45,10 @@ class SharedNetwork:
             features = self._held[key]
         kernel, *bias = self._head.get_weights()
         return model.answer(scipy.special.softmax(features @ kernel + sum(bias), -1))
+
+    def lacks(self, key: Hashable) -> bool:
+        """Whether `ask` needs the pictures of this key."""
+        return self._network is None or key not in self._held
 
     def begin(self, model: AuditedModel) -> None:
         """Look at a model's weights, which may have changed since."""

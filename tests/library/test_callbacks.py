@@ -181,6 +181,7 @@ def test_a_stopped_run_goes_on_where_it_was(squares, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(weights, again, strict=True))
 
 
+@pytest.mark.slow
 def test_what_the_model_was_compiled_with_is_measured(squares, caplog):
     model = small(1)
     model.add(layers.Activation("sigmoid"))
@@ -201,6 +202,7 @@ def test_class_weights_are_those_of_keras(squares):
     assert (answers == 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verbose, lines", [(0, 0), (2, 1)])
 def test_verbose_tells_nothing_or_a_line_an_epoch(squares, capfd, verbose, lines):
     robustify(small(), squares, train_first=False, verbose=verbose, **{**SHORT, "epochs": 1})

@@ -248,6 +248,7 @@ def test_mobilenet_without_weights(squares):
     assert not all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 def test_images_that_are_no_squares():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (24, 20, 30, 3), np.uint8)

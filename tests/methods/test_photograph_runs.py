@@ -64,6 +64,7 @@ def test_from_a_folder_to_a_report(folder, command, tmp_path, caplog):
     assert code == 0 and again == out and "is finished" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_frozen_network_gets_both_rows(folder, command, tmp_path, monkeypatch):
     """Their last layers take the same features."""
     from bginv.methods.photographs import experiment, judging

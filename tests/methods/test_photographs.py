@@ -156,6 +156,7 @@ def test_fine_tuning_that_does_harm_is_undone(source, folder):
     assert (chosen.head, chosen.share) == (False, 0.0)
 
 
+@pytest.mark.slow
 def test_a_phase_is_repeated_on_all_images_and_ends_the_same_when_it_goes_on(source, folder):
     own = settings(epochs=1, learning_rate=0.01, batchsize=16)
     classifier = network()

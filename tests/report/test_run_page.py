@@ -37,6 +37,7 @@ def evaluations(folder) -> dict[str, dict]:
     return {record["row"]: record for record in records if "row" in record}
 
 
+@pytest.mark.slow
 def test_the_page_has_the_numbers_of_the_metrics_and_nothing_from_elsewhere(folders):
     folder = folders / "first"
     page = (folder / "report.html").read_text()
@@ -55,6 +56,7 @@ def test_the_page_has_the_numbers_of_the_metrics_and_nothing_from_elsewhere(fold
     assert "--adversarial-steps" in page.split("<pre")[1]  # the command
 
 
+@pytest.mark.slow
 def test_the_summary_tells_before_and_after(folders):
     run = read_run(folders / "first")
     text = summary(run)
@@ -65,6 +67,7 @@ def test_the_summary_tells_before_and_after(folders):
     assert text.endswith("on pictures as they are: {:.1f} % before, {:.1f} % after.".format(*clean))
 
 
+@pytest.mark.slow
 def test_mistakes_are_sorted_and_are_mistakes(folders):
     run = read_run(folders / "first")
     for mistakes in run.results["mistakes"].values():
@@ -81,6 +84,7 @@ def test_mistakes_are_sorted_and_are_mistakes(folders):
             assert right == pytest.approx(run.accuracies[row].tests[name])
 
 
+@pytest.mark.slow
 def test_runs_side_by_side(folders, command):
     first, second = str(folders / "first"), str(folders / "second")
     code, _, err = command(None, "compare", first, second, "--output", "c.html")
@@ -103,6 +107,7 @@ def test_runs_side_by_side(folders, command):
     assert code == 2 and "damaged/results.json is damaged: " in err
 
 
+@pytest.mark.slow
 def test_a_browser_shows_both_pages_everywhere(folders, tmp_path, command):
     code, _, err = command(
         None, "compare", str(folders / "first"), str(folders / "second"), "--output", "c.html"
@@ -145,6 +150,7 @@ def test_a_script_with_a_folder_leaves_a_page_too(command, tmp_path):
     assert code == 2 and "name one with --run-dir" in err
 
 
+@pytest.mark.slow
 def test_the_same_pictures_have_an_answer_before_and_after(folders):
     folder = folders / "first"
     told = read_run(folder).results["same_pictures"]
@@ -167,6 +173,7 @@ def test_the_same_pictures_have_an_answer_before_and_after(folders):
     assert f"Right test {hardest}, of 20:" in page and f"{right} after." in page
 
 
+@pytest.mark.slow
 def test_the_order_is_verdict_pictures_masks_classes_and_the_rest_is_folded(folders):
     page = (folders / "first" / "report.html").read_text()
     parts = ['class="lead"', 'id="accuracy"', 'id="same"', 'id="masks"', 'id="worst"', "<details>"]
