@@ -38,7 +38,7 @@ def main() -> None:
     network, side = ("small", 32) if options.smoke else ("resnet50", 224)
     options.batchsize, options.images = (4, 8) if options.smoke else (64, 512)
     options.rounds, options.contenders = (1 if options.smoke else 5), PLAIN
-    options.device = DEVICE if gpus else None
+    options.device, options.pixel_cache = (DEVICE if gpus else None), 4.0
     found = {
         "device": tf.config.experimental.get_device_details(gpus[0]) if gpus else "CPU, a smoke",
         "tensorflow": tf.__version__,

@@ -18,12 +18,14 @@ The last line is JSON. Its ratios are of the first network at the largest size: 
 """
 
 import argparse
+import contextvars
 import functools
 import json
 import os
 import pathlib
 import resource
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -36,6 +38,7 @@ from photograph_tests import with_backgrounds
 
 from bginv.data.catalog import load_data
 from bginv.data.composites import WithEmptied
+from bginv.data.decoded import kept_decoded
 from bginv.data.sources import Source
 from bginv.engine.method import Method
 from bginv.engine.settings import resolve
@@ -66,6 +69,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--contenders", nargs="+", choices=(*TRAINED, *ASKED))
+    parser.add_argument("--pixel-cache", type=float, default=4.0, help="GB, as runs have it")
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     parser.add_argument("--peak", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -163,6 +167,8 @@ class Contenders:
         self.images = self._steps * options.batchsize
         self._source = self._dataset.train.without_masks().first(self.images)
         self._xla = xla
+        # for as long as this process runs, as a run has them
+        kept_decoded(pathlib.Path(tempfile.mkdtemp()), options.pixel_cache).__enter__()
         given = {"dataset": "", "batchsize": options.batchsize, "epochs": 1, "precision": precision}
         self._settings = resolve(PhotographSettings, given, "photographs")
         makers = {
@@ -279,7 +285,8 @@ class Contenders:
     def _evaluate(self) -> Callable[[], object]:
         model, batch = self._classifier(), min(self._source.pass_batch, self.images)
         some = self._source.first(self.images // batch * batch)
-        return lambda: count_correct(model, [some])
+        # as a command that evaluates alone: no pictures are kept
+        return lambda: contextvars.Context().run(count_correct, model, [some])
 
     def _torch(self) -> Callable[[], None] | None:
         if self._network != "resnet50":
