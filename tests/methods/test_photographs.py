@@ -281,7 +281,7 @@ def test_folders_of_photographs_get_their_recipe(tmp_path):
     assert photographs_fit({"dataset": str(tmp_path / "large")}) == (True, "")
     fits, why = photographs_fit({**given, "tiles": (2,)})
     assert not fits and why.startswith("--tiles is of the recipe tuned")
-    fits, why = photographs_fit({**given, "distribute": "mirrored"})
+    fits, why = photographs_fit({**given, "distribute": "multiworker"})
     assert not fits and why.startswith("--distribute is of the recipe tuned")
     assert photographs_fit(photographs(tmp_path / "small", 100)) == (False, "")
     placed = tmp_path / "placed"
