@@ -1,16 +1,14 @@
 """Image files: which can be read, how they are turned, and their pixels in graph."""
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import io
 import os
 import pathlib
 import stat
-import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import PIL.ExifTags
@@ -20,6 +18,7 @@ from absl import logging
 
 from bginv.data import other_formats
 from bginv.data.jpeg_files import has_missing_data
+from bginv.data.pixel_room import Room
 from bginv.errors import UserError
 
 ENDINGS = tuple(sorted((".bmp", ".gif", ".jpeg", ".jpg", ".png", *other_formats.ENDINGS)))
@@ -179,7 +178,7 @@ def scan(files: Sequence[str]) -> ImageFiles:
     report_at = time.monotonic() + SECONDS_TO_PROGRESS
     other_formats.register()
     PIL.Image.init()  # at once; a thread that finds it half done knows fewer formats
-    room = _Room(PIXELS_IN_FLIGHT)
+    room = Room(PIXELS_IN_FLIGHT)
     with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor() as pool:
         warnings.filterwarnings("ignore", module="PIL")
         for start in range(0, len(files), SCANNED_AT_ONCE):
@@ -296,33 +295,7 @@ def shown(path: str | os.PathLike) -> str:
     return text if text.isprintable() else repr(text)
 
 
-class _Room:
-    """Room for pixels that threads decode at once.
-
-    Args:
-        pixels: how many; who wants more has the room alone.
-    """
-
-    def __init__(self, pixels: int):
-        self._free = self._all = pixels
-        self._changed = threading.Condition()
-
-    @contextlib.contextmanager
-    def of(self, pixels: int) -> Iterator[None]:
-        """Wait for room for so many pixels, and keep it for the block."""
-        wanted = min(pixels, self._all)
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= wanted)
-            self._free -= wanted
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += wanted
-                self._changed.notify_all()
-
-
-def _examine(file: str, room: _Room) -> tuple[int, int, tuple[int, int]] | str:
+def _examine(file: str, room: Room) -> tuple[int, int, tuple[int, int]] | str:
     """Orientation, fingerprint and (height, width) of a file; or why it cannot be read."""
     try:
         file.encode()
