@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import ctypes
 import difflib
 import importlib
 import os
@@ -21,6 +20,7 @@ from bginv.engine.run_folder import default_run_dir, experiment_dir, kept_settin
 from bginv.engine.saved_settings import resume
 from bginv.engine.settings import add_flags, add_new_flags, positional_names, resolve
 from bginv.errors import UserError, check_backend
+from bginv.host_memory import keep_memory
 from bginv.methods.background_invariance.settings import (
     PHASES,
     PHOTOGRAPHS,
@@ -32,7 +32,6 @@ from bginv.terminal import be_plain, end_output, quiet_start
 
 BAD_ARGUMENT, FAILURE = 2, 1
 CLOSED = 128 + 13  # as programs end that SIGPIPE ends
-GLIBC_ARENA_MAX = -8
 HINT = "`bginv COMMAND --help` lists its options; `bginv --version` tells the version."
 OUT_OF_MEMORY = "not enough memory: a smaller --batchsize or --image-size needs less"
 
@@ -261,7 +260,7 @@ def _prepare(given: dict) -> Callable[[], int | None]:
         with quiet_start(), _interruptible():
             return pkgutil.resolve_name(COMMANDS[name].maker_path)(*settings.values())
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    _keep_freed_memory_low()
+    keep_memory()
     if _distribute(settings) == "multiworker":
         logging.warning("waiting for the workers that TF_CONFIG names")
     with quiet_start(), _interruptible():
@@ -340,18 +339,6 @@ def _run_dir(name: str, given: dict) -> str | None:
 
 def _distribute(settings: dict[str, Any]) -> str:
     return getattr(next(iter(settings.values())), "distribute", "none")
-
-
-def _keep_freed_memory_low() -> None:
-    """Let glibc share its pools of memory among threads.
-
-    It makes up to eight pools for each core, and what a thread once needed stays in its pool, so
-    memory grows for as long as threads come and go.
-    """
-    if "MALLOC_ARENA_MAX" in os.environ or not sys.platform.startswith("linux"):
-        return
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(GLIBC_ARENA_MAX, os.cpu_count())
 
 
 @contextlib.contextmanager

@@ -70,6 +70,14 @@ def check_writable_folder(path: pathlib.Path) -> None:
     check_writable(path)
 
 
+def default_cache() -> pathlib.Path:
+    """`$BGINV_CACHE`, or bginv's folder in `$XDG_CACHE_HOME` or `~/.cache`."""
+    own = os.environ.get("BGINV_CACHE")
+    if own:
+        return pathlib.Path(own).expanduser()
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "bginv"
+
+
 def write_file(path: pathlib.Path, write: Callable[[str], object], durable: bool = True) -> None:
     """Write a file beside its place, then rename it.
 

@@ -167,7 +167,7 @@ def _memory() -> str:
 
 def _disk() -> str:
     """Room where runs and masks go."""
-    from bginv.masks.store import default_cache
+    from bginv.output_files import default_cache
 
     told = []
     for folder in (pathlib.Path.cwd(), default_cache()):

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import io
 import os
 import pathlib
@@ -19,6 +20,7 @@ from absl import logging
 from bginv.data import other_formats
 from bginv.data.jpeg_files import has_missing_data
 from bginv.data.pixel_room import Room
+from bginv.data.scan_cache import Examined, ScanCache
 from bginv.errors import UserError
 
 ENDINGS = tuple(sorted((".bmp", ".gif", ".jpeg", ".jpg", ".png", *other_formats.ENDINGS)))
@@ -166,7 +168,7 @@ def turn(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def scan(files: Sequence[str]) -> ImageFiles:
-    """Read every file once, in parallel, and say which cannot be read.
+    """Read every file once, in parallel, and say which cannot be read; see `ScanCache`.
 
     Args:
         files: paths.
@@ -178,13 +180,12 @@ def scan(files: Sequence[str]) -> ImageFiles:
     report_at = time.monotonic() + SECONDS_TO_PROGRESS
     other_formats.register()
     PIL.Image.init()  # at once; a thread that finds it half done knows fewer formats
-    room = Room(PIXELS_IN_FLIGHT)
+    room, cache = Room(PIXELS_IN_FLIGHT), ScanCache(files)
+    examine = functools.partial(cache, examine=lambda file: _examine(file, room))
     with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor() as pool:
         warnings.filterwarnings("ignore", module="PIL")
         for start in range(0, len(files), SCANNED_AT_ONCE):
-            found = pool.map(
-                lambda file: _examine(file, room), files[start : start + SCANNED_AT_ONCE]
-            )
+            found = pool.map(examine, files[start : start + SCANNED_AT_ONCE])
             for row, result in enumerate(found, start):
                 if isinstance(result, str):
                     reasons[row] = result
@@ -193,6 +194,7 @@ def scan(files: Sequence[str]) -> ImageFiles:
             if time.monotonic() > report_at:
                 logging.info("reading %d image files once, to check them", len(files))
                 report_at = float("inf")
+    cache.write()
     with tf.device("CPU"):
         return ImageFiles(
             files=tf.constant([os.fsencode(file) for file in files], tf.string, [len(files)]),
@@ -295,8 +297,8 @@ def shown(path: str | os.PathLike) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def _examine(file: str, room: Room) -> tuple[int, int, tuple[int, int]] | str:
-    """Orientation, fingerprint and (height, width) of a file; or why it cannot be read."""
+def _examine(file: str, room: Room) -> Examined | str:
+    """What a scan is to know of a file; or why it cannot be read."""
     try:
         file.encode()
         if not stat.S_ISREG(os.stat(file).st_mode):

@@ -2,10 +2,12 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
 import sys
+import time
 from collections.abc import Sequence
 
 import cv2
@@ -28,8 +30,6 @@ BATCH = 4
 """More are no faster, and need more memory."""
 LEAST_SALIENCE = 0.05
 """A network whose largest value is less has seen no object."""
-MIXED_SECONDS, FLOAT_SECONDS, RUNTIME_SECONDS = 0.05, 0.12, 0.26
-"""A photograph by u2netp on two cores: in bfloat16, in float32, by ONNX Runtime at 320 rows."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,23 +40,21 @@ class Network:
         md5: of its file.
         mean: subtracted from the image over its own maximum.
         std: what the rest is divided by.
-        cost: seconds a photograph, in those of u2netp.
     """
 
     md5: str
     mean: tuple[float, ...] = IMAGENET[0]
     std: tuple[float, ...] = IMAGENET[1]
-    cost: float = 1.0
 
 
 NETWORKS = {
-    "u2net": Network("60024c5c889badc19c04ad937298a77b", cost=3.0),
+    "u2net": Network("60024c5c889badc19c04ad937298a77b"),
     "u2netp": Network("8e83ca70e441ab06c318d82300c84806"),
-    "silueta": Network("55e59e0d8062d2f5d013f4725ee84782", cost=3.0),
+    "silueta": Network("55e59e0d8062d2f5d013f4725ee84782"),
     "isnet-general-use": Network(
-        "fc16ebd8b0c10d971d3513d564d01e29", (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), 25.0
+        "fc16ebd8b0c10d971d3513d564d01e29", (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
     ),
-    "u2net_human_seg": Network("c09ddc2e0104f800e3e1bb4652583d1f", cost=3.0),
+    "u2net_human_seg": Network("c09ddc2e0104f800e3e1bb4652583d1f"),
 }
 """In the order in which one is taken where several are there: the better first, but those that
 take 1024 rows, and minutes, or know people alone, last."""
@@ -93,12 +91,9 @@ class SaliencyMasks(MaskSource):
         self._digest = hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
         try:
             self._in_tensorflow(side)
-            mixed = self._precision == "bfloat16"
-            self.seconds = known.cost * (MIXED_SECONDS if mixed else FLOAT_SECONDS)
         except NotImplementedError as error:
             logging.info("%s: %s; ONNX Runtime computes it, one at a time", self.path, error)
             self._by_runtime()
-            self.seconds = known.cost * RUNTIME_SECONDS
 
     def _in_tensorflow(self, side: int | None) -> None:
         graph = OnnxGraph(self.path, self._precision)
@@ -125,6 +120,15 @@ class SaliencyMasks(MaskSource):
     def fingerprint(self) -> str:
         """See `MaskSource.fingerprint`."""
         return f"saliency {self._digest} {self._side} {self._precision}"
+
+    @functools.cached_property
+    def seconds(self) -> float:
+        """See `MaskSource`; measured, as it differs tenfold between processors."""
+        images = np.zeros((self.batch_size, self._side, self._side, 3), np.float32)
+        self._run(images)  # with what is done once
+        began = time.monotonic()
+        self._run(images)
+        return (time.monotonic() - began) / self.batch_size
 
     def masks(self, pictures: Sequence[Picture]) -> list[Mask]:
         """See `MaskSource.masks`."""

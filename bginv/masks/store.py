@@ -21,7 +21,7 @@ from bginv.data.sources import ArraySource, Source
 from bginv.errors import UserError
 from bginv.masks.pictures import Pictures, pictures_of
 from bginv.masks.source import NO_MASK, Mask, MaskSource, Picture, shows_all
-from bginv.output_files import check_writable_folder, write_bytes
+from bginv.output_files import check_writable_folder, default_cache, write_bytes
 from bginv.terminal import Bar
 
 HOPELESS = 10
@@ -48,14 +48,6 @@ class Found:
     seconds: float
     confidence: np.ndarray
     computed: int
-
-
-def default_cache() -> pathlib.Path:
-    """`$BGINV_CACHE`, or bginv's folder in `$XDG_CACHE_HOME` or `~/.cache`."""
-    own = os.environ.get("BGINV_CACHE")
-    if own:
-        return pathlib.Path(own).expanduser()
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "bginv"
 
 
 def find_masks(source: Source, masks: MaskSource, cache: pathlib.Path | None = None) -> Found:

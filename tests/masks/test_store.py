@@ -14,7 +14,8 @@ from bginv.data.files import FileSource
 from bginv.data.images import scan
 from bginv.data.sources import ArraySource
 from bginv.masks.source import Mask, MaskSource
-from bginv.masks.store import count_missing, default_cache, find_masks, given_masks
+from bginv.masks.store import count_missing, find_masks, given_masks
+from bginv.output_files import default_cache
 from tests.data.listed_toys import HEIGHT, WIDTH, write_coco
 
 

@@ -47,6 +47,7 @@ def test_from_a_folder_to_a_report(folder, command, tmp_path, caplog):
         *("clean", "mixed_same", "mixed_rand", "only_fg")
     }
     assert set(results["validation"]) == {"phase 1", "phase 3"}
+    assert set(results["validation"]["phase 3"]) == {"clean", "mixed_rand", "only_fg"}
     before, after = results["audit"]["models"]
     for row, audited in (("phase 1", before), ("phase 3", after)):
         tests = results["accuracy"][row]["tests"]

@@ -254,8 +254,8 @@ def test_half_way_is_kept_unless_another_share_is_better(first, scores, expected
     assert _choose_share(classifier, *ends, Fixed(), own, 0.0) == expected
 
 
-def test_backgrounds_of_the_own_class_do_not_count():
-    tests = {"clean": 1.0, "mixed_same": 1.0, "mixed_rand": 0.8, "only_fg": 0.7}
+def test_images_as_they_are_do_not_count_among_backgrounds():
+    tests = {"clean": 1.0, "mixed_rand": 0.8, "only_fg": 0.7}
     assert Judged(tests, 0.1, 10).backgrounds == 0.75
     assert Judged({"clean": 0.9}, 0.1, 10).backgrounds == 0.9
 

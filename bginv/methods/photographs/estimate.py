@@ -6,6 +6,8 @@ import keras
 import tensorflow as tf
 
 from bginv.masks.choice import Choice
+from bginv.methods.photographs.auditing import DRAWS as AUDITED
+from bginv.methods.photographs.auditing import TESTS
 from bginv.methods.photographs.judging import DRAWS
 from bginv.methods.photographs.phases import COPIES_OF_PHASE_1, SHARES
 from bginv.methods.photographs.settings import PhotographSettings
@@ -14,8 +16,10 @@ from bginv.nn.fine_tuning import compiled
 TIMED = 16
 BACKWARD = 3.0
 """Forward passes that a step of training takes as long as, its augmentation included."""
-KINDS = 2 + 2 * DRAWS
-"""Passes over a split that is judged: clean, foreground alone, and both kinds of mixed ones."""
+JUDGED = 2 + DRAWS
+"""Passes over held-out images: as they are, objects alone, and on backgrounds of any class."""
+TESTED = len(TESTS) - 2 + 2 * AUDITED
+"""Passes over the first test: each of the audit's, two of them with several backgrounds."""
 
 LEARNED_SECONDS = 120.0
 EMPTYING = 0.01
@@ -41,19 +45,19 @@ def estimated_seconds(
     """
     train, repeated, validation, test = counts
     one = _seconds_an_image(classifier)
-    masks = choice.source.seconds if choice.source else 0.0
+    masks = masks_to_find * choice.source.seconds if choice.source and masks_to_find else 0.0
     learned = LEARNED_SECONDS if choice.name == "learned" else 0.0
     epochs = 0 if settings.freeze else (settings.epochs or 0)
     clean_epochs = 0 if settings.freeze else settings.classifier_epochs
-    judged = (len(SHARES) if epochs else 1) * validation * KINDS
+    judged = (len(SHARES) if epochs else 1) * validation * JUDGED
     trained_share = 1 + (BACKWARD - 1) * (1 - settings.frozen_share)
     passes = {
         "new last layers": (2 + COPIES_OF_PHASE_1 + settings.copies) * max(train, repeated),
         "the whole network": (epochs + clean_epochs) * (train + repeated) * trained_share,
         "validation": judged,
-        "tests": (1 if settings.freeze else 2) * test * KINDS,
+        "tests": (1 if settings.freeze else 2) * test * TESTED,
     }
-    seconds = {"masks": learned + masks * masks_to_find + EMPTYING * (train + validation + test)}
+    seconds = {"masks": learned + masks + EMPTYING * (train + validation + test)}
     return {**seconds, **{name: count * one for name, count in passes.items()}}
 
 

@@ -17,7 +17,9 @@ from bginv.methods.photographs.masking import Trusted
 from bginv.nn.features import weights_digest
 from bginv.report.tables import background_gap
 
-CLEAN, MIXED_SAME = "clean", MIXED[0]
+CLEAN = "clean"
+TELLING = MIXED[0]
+"""Backgrounds that tell the class, and nothing of what is to be learned."""
 DRAWS = 2
 LOSS_SHARE = 0.01
 """Of the cross-entropy in a score: it decides between weights of equal accuracy."""
@@ -45,9 +47,8 @@ class Judged:
 
     @property
     def backgrounds(self) -> float:
-        """Mean accuracy on backgrounds that do not tell the class; on the images without such."""
-        telling = (CLEAN, MIXED_SAME)
-        others = [value for name, value in self.tests.items() if name not in telling]
+        """Mean accuracy on backgrounds that do not tell the class; on the images without those."""
+        others = [value for name, value in self.tests.items() if name != CLEAN]
         return float(np.mean(others)) if others else self.clean
 
     @property
@@ -89,7 +90,8 @@ class Judge:
     def __init__(self, validation: Source, num_classes: int, seed: int):
         sources = {CLEAN: validation.without_masks()}
         if isinstance(validation, WithEmptied):
-            sources |= composite_tests(validation, num_classes, DRAWS, seed)
+            mixed = composite_tests(validation, num_classes, DRAWS, seed)
+            sources |= {name: own for name, own in mixed.items() if name != TELLING}
         self._splits = LastLayers(sources)
         self._known: dict[str, Judged] = {}
 

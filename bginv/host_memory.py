@@ -1,0 +1,26 @@
+"""Memory of the C library, which TensorFlow takes tensors on a CPU from."""
+
+import contextlib
+import ctypes
+import os
+import sys
+
+ARENA_MAX, MMAP_MAX, TRIM_THRESHOLD = -8, -4, -1
+"""Numbers of `mallopt`: how many pools there are, how many blocks of the system's own, and how much
+freed memory at a pool's end is kept."""
+KEPT = 2**30
+
+
+def keep_memory() -> None:
+    """Let glibc give a step the memory that the step before has freed.
+
+    As it comes, it takes each tensor above some megabytes from the system and gives it back at
+    once, and the system clears every page anew; and each thread gets a pool of its own, in which
+    what it once needed stays. `docs/results/speed.md` has what that costs. Nothing is changed with
+    another C library, or where the environment has settings of its own (`MALLOC_ARENA_MAX`, ...).
+    """
+    if not sys.platform.startswith("linux") or any(own.startswith("MALLOC_") for own in os.environ):
+        return
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        for number, value in ((ARENA_MAX, 1), (MMAP_MAX, 0), (TRIM_THRESHOLD, KEPT)):
+            ctypes.CDLL(None).mallopt(number, value)

@@ -1,0 +1,51 @@
+"""Memory that is freed is used again, in processes of their own, as it cannot be undone."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PAGES = """
+import resource
+from bginv.host_memory import keep_memory
+
+keep_memory()
+size = 2**25
+
+def faults() -> int:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    b"x" * size
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(faults(), faults())
+"""
+IN_PAGES = 2**25 // 4096
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="other systems have other C libraries"
+)
+
+
+def faults(**environment: str) -> list[int]:
+    """Pages that the system clears for 32 MB that are written, and for as many again."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    told = subprocess.run(
+        [sys.executable, "-c", PAGES],
+        env={**own, **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [int(number) for number in told.stdout.split()]
+
+
+def test_the_second_time_takes_the_memory_of_the_first():
+    first, second = faults()
+    assert first > IN_PAGES / 2
+    assert second < IN_PAGES / 100
+
+
+def test_settings_of_the_environment_stay():
+    first, second = faults(MALLOC_MMAP_THRESHOLD_="1048576")
+    assert min(first, second) > IN_PAGES / 2
