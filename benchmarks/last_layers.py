@@ -33,7 +33,7 @@ from bginv.engine.settings import resolve
 from bginv.evaluation.last_layers import LastLayers
 from bginv.methods.photographs.experiment import balanced
 from bginv.methods.photographs.judging import Judge, decide
-from bginv.methods.photographs.phases import COPIES_OF_PHASE_1, Phase, run_phase
+from bginv.methods.photographs.phases import Phase, run_phase
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.methods.rivals.settings import GROUPS, MASKS, RIVALS
 from bginv.methods.rivals.trainer import Trainer
@@ -162,8 +162,7 @@ class Heads:
         folder = SharedFeatures(self._folder.features / f"ours_{seed}_{balance}")
         held = with_backgrounds(self.dataset, self.validation, self._masks)
         parts = balanced(self.dataset, self._rows, balance), np.array([], int)
-        first = Phase("classifier", self.dataset.train.without_masks(), *parts, 0.0,
-                      COPIES_OF_PHASE_1, 0)  # fmt: skip
+        first = Phase("classifier", self.dataset.train.without_masks(), *parts, 0.0, 0, 0)
         num_classes = self.dataset.num_classes
         run_phase(
             first,

@@ -270,6 +270,7 @@ def train_head(
     features: list[np.ndarray],
     labels: list[np.ndarray],
     seed: int,
+    pace: float = 1.0,
 ) -> None:
     """Train a linear layer on features, from zeros: AdamW, cosine decay, smoothed labels.
 
@@ -278,6 +279,7 @@ def train_head(
         features: [N, D] each.
         labels: int [N] each.
         seed: of the order.
+        pace: factor of the rate.
     """
     counts = [len(own) for own in features]
     starts = np.cumsum([0, *counts])
@@ -287,7 +289,7 @@ def train_head(
     epochs = max(EPOCHS, -(-LEAST_STEPS // (total // batch)))
     steps = epochs * (total // batch)
     sample = _rows(features, starts, np.linspace(0, total - 1, SAMPLE, dtype=int))
-    rate = LOGIT_RATE / max(1.0, float(np.abs(sample.astype(np.float32)).sum(1).mean()))
+    rate = pace * LOGIT_RATE / max(1.0, float(np.abs(sample.astype(np.float32)).sum(1).mean()))
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=DECAY)
     variables = [keras.Variable(tf.zeros(weight.shape)) for weight in head.weights]

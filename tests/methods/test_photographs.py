@@ -13,7 +13,14 @@ from bginv.engine.run_folder import RunFolder
 from bginv.engine.settings import resolve
 from bginv.methods.photographs.experiment import balanced
 from bginv.methods.photographs.judging import Judge, Judged, decide
-from bginv.methods.photographs.phases import Chosen, Phase, _choose_share, repeat_phase, run_phase
+from bginv.methods.photographs.phases import (
+    PACES,
+    Chosen,
+    Phase,
+    _choose_share,
+    repeat_phase,
+    run_phase,
+)
 from bginv.methods.photographs.settings import PhotographSettings, photographs_fit
 from bginv.methods.photographs.training import FineTuning, view
 from bginv.nn.fine_tuning import fine_tuned_part
@@ -46,7 +53,7 @@ def source() -> WithEmptied:
     return squares()
 
 
-def phase(source, copies: int, epochs: int, held: int = 0, composites: float = 0.7) -> Phase:
+def phase(source, copies: int | None, epochs: int, held: int = 0, composites: float = 0.7) -> Phase:
     name = "adversarial" if composites else "classifier"
     rows = np.arange(len(source))
     return Phase(name, source, rows[held:], rows[:held], composites, copies, epochs)
@@ -150,10 +157,33 @@ def test_fine_tuning_that_does_harm_is_undone(source, folder):
     with folder.opened():
         run_phase(phase(source, 2, 0), classifier, own, folder, judge)
         before = classifier.get_weights()
-        chosen = run_phase(phase(source, 0, 1), classifier, own, folder, judge)
+        chosen = run_phase(phase(source, None, 1), classifier, own, folder, judge)
     for old, new in zip(before, classifier.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    assert (chosen.head, chosen.share) == (False, 0.0)
+    assert (chosen.pace, chosen.share) == (None, 0.0)
+
+
+@pytest.mark.parametrize("second, expected", [(0.90, 1.0), (0.99, 8.0)])
+def test_a_last_layer_is_trained_faster_where_that_is_clearly_better(
+    source, folder, second, expected
+):
+    scores = {1.0: 0.9, 8.0: second}
+    heads: dict[float, np.ndarray] = {}
+
+    class Fixed:
+        def judge(self, classifier):
+            kernel = classifier.get_weights()[-2]
+            pace = next((own for own, seen in heads.items() if np.array_equal(seen, kernel)), None)
+            if pace is None:
+                pace = PACES[len(heads)]
+                heads[pace] = kernel
+            return judged(1.0, scores[pace])
+
+    classifier = network()
+    with folder.opened():
+        chosen = run_phase(phase(source, 0, 0), classifier, settings(), folder, Fixed())
+    assert chosen.pace == expected
+    np.testing.assert_array_equal(classifier.get_weights()[-2], heads[expected])
 
 
 @pytest.mark.slow
@@ -165,7 +195,7 @@ def test_a_phase_is_repeated_on_all_images_and_ends_the_same_when_it_goes_on(sou
         parted = phase(source, 1, 1, held=16)
         judge = Judge(source.take(parted.held), 2, 0)
         run_phase(parted, classifier, own, folder, judge)
-        chosen = Chosen(head=True, share=1.0, weights=classifier.get_weights())
+        chosen = Chosen(pace=1.0, share=1.0, weights=classifier.get_weights())
         kernels = [chosen.weights[-2]]
         for _ in range(2):
             classifier.set_weights(start)
@@ -181,7 +211,7 @@ def test_without_validation_images_fine_tuning_is_kept(source, folder):
     classifier, own = network(), settings(epochs=1, learning_rate=0.01, batchsize=16, average=0)
     before = classifier.get_weights()
     with folder.opened():
-        run_phase(phase(source, 0, 1), classifier, own, folder, None)
+        run_phase(phase(source, None, 1), classifier, own, folder, None)
         half = classifier.get_weights()
     moved = [not np.array_equal(old, new) for old, new in zip(before, half, strict=True)]
     assert moved == [False, False, True, True]

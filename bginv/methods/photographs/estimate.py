@@ -9,7 +9,7 @@ from bginv.masks.choice import Choice
 from bginv.methods.photographs.auditing import DRAWS as AUDITED
 from bginv.methods.photographs.auditing import TESTS
 from bginv.methods.photographs.judging import DRAWS
-from bginv.methods.photographs.phases import COPIES_OF_PHASE_1, SHARES
+from bginv.methods.photographs.phases import SHARES
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.nn.fine_tuning import compiled
 
@@ -52,7 +52,7 @@ def estimated_seconds(
     judged = (len(SHARES) if epochs else 1) * validation * JUDGED
     trained_share = 1 + (BACKWARD - 1) * (1 - settings.frozen_share)
     passes = {
-        "new last layers": (2 + COPIES_OF_PHASE_1 + settings.copies) * max(train, repeated),
+        "new last layers": (1 + settings.copies) * max(train, repeated),
         "the whole network": (epochs + clean_epochs) * (train + repeated) * trained_share,
         "validation": judged,
         "tests": (1 if settings.freeze else 2) * test * TESTED,

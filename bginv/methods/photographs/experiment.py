@@ -33,7 +33,6 @@ from bginv.methods.photographs.judging import (
 from bginv.methods.photographs.masking import Masking
 from bginv.methods.photographs.measured import TRAIN, VALIDATION, MeasuredRun, begin
 from bginv.methods.photographs.phases import (
-    COPIES_OF_PHASE_1,
     Chosen,
     Phase,
     repeat_phase,
@@ -183,13 +182,15 @@ class PhotographExperiment(MeasuredRun):
         epochs = own.classifier_epochs
         if split_head(self.classifier) is None:  # there is no other way to a first classifier
             epochs = epochs or own.epochs or 0
-        phase = self._phase("classifier", train, 0.0, COPIES_OF_PHASE_1, epochs)
+        phase = self._phase("classifier", train, 0.0, 0, epochs)
         judge = self._judge(held and held.without_masks())
         return phase, run_phase(phase, self.classifier, own, self.folder, judge)
 
     def _phase3(self, train: WithEmptied, judge: Judge | None, before: Judged | None) -> Done:
         own = self.settings
-        phase = self._phase("adversarial", train, own.composites, own.copies, own.epochs or 0)
+        phase = self._phase(
+            "adversarial", train, own.composites, own.copies or None, own.epochs or 0
+        )
         return phase, run_phase(phase, self.classifier, own, self.folder, judge, before)
 
     def _phase(self, name: str, source: Source, *settings) -> Phase:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import keras
 import numpy as np
@@ -30,7 +30,9 @@ from bginv.nn.fine_tuning import (
 from bginv.report.pictures import write_strip
 
 HEAD_BATCH = 16
-COPIES_OF_PHASE_1 = 1
+PACES = (1.0, 8.0)
+"""Of a new last layer, the likely best first: photographs are soon learned by heart, and textures
+that nearly tell the class take long to be unlearned."""
 SHARES = (0.5, 1.0, 0.0)
 """Of the way from the weights before fine-tuning to those after it, the likely best first: weights
 in between mostly do better than both (Wortsman et al. 2022)."""
@@ -49,7 +51,8 @@ class Phase:
         rows: of the images that it trains on, int [N]; one may come several times.
         held: and of those that it is judged by, if they are of the same source, int [M].
         composites: share of a batch that gets another background.
-        copies: of each image, for the new head, beside the image itself.
+        copies: of each image, for the new last layer, beside the image itself; None: there is no
+            new last layer.
         epochs: on the whole network.
         watch: is told of the epochs on the whole network, and may end them; None tells nobody.
     """
@@ -59,7 +62,7 @@ class Phase:
     rows: np.ndarray
     held: np.ndarray
     composites: float
-    copies: int
+    copies: int | None
     epochs: int
     watch: Watch | None = None
 
@@ -75,13 +78,13 @@ class Chosen:
     """What of a phase is kept.
 
     Attributes:
-        head: whether the new last layer is.
+        pace: of the new last layer, see `train_head`; None where that of before is kept.
         share: how far the weights go on the way of fine-tuning.
         weights: of the classifier then.
         epochs: that a callback let fine-tuning take; None: all.
     """
 
-    head: bool
+    pace: float | None
     share: float
     weights: list[np.ndarray]
     epochs: int | None = None
@@ -109,14 +112,15 @@ def run_phase(
     split = split_head(classifier)
     floor = before.lowest_clean(settings.max_clean_loss) if before else 0.0
     start = classifier.get_weights()
-    head = bool(split and split[1].trainable and phase.copies)
-    if head:
-        fit_head(phase, *split, settings, folder)
+    pace = None
+    if split and split[1].trainable and phase.copies is not None:
+        examples = _examples(phase, split[0], settings, folder)
+        pace = _fit_head(classifier, split[1], examples, settings.seed, judge, before, floor)
         found = judge.judge(classifier) if judge else None
         logging.info("%s: a new last layer%s", phase.name, f": {found}" if found else "")
         if found and before and (found.clean < floor or found.score < before.score):
             classifier.set_weights(start)
-            head = False
+            pace = None
     share, epochs = 0.0, None
     if phase.epochs and not (settings.freeze and split):
         images = phase.source.take(phase.rows)
@@ -128,7 +132,7 @@ def run_phase(
         share = _choose_share(classifier, *ends, judge, before, floor) if judge else SHARES[0]
         classifier.set_weights(_between(*ends, share))
         logging.info("%s: %g of the way of fine-tuning is kept", phase.name, share)
-    return Chosen(head, share, classifier.get_weights(), epochs)
+    return Chosen(pace, share, classifier.get_weights(), epochs)
 
 
 def _watch(watch: Watch | None, judge: Judge | None, classifier: keras.Model) -> Watch | None:
@@ -162,8 +166,10 @@ def repeat_phase(
         folder: what it got.
         chosen: what it returned.
     """
-    if chosen.head:
-        fit_head(phase, *split_head(classifier), settings, folder, everything=True)
+    if chosen.pace:
+        network, head = split_head(classifier)
+        examples = _examples(phase, network, settings, folder, everything=True)
+        train_head(head, *examples, settings.seed, chosen.pace)
     if chosen.share:
         own = (f"{phase.name}_on_all", phase.everything(), phase, classifier, settings, folder)
         watch = chosen.epochs and Watch(classifier, [EndAfter(chosen.epochs)], verbose=SILENT)
@@ -172,20 +178,41 @@ def repeat_phase(
     classifier.set_weights(_between(chosen.weights, classifier.get_weights(), 0.5))
 
 
-def fit_head(
+def _fit_head(
+    classifier: keras.Model,
+    head: keras.layers.Dense,
+    examples: tuple[list[np.ndarray], list[np.ndarray]],
+    seed: int,
+    judge: Judge | None,
+    before: Judged | None,
+    floor: float,
+) -> float:
+    """Train a new last layer at each of `PACES`, and leave the one that does best; its pace."""
+    found, weights = {}, {}
+    for pace in PACES if judge else PACES[:1]:
+        train_head(head, *examples, seed, pace)
+        weights[pace] = head.get_weights()
+        if judge:
+            found[pace] = judge.judge(classifier)
+            logging.debug("a new last layer at pace %g: %s", pace, found[pace])
+    fit = {pace: own for pace, own in found.items() if own.clean >= floor}
+    pace = _first_of_the_best(fit or found, before) if judge else PACES[0]
+    head.set_weights(weights[pace])
+    return pace
+
+
+def _examples(
     phase: Phase,
     network: keras.Model,
-    head: keras.layers.Dense,
     settings: PhotographSettings,
     folder: RunFolder,
     everything: bool = False,
-) -> None:
-    """Train a new last layer on the features of the images and of augmented copies of them.
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """What a new last layer learns: features of the images and of augmented copies, and labels.
 
     Args:
         phase: see there.
         network: images to features [B, D].
-        head: trained in place.
         settings: see there.
         folder: keeps the features.
         everything: whether it is trained on the images that it is judged by too.
@@ -195,7 +222,7 @@ def fit_head(
     composites = ALL if phase.composites else 0.0
     whole = dataclasses.replace(settings, smallest_crop=1.0)  # crops cost the layer accuracy
     draw = _drawing(whole, composites)
-    for copy in range(phase.copies + 1):
+    for copy in range((phase.copies or 0) + 1):
         parts = [phase.rows, phase.held]
         if copy:  # other neighbours, whose backgrounds objects get
             parts = list(map(np.random.default_rng([settings.seed, copy]).permutation, parts))
@@ -208,7 +235,7 @@ def fit_head(
         taken = slice(None if everything else len(phase.rows))
         features.append(stored_features(path, call, batches, len(order))[taken])
         labels.append(phase.source.labels[order[taken]])
-    train_head(head, features, labels, settings.seed)
+    return features, labels
 
 
 @functools.lru_cache(maxsize=4)
@@ -284,10 +311,8 @@ def _choose_share(
     first: Judged | None,
     floor: float,
 ) -> float:
-    """The first share whose weights do as well as the best, as far as validation images can tell.
+    """How far to go on the way of fine-tuning, see `_first_of_the_best`.
 
-    That is within one standard error of its accuracy (Breiman et al. 1984, section 3.4.3), and no
-    worse than `first`, the classifier before the phase, as the phase would be thrown away for it.
     Only weights count whose clean accuracy is high enough, or those before fine-tuning.
     """
     found = {}
@@ -297,9 +322,19 @@ def _choose_share(
         logging.info("%g of the way of fine-tuning: %s", share, judged)
         if judged.clean >= floor or not share:
             found[share] = judged
+    return _first_of_the_best(found, first)
+
+
+def _first_of_the_best(found: Mapping[float, Judged], first: Judged | None) -> float:
+    """The first choice that does as well as the best, as far as validation images can tell.
+
+    That is within one standard error of its accuracy (Breiman et al. 1984, section 3.4.3), and no
+    worse than `first`, the classifier before the phase, as the phase would be thrown away for it.
+    """
     best = max(found.values(), key=lambda judged: judged.score)
     least = max(best.score - best.standard_error, first.score if first else -np.inf)
-    return next(share for share, judged in found.items() if judged.score >= least)
+    least = min(least, best.score)
+    return next(choice for choice, judged in found.items() if judged.score >= least)
 
 
 def _between(before: list[np.ndarray], after: list[np.ndarray], share: float) -> list[np.ndarray]:
