@@ -9,7 +9,7 @@ import pathlib
 import stat
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import PIL.ExifTags
@@ -318,9 +318,7 @@ def _examine(file: str, room: Room) -> Examined | str:
         return pixels
     with room.of(pixels):
         try:
-            with tf.device("CPU"):
-                held = tf.constant(contents)
-                shape, fingerprint = decode(held).shape, int(_fingerprint(held))
+            shape, fingerprint = (found.numpy() for found in _decoder()(tf.constant(contents)))
         except tf.errors.OpError:
             return _orientation(contents, decoded=False)
         orientation = _orientation(contents, decoded=True)
@@ -328,7 +326,20 @@ def _examine(file: str, room: Room) -> Examined | str:
             return "it is damaged: a part of its data is missing"
     if isinstance(orientation, str):
         return orientation
-    return orientation, fingerprint, shape[:2] if orientation < 5 else shape[1::-1]
+    size = shape[:2] if orientation < 5 else shape[1::-1]
+    return orientation, int(fingerprint), tuple(map(int, size))
+
+
+@functools.cache
+def _decoder() -> Callable:
+    """From the bytes of a file to the shape of its pixels, not turned, and their fingerprint."""
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    def check(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.device("CPU"):
+            return tf.shape(decode(contents)), _fingerprint(contents)
+
+    return check.get_concrete_function()
 
 
 def _pixels(contents: bytes) -> int | str:
