@@ -28,9 +28,7 @@ READABLE = ("BMP", "GIF", "JPEG", "MPO", "PNG", *other_formats.FORMATS)  # as Pi
 NAMES = "jpeg, png, gif, bmp, webp, tiff, avif"
 START_OF_JPEG = b"\xff\xd8\xff"
 FINGERPRINTS = 2**63 - 1
-SCANNED_AT_ONCE = 1024
-SECONDS_TO_PROGRESS = 10
-NAMED_BAD_FILES = 5
+SCANNED_AT_ONCE, SECONDS_TO_PROGRESS, NAMED_BAD_FILES = 1024, 10, 5
 MOST_PIXELS = 2**28
 """Of a file, in all its pictures: some cameras have 200 million."""
 
@@ -185,8 +183,8 @@ def scan(files: Sequence[str]) -> ImageFiles:
     with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor() as pool:
         warnings.filterwarnings("ignore", module="PIL")
         for start in range(0, len(files), SCANNED_AT_ONCE):
-            found = pool.map(examine, files[start : start + SCANNED_AT_ONCE])
-            for row, result in enumerate(found, start):
+            part = files[start : start + SCANNED_AT_ONCE]
+            for row, result in enumerate(pool.map(examine, part), start):
                 if isinstance(result, str):
                     reasons[row] = result
                 else:
@@ -334,12 +332,12 @@ def _examine(file: str, room: Room) -> Examined | str:
 def _decoder() -> Callable:
     """From the bytes of a file to the shape of its pixels, not turned, and their fingerprint."""
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    @tf.function
     def check(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.device("CPU"):
             return tf.shape(decode(contents)), _fingerprint(contents)
 
-    return check.get_concrete_function()
+    return check.get_concrete_function(tf.TensorSpec([], tf.string))
 
 
 def _pixels(contents: bytes) -> int | str:

@@ -30,6 +30,11 @@ FINISHED = 2**62
 
 RANDOM_STATE = "seed_generator_state"
 """Keras' name of a variable that counts what a layer has drawn."""
+LOST_WORKER = (
+    *(tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError),
+    *(tf.errors.InternalError, tf.errors.UnavailableError),
+)
+"""What TensorFlow raises where another process of a training has ended."""
 
 
 def steps_per_epoch(num_records: int, batch_size: int) -> int:
@@ -209,7 +214,7 @@ class _Training:
                     f"{self.method.name}: {bad_file}; {self.checkpoints.last()}; put the file back "
                     "as it was and run the same command again"
                 ) from error
-            if num_workers(self.method.strategy) == 1 or not _tells_lost_worker(error):
+            if num_workers(self.method.strategy) == 1 or not isinstance(error, LOST_WORKER):
                 raise
             raise ConnectionError(
                 f"{self.method.name}: another worker was lost after step {start} "
@@ -388,14 +393,3 @@ def _first_cause(error: tf.errors.OpError) -> str:
     """Why collective operations ended; TensorFlow's first line may be about the graph alone."""
     cause = re.search("aborted by: *(.+)", error.message)
     return cause[1] if cause else error.message.splitlines()[0]
-
-
-def _tells_lost_worker(error: tf.errors.OpError) -> bool:
-    lost = (
-        tf.errors.AbortedError,
-        tf.errors.CancelledError,
-        tf.errors.DeadlineExceededError,
-        tf.errors.InternalError,
-        tf.errors.UnavailableError,
-    )
-    return isinstance(error, lost)

@@ -1,6 +1,7 @@
 """Any Keras model as the phases take it: images in [0, 1] to logits, or to what a loss takes."""
 
 import sys
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -263,3 +264,13 @@ def can_be_saved(model: keras.Model) -> bool:
     except Exception:  # whatever a layer's get_config raises
         return False
     return True
+
+
+def numbers_of(said: Mapping[str, Any]) -> dict[str, int]:
+    """A number for each value, that tells it from others in a later process."""
+    return {name: zlib.crc32(repr(value).encode()) for name, value in said.items()}
+
+
+def weights_number(model: keras.Model) -> int:
+    """A number that tells a model's weights from others."""
+    return zlib.crc32(b"".join(own.tobytes() for own in model.get_weights()))

@@ -101,27 +101,19 @@ def robustify_photographs(
     folder = RunFolder(str(run_dir), None, overwrite, {PHOTOGRAPHS: settings}, command="")
     refuse_finished(folder)
     folder.check_inputs(inputs)
-    experiment = PhotographExperiment(
-        dataset,
-        start.evaluated,
-        choice,
-        settings,
-        folder,
-        tf.distribute.get_strategy(),
-        start.train_classifier,
-        start.save,
-    )
+    strategy = tf.distribute.get_strategy()
+    own = (dataset, start.evaluated, choice, settings, folder, strategy)
+    experiment = PhotographExperiment(*own, start.train_classifier, start.save)
     experiment.model_name = model.name
     _watch(experiment, model, *told)
     experiment.run()
     results = experiment.outcome.results
-    rows = results.rows
     return Robustified(
         model=model,
         classifier=start.evaluated,
         mask_generator=None,
         background_generators={},
-        accuracies={"before": rows[BEFORE], "after": rows[AFTER]},
+        accuracies={"before": results.rows[BEFORE], "after": results.rows[AFTER]},
         folder=run_dir,
         mask_kind=choice.name,
         settings=settings,

@@ -2,80 +2,51 @@
 
 import atexit
 import dataclasses
-import difflib
 import os
 import pathlib
 import shutil
 import tempfile
-import zlib
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
-from bginv.checksums import content_number
 from bginv.data.catalog import proof_name
 from bginv.data.sources import Dataset
-from bginv.engine.callbacks import Figures, has_schedule
-from bginv.engine.run_folder import RunFolder
 from bginv.errors import UserError
 from bginv.interop.unit_images import on_unit_images, pixels_of_model, takes_integers
 from bginv.library.arrays import range_of
 from bginv.library.data import Data, as_dataset, is_split
-from bginv.library.masks_and_backgrounds import (
-    BACKGROUNDS,
-    masks_of_photographs,
-    photographs_of,
-    with_own_masks,
-)
+from bginv.library.masks_and_backgrounds import masks_of_photographs
 from bginv.library.models import (
     can_be_saved,
     check_numbers,
     class_weights,
     knows_something,
     loss_of,
+    numbers_of,
     refuse_foreign,
     side_of,
+    weights_number,
     with_logits,
 )
-from bginv.library.photographs import fits, refuse_finished, robustify_photographs
+from bginv.library.photographs import fits, robustify_photographs
 from bginv.library.results import Robustified
-from bginv.library.watching import (
-    Wish,
-    figures_of,
-    hold_out_for,
-    tell_compiled,
-    with_compiled,
-)
-from bginv.methods.background_invariance.experiment import BackgroundInvariance, Start
-from bginv.methods.background_invariance.settings import (
-    PHASES,
-    PHOTOGRAPHS,
-    AdversarialSettings,
-    RunSettings,
-    ThreePhasesSettings,
-    phase_setting_names,
-    resolve_phases,
-)
-from bginv.nn.background_generator import fitting_tiles
-from bginv.nn.fine_tuning import has_batch_norm, is_deep
+from bginv.library.three_phases import robustify_in_phases
+from bginv.library.watching import Wish, tell_compiled
+from bginv.methods.background_invariance.experiment import Start
+from bginv.methods.background_invariance.settings import PHASES, PHOTOGRAPHS
 from bginv.nn.pixel_range import PixelRange, Range
 from bginv.ops.augment import Augmentation
 from bginv.ops.losses import cross_entropy
 
 UNCHANGED = Augmentation(rotation=0.0, shift=0.0, shear=0.0, flip=False, brightness=0.0)
-BEFORE, AFTER = "before", "after"
-CLEAN_FRACTION = 0.25
-"""As in the tuned recipe: statistics of composites alone are not those of images."""
 OF_THREE_PHASES = (
     "class_weight is for the three phases; for recipe='photographs', balance='classes' shows the "
     "images of each class equally often"
 )
-NOT_FOR_MODELS = {"architecture", "back", "backgrounds", "weights"}
-"""Settings of commands that make the classifier, or that have arguments of their own here."""
 
 
 def robustify(
@@ -164,52 +135,43 @@ def robustify(
     does_fit = may_fit and fits(model, dataset, settings)
     if does_fit and weights is not None:
         logging.warning("%s: recipe 'tuned' is taken, and not 'photographs'", OF_THREE_PHASES)
+    own = {"seed": seed, **settings, **({} if epochs is None else {"epochs": epochs})}
+    run = path, overwrite, wish
     if recipe == PHOTOGRAPHS or (does_fit and weights is None):
         if weights is not None:
             raise UserError(OF_THREE_PHASES)
-        dataset, source = masks_of_photographs(masks, dataset, is_split(data))
-        start = dataclasses.replace(start, dataset=dataset)
-        given = {"seed": seed, **settings, **({} if epochs is None else {"epochs": epochs})}
-        begun = _numbers({"pixels": found.pixels, "model": _weights_number(start.evaluated)})
-        numbers = {"training images": dataset.train.digest(), **begun}
-        told = (wish, found.pixels)
-        with wish.quiet():
-            result = robustify_photographs(
-                model, start, source, given, path, overwrite, numbers, told
-            )
-        return dataclasses.replace(result, pixels=found)
-    recipe = recipe or "tuned"
-    dataset, mask_kind, unet = with_own_masks(masks, dataset, is_split(data))
-    given = {"recipe": recipe, "seed": seed, **settings}
-    if epochs is not None:
-        given["epochs"] = epochs
-    dataset, held = hold_out_for(wish, dataset)
-    generated = isinstance(backgrounds, str) and backgrounds in BACKGROUNDS
-    given["back"] = backgrounds if generated else "real"
-    if "learning_rate" not in settings:
-        rate = _rate(model, start.train_classifier)
-        given = {"classifier_learning_rate": rate, "adversarial_learning_rate": rate, **given}
-    if recipe == "paper" and has_batch_norm(model):  # which the paper's networks have not
-        given = {"clean_fraction": CLEAN_FRACTION, **given}
-    phases = _phases(dataset, given)
-    crops = cast(AdversarialSettings, phases["adversarial"]).crops
-    photographs = None if generated else photographs_of(backgrounds, dataset, crops)
-    augments = not dataset.regression if augment is None else augment
-    start = dataclasses.replace(
-        start,
-        dataset=dataset,
-        masks=mask_kind,
-        unet=unet,
-        photographs=photographs,
-        augmentation=None if augments else UNCHANGED,
-    )
-    said = {"loss": _described(loss), "pixels": found.pixels, "augment": augments}
-    if weights is not None:
-        said["class_weight"] = weights.tolist()
-    figures = with_compiled(figures_of(start, held), model, held, found.pixels)
-    with wish.quiet():
-        result = _train(model, start, phases, path, overwrite, said, (wish, figures))
+        result = _on_photographs(model, start, masks, is_split(data), own, run, found.pixels)
+    else:
+        own["recipe"] = recipe or "tuned"
+        augments = not dataset.regression if augment is None else augment
+        said = {"loss": _described(loss), "pixels": found.pixels, "augment": augments}
+        if weights is not None:
+            said["class_weight"] = weights.tolist()
+        start = dataclasses.replace(start, augmentation=None if augments else UNCHANGED)
+        given = masks, backgrounds, is_split(data)
+        result = robustify_in_phases(model, start, given, own, run, said)
     return dataclasses.replace(result, pixels=found)
+
+
+def _on_photographs(
+    model: keras.Model,
+    start: Start,
+    masks: Any,
+    is_given_split: bool,
+    settings: Mapping[str, Any],
+    run: tuple[pathlib.Path, bool, Wish],
+    pixels: Range,
+) -> Robustified:
+    """Train by the recipe for photographs; see `robustify` and `robustify_in_phases`."""
+    path, overwrite, wish = run
+    dataset, source = masks_of_photographs(masks, start.dataset, is_given_split)
+    start = dataclasses.replace(start, dataset=dataset)
+    begun = numbers_of({"pixels": pixels, "model": weights_number(start.evaluated)})
+    numbers = {"training images": dataset.train.digest(), **begun}
+    with wish.quiet():
+        return robustify_photographs(
+            model, start, source, settings, path, overwrite, numbers, (wish, pixels)
+        )
 
 
 def _pixels(model: keras.Model, dataset: Dataset, given: Range | None) -> PixelRange:
@@ -281,116 +243,8 @@ def _with_loss(
     )
 
 
-def _train(
-    model: keras.Model,
-    start: Start,
-    phases: Mapping[str, ThreePhasesSettings],
-    path: pathlib.Path,
-    overwrite: bool,
-    said: Mapping[str, Any],
-    told: tuple[Wish, Figures | None],
-) -> Robustified:
-    """Run the phases in a folder.
-
-    Args:
-        model: the user's.
-        start: what they start from.
-        phases: settings of each.
-        path: of the folder.
-        overwrite: begin again there.
-        said: what else a run that goes on must have begun with.
-        told: what the caller wants to be told of, and what measures the model for that.
-    """
-    common = phases["adversarial"]
-    run = RunSettings(
-        dataset=start.dataset.name, recipe=common.recipe, seed=common.seed, masks=start.masks
-    )
-    folder = RunFolder(str(path), None, overwrite, {"run": run, **phases}, command="")
-    refuse_finished(folder)
-    strategy = tf.distribute.get_strategy()
-    experiment = BackgroundInvariance(start, run, phases, strategy, folder, (BEFORE, AFTER))
-    given = experiment.uses_given_masks
-    folder.check_inputs({**_inputs(start, phases, given), **_numbers(said)})
-    experiment.results.model = model.name
-    wish, figures = told
-    trained = {own.method.name: own.method.models[0] for own in experiment.stages}
-    models = {name: model if name != "masks" else own for name, own in trained.items()}
-    watches = wish.watches(models, figures)
-    for stage in experiment.stages:
-        stage.watch = watches.get(stage.method.name)
-        if stage.watch and has_schedule(stage.method):
-            stage.watch.refuse_rates(
-                stage.method.name, "leave it out, or give decay='none', which keeps the rate"
-            )
-    experiment.run()
-    generators = {own.generator.name: own.generator for own in experiment.adversaries}
-    return Robustified(
-        model=model,
-        classifier=start.evaluated,
-        mask_generator=experiment.unet,
-        background_generators=generators,
-        accuracies=dict(experiment.results.rows),
-        folder=path,
-        mask_kind=start.masks,
-        settings=cast(AdversarialSettings, phases["adversarial"]),
-    )
-
-
-def _numbers(said: Mapping[str, Any]) -> dict[str, int]:
-    return {name: zlib.crc32(repr(value).encode()) for name, value in said.items()}
-
-
 def _proof(data: Data) -> Data:
     return proof_name(data) if isinstance(data, str) else data
-
-
-def _rate(model: keras.Model, train_first: bool) -> float:
-    """Of Adam; the paper's small one for deep networks that know something already."""
-    return 1e-5 if is_deep(model) and not train_first else 1e-3
-
-
-def _phases(dataset: Dataset, given: Mapping[str, Any]) -> dict[str, ThreePhasesSettings]:
-    own = {f"{phase}_{name}" for phase in PHASES for name in NOT_FOR_MODELS} | NOT_FOR_MODELS
-    known = phase_setting_names() - own
-    for name in given.keys() - known - {"recipe", "seed", "back"}:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UserError(
-            f"robustify has no setting {name!r}{hint} (bginv run --help lists those of the phases; "
-            "what is about data goes to bginv.load_data)"
-        )
-    given = {"dataset": dataset.name, **given}
-    phases = resolve_phases(given, given["recipe"])
-    if {"tiles", "adversarial_tiles"} & given.keys():
-        return phases
-    fitting = set(fitting_tiles(dataset.image_shape))
-    adversarial = cast(AdversarialSettings, phases["adversarial"])
-    tiles = tuple(own for own in adversarial.tiles if own in fitting)
-    return resolve_phases({**given, "tiles": tiles or (1,)}, given["recipe"])
-
-
-def _inputs(
-    start: Start, phases: Mapping[str, ThreePhasesSettings], uses_given_masks: bool
-) -> dict[str, int]:
-    """What a run that goes on must have begun with."""
-    train = start.dataset.train
-    numbers = {"training images": train.digest()}
-    for phase in phases.values():
-        if phase.mistakes_of:
-            numbers[phase.mistakes_of] = content_number(pathlib.Path(phase.mistakes_of))
-    if uses_given_masks:
-        numbers["masks"] = train.masks_digest()
-    if start.photographs:
-        numbers["background photographs"] = start.photographs.digest()
-    if not start.train_classifier:
-        numbers["model"] = _weights_number(start.evaluated)
-    if start.unet:
-        numbers["mask generator"] = _weights_number(start.unet)
-    return numbers
-
-
-def _weights_number(model: keras.Model) -> int:
-    return zlib.crc32(b"".join(own.tobytes() for own in model.get_weights()))
 
 
 def _temporary_folder() -> str:

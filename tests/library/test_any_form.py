@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import bginv
-from bginv.library.robustify import Robustified
+from bginv.library.results import Robustified
 from bginv.report.tables import Table
 
 ARGUMENTS = r"\b(data|images?|labels?|pixels|masks|backgrounds|recipe|model)\b"

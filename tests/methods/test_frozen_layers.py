@@ -8,7 +8,8 @@ import tensorflow as tf
 from bginv.engine.loop import train
 from bginv.engine.run_folder import RunFolder
 from bginv.engine.settings import resolve
-from bginv.library.robustify import _rate, robustify
+from bginv.library.robustify import robustify
+from bginv.library.three_phases import _rate
 from bginv.methods.background_invariance.adversarial_training import AdversarialTraining
 from bginv.methods.background_invariance.classifier_training import ClassifierTraining
 from bginv.methods.background_invariance.settings import AdversarialSettings, ClassifierSettings

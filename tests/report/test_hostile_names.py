@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bginv
-from bginv.library.robustify import Robustified
+from bginv.library.results import Robustified
 from bginv.report.charts import compared_losses
 from bginv.report.pictures import write_sheet
 from bginv.report.tables import aligned
