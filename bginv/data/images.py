@@ -316,7 +316,7 @@ def _examine(file: str, room: Room) -> Examined | str:
         return pixels
     with room.of(pixels):
         try:
-            shape, fingerprint = (found.numpy() for found in _decoder()(tf.constant(contents)))
+            shape, fingerprint = _decoded(contents)
         except tf.errors.OpError:
             return _orientation(contents, decoded=False)
         orientation = _orientation(contents, decoded=True)
@@ -325,19 +325,24 @@ def _examine(file: str, room: Room) -> Examined | str:
     if isinstance(orientation, str):
         return orientation
     size = shape[:2] if orientation < 5 else shape[1::-1]
-    return orientation, int(fingerprint), tuple(map(int, size))
+    return orientation, fingerprint, size
+
+
+def _decoded(contents: bytes) -> tuple[tuple[int, ...], int]:
+    """Shape of the pixels of a file, not turned, and its fingerprint."""
+    shape, fingerprint = _decoder()(tf.constant(contents))
+    return tuple(shape.numpy().tolist()), int(fingerprint)
 
 
 @functools.cache
 def _decoder() -> Callable:
-    """From the bytes of a file to the shape of its pixels, not turned, and their fingerprint."""
-
+    # in graph, as threads run eager operations one after the other
     @tf.function
-    def check(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def decoded(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.device("CPU"):
             return tf.shape(decode(contents)), _fingerprint(contents)
 
-    return check.get_concrete_function(tf.TensorSpec([], tf.string))
+    return decoded.get_concrete_function(tf.TensorSpec([], tf.string))
 
 
 def _pixels(contents: bytes) -> int | str:

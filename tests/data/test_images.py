@@ -130,7 +130,7 @@ def test_files_of_too_many_pixels_are_not_decoded(tmp_path, monkeypatch):
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
     frames[0].save(tmp_path / "still.gif")
     PIL.Image.new("1", (8, 4)).save(tmp_path / "wide.png")
-    monkeypatch.setattr(images, "decode", lambda contents: pytest.fail("it was decoded"))
+    monkeypatch.setattr(images, "_decoded", lambda contents: pytest.fail("it was decoded"))
     found = scan([str(tmp_path / name) for name in ("moving.gif", "wide.png")])
     assert found.reasons == {
         0: "it has 3 pictures of 4 x 4 pixels; 30 can be read",
@@ -142,7 +142,7 @@ def test_files_of_too_many_pixels_are_not_decoded(tmp_path, monkeypatch):
 
 def test_pixels_in_flight_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "PIXELS_IN_FLIGHT", 40)
-    now, most, lock = [0], [0], threading.Lock()
+    now, most, lock, decoded = [0], [0], threading.Lock(), images._decoded
 
     def watched(contents):
         with lock:
@@ -151,9 +151,9 @@ def test_pixels_in_flight_are_bounded(tmp_path, monkeypatch):
         time.sleep(0.01)
         with lock:
             now[0] -= 16
-        return decode(contents)
+        return decoded(contents)
 
-    monkeypatch.setattr(images, "decode", watched)
+    monkeypatch.setattr(images, "_decoded", watched)
     for name in "abcdefgh":
         PIL.Image.new("L", (4, 4)).save(tmp_path / f"{name}.png")
     PIL.Image.new("L", (8, 8)).save(tmp_path / "larger than all.png")
