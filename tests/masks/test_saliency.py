@@ -1,6 +1,7 @@
 """Saliency networks: TensorFlow computes what ONNX Runtime does, and bad files are told."""
 
 import shutil
+import time
 
 import cv2
 import numpy as np
@@ -91,6 +92,21 @@ def test_onnx_runtime_computes_what_tensorflow_is_not_taught(tmp_path):
         OnnxGraph(path)
     source = SaliencyMasks(str(path))
     assert source.batch_size == 1 and source.masks([picture()])[0].soft.shape == (32, 40)
+
+
+def test_the_time_of_a_picture_is_measured_once(tmp_path, monkeypatch):
+    source = SaliencyMasks(str(brightness(tmp_path / "net.onnx")))
+    run, calls = source._run, []
+
+    def slow(images):
+        calls.append(len(images))
+        time.sleep(0.02 * len(images))
+        return run(images)
+
+    monkeypatch.setattr(source, "_run", slow)
+    first = source.seconds
+    assert 0.02 <= first < 1 and source.seconds == first
+    assert calls == [source.batch_size] * 2
 
 
 def test_fingerprints_tell_networks_sizes_and_precisions_apart(tmp_path):
