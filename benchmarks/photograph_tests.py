@@ -31,7 +31,7 @@ def load(name: str) -> Dataset:
 def with_backgrounds(dataset: Dataset, split: Source, masks: str) -> WithEmptied:
     """A split with masks and with its images without their objects."""
     source = choose(masks, dataset).source
-    found = find_masks(split.without_masks(), source) if source else None
+    found = find_masks(split.without_masks(), source.exact) if source else None
     masked = found.source if found else split
     behind = emptied(masked, pathlib.Path(tempfile.mkdtemp()))
     return WithEmptied(masked, behind, found.confidence > 0 if found else None)

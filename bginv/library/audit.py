@@ -217,6 +217,7 @@ def _masks(
         choice = Choice(masks.name, masks, f"masks: {masks.name}, as was asked for")
     elif isinstance(masks, str):
         choice = choose(masks, dataset if masks != AUTO else _as_train(dataset, source))
+        choice = choice._replace(source=choice.source and choice.source.exact)
         if choice.source is None and choice.name in OF_CLASSIFIER:
             _refuse_own_masks(masks, choice)
     else:

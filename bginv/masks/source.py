@@ -69,6 +69,11 @@ class MaskSource(abc.ABC):
         """
 
     @property
+    def exact(self) -> "MaskSource":
+        """What cuts out objects that a classifier is tested on: this source, or a slower one."""
+        return self
+
+    @property
     def by_name(self) -> bool:
         """Whether masks depend on names or labels of pictures, not on their pixels alone."""
         return False

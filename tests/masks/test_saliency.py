@@ -94,6 +94,13 @@ def test_onnx_runtime_computes_what_tensorflow_is_not_taught(tmp_path):
     assert source.batch_size == 1 and source.masks([picture()])[0].soft.shape == (32, 40)
 
 
+def test_what_a_classifier_is_tested_on_is_cut_out_in_float32(tmp_path):
+    path = str(tiny_unet(tmp_path / "net.onnx"))
+    exact, quick = (SaliencyMasks(path, 64, own) for own in ("float32", "bfloat16"))
+    assert exact.exact is exact and quick.exact is not quick
+    assert quick.exact.fingerprint == exact.fingerprint != quick.fingerprint
+
+
 def test_the_time_of_a_picture_is_measured_once(tmp_path, monkeypatch):
     source = SaliencyMasks(str(brightness(tmp_path / "net.onnx")))
     run, calls = source._run, []

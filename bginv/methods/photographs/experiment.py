@@ -160,9 +160,11 @@ class PhotographExperiment(MeasuredRun):
             len(held) if held else len(self._held),
             sum(map(len, tests.values())),
         )
-        masked = [self.dataset.train, next(iter(tests.values())), *([held] if held else [])]
-        source = self._choice.source
-        missing = sum(count_missing(own.without_masks(), source) for own in masked if source)
+        missing, source = 0, self._choice.source
+        if source:
+            asked = [(self.dataset.train, source), (next(iter(tests.values())), source.exact)]
+            asked += [(held, source)] if held else []
+            missing = sum(count_missing(own.without_masks(), which) for own, which in asked)
         return estimated_seconds(self.classifier, self._choice, self.settings, counts, missing)
 
     @property

@@ -51,10 +51,11 @@ class Masking:
             self._source = choose(choice.name, dataset, classifier=classifier, seed=seed).source
         logging.info("%s", choice.reason)
 
-    def of(self, split: Source) -> Found | None:
+    def of(self, split: Source, is_test: bool = False) -> Found | None:
         """A split with masks; None where they are given, and this split has none."""
         if self._source is not None:
-            return find_masks(split.without_masks(), self._source)
+            source = self._source.exact if is_test else self._source
+            return find_masks(split.without_masks(), source)
         if not split.has_masks:
             return None
         return given_masks(split)

@@ -95,7 +95,7 @@ class MeasuredRun(Experiment):
 
         There is none where fewer than two classes show an object.
         """
-        found = masking.of(next(iter(self.dataset.tests.values())))
+        found = masking.of(next(iter(self.dataset.tests.values())), is_test=True)
         if found is None:
             return None, {}
         try:
