@@ -37,7 +37,10 @@ def faults(**environment: str) -> list[int]:
         capture_output=True,
         text=True,
     )
-    return [int(number) for number in told.stdout.split()]
+    found = [int(number) for number in told.stdout.split()]
+    if not any(found):
+        pytest.skip("this kernel counts no pages")
+    return found
 
 
 def test_the_second_time_takes_the_memory_of_the_first():
