@@ -26,15 +26,12 @@ from bginv.errors import UserError
 ENDINGS = tuple(sorted((".bmp", ".gif", ".jpeg", ".jpg", ".png", *other_formats.ENDINGS)))
 READABLE = ("BMP", "GIF", "JPEG", "MPO", "PNG", *other_formats.FORMATS)  # as Pillow calls them
 NAMES = "jpeg, png, gif, bmp, webp, tiff, avif"
-START_OF_JPEG = b"\xff\xd8\xff"
-FINGERPRINTS = 2**63 - 1
+START_OF_JPEG, FINGERPRINTS = b"\xff\xd8\xff", 2**63 - 1
 SCANNED_AT_ONCE, SECONDS_TO_PROGRESS, NAMED_BAD_FILES = 1024, 10, 5
 MOST_PIXELS = 2**28
 """Of a file, in all its pictures: some cameras have 200 million."""
-
 PIXELS_IN_FLIGHT = 2**26
 """Of the files that are decoded at once, unless one has more: 200 MB."""
-
 PIL.Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
 
@@ -324,8 +321,7 @@ def _examine(file: str, room: Room) -> Examined | str:
             return "it is damaged: a part of its data is missing"
     if isinstance(orientation, str):
         return orientation
-    size = shape[:2] if orientation < 5 else shape[1::-1]
-    return orientation, fingerprint, size
+    return orientation, fingerprint, shape[:2] if orientation < 5 else shape[1::-1]
 
 
 def _decoded(contents: bytes) -> tuple[tuple[int, ...], int]:

@@ -18,7 +18,6 @@ LEAST_FILES = 1000
 FORMAT = "scan 1"
 JUST_NOW = 2 * 10**9
 """Nanoseconds in which a file may be changed twice and look as if it were once."""
-
 LARGEST = 2**63 - 1
 
 Examined = tuple[int, int, tuple[int, int]]
@@ -33,18 +32,17 @@ class ScanCache:
     What is read of the files in training is compared with the fingerprint in any case.
 
     Args:
-        files: paths of a scan.
-        folder: the folder whose `scans/` keeps what is found; None is `default_cache`.
+        files: paths of a scan, whose findings go into `scans/` of `default_cache`.
     """
 
-    def __init__(self, files: Sequence[str], folder: pathlib.Path | None = None):
+    def __init__(self, files: Sequence[str]):
         self._kept: dict[str, tuple[Seen, Examined]] = {}
         self._new: dict[str, tuple[Seen, Examined]] = {}
         self._path = None
         if len(files) >= LEAST_FILES:
             common = os.path.commonpath([os.path.abspath(file) for file in files])
             name = hashlib.sha256(f"{FORMAT} {common}".encode(errors="surrogateescape")).hexdigest()
-            self._path = (folder or default_cache()) / "scans" / f"{name[:16]}.npz"
+            self._path = default_cache() / "scans" / f"{name[:16]}.npz"
             self._kept = _read(self._path)
 
     def __call__(self, file: str, examine: Callable[[str], Examined | str]) -> Examined | str:
