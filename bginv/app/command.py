@@ -13,7 +13,8 @@ from absl import logging
 
 from bginv.app.review import MaskReview, target_of
 from bginv.app.settings import AppSettings
-from bginv.data.catalog import FOLDER, full_name
+from bginv.data.catalog import full_name
+from bginv.data.entries import FOLDER
 from bginv.data.folder import TRAIN
 from bginv.data.sources import Dataset
 from bginv.engine.experiment import load, refuse_groups

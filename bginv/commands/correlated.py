@@ -13,7 +13,7 @@ from absl import logging
 
 from bginv.commands.settings import MakeCorrelatedSettings
 from bginv.data import correlated
-from bginv.data.catalog import FOLDER, full_name
+from bginv.data.catalog import full_name
 from bginv.data.correlated import Pairing
 from bginv.data.correlated_files import CorrelatedFiles, metadata
 from bginv.data.correlated_inputs import (
@@ -23,6 +23,7 @@ from bginv.data.correlated_inputs import (
     read_places,
     usable_objects,
 )
+from bginv.data.entries import FOLDER
 from bginv.data.files import FileSource
 from bginv.data.folder import MASKS, is_of_classes_alone, load_class_folders
 from bginv.data.images import shown

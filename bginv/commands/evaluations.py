@@ -14,7 +14,8 @@ from bginv.commands.settings import (
     EvaluateSegmentationSettings,
     EvaluateSettings,
 )
-from bginv.data.catalog import CATALOG, FOLDER, MULTILABEL, SEGMENTATION, TFDS, WATERBIRDS
+from bginv.data.catalog import entries
+from bginv.data.entries import FOLDER, MULTILABEL, SEGMENTATION, TFDS, WATERBIRDS
 from bginv.data.folder import METADATA
 from bginv.data.sources import Dataset, Source, take_in_memory
 from bginv.engine.experiment import load, refuse_groups
@@ -157,7 +158,7 @@ def _list_catalog(data_dir: str | None) -> str:
             entry.source(),
             "yes" if entry.is_present(data_dir) else "no",
         )
-        for name, entry in CATALOG.items()
+        for name, entry in entries()
     ]
     rows += [
         (f"{FOLDER}PATH", "your own photographs", "--image-size", "train/CLASS/*.jpg", "-"),

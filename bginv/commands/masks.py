@@ -10,7 +10,8 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.commands.settings import FindMasksSettings
-from bginv.data.catalog import WATERBIRDS, full_name
+from bginv.data.catalog import full_name
+from bginv.data.entries import WATERBIRDS
 from bginv.data.files import FileSource
 from bginv.data.folder import MASKS, TRAIN
 from bginv.data.images import shown

@@ -1,62 +1,37 @@
-"""Every data set name and the function that loads it."""
+"""Every data set name, and where it is found; a set is imported when it is asked for."""
 
 import dataclasses
 import difflib
 import os
-from collections.abc import Callable, Mapping
+import pkgutil
+from collections.abc import Iterator, Mapping
 
-from bginv.data.coco import PREFIX as COCO
-from bginv.data.coco import load_coco
-from bginv.data.digits import SYNTHDIGITS, load_digits, load_synthdigits
-from bginv.data.entries import Entry, Place
-from bginv.data.folder import load_folder
-from bginv.data.injected import with_backgrounds, with_noises
-from bginv.data.insulators import COMPONENTS, MATERIALS, load_insulators
-from bginv.data.labelled import load_multilabel
-from bginv.data.listed_tables import PREFIX as CSV
-from bginv.data.listed_tables import load_csv
-from bginv.data.metadata import PREFIX as WATERBIRDS
-from bginv.data.metadata import load_metadata
+from bginv.data.entries import (
+    COCO,
+    CSV,
+    FOLDER,
+    MULTILABEL,
+    SEGMENTATION,
+    TFDS,
+    VOC,
+    WATERBIRDS,
+    YOLO,
+    Entry,
+    Place,
+)
 from bginv.data.places import tell_groups, with_groups
-from bginv.data.segmentation import (
-    CIFAR10,
-    CIFAR10_STL10,
-    STL10,
-    VOC_ROOT,
-    load_label_maps,
-    load_voc,
-    pair,
-    with_classes,
-)
-from bginv.data.shapes import SIDE as SHAPES_SIDE
-from bginv.data.shapes import load_shapes
-from bginv.data.signs import (
-    GTSRB_LABELS,
-    GTSRB_TEST,
-    GTSRB_TRAIN,
-    SYNSIGNS,
-    load_all_synsigns,
-    load_gtsrb,
-    load_synsigns,
-)
 from bginv.data.sources import Dataset, Source
-from bginv.data.tfds import load_tfds
-from bginv.data.voc import PREFIX as VOC
-from bginv.data.voc import load_voc_folder
-from bginv.data.yolo import PREFIX as YOLO
-from bginv.data.yolo import load_yolo
 from bginv.errors import UserError
 
-FOLDER, TFDS, MULTILABEL, SEGMENTATION = "folder:", "tfds:", "multilabel:", "segmentation:"
-READERS: dict[str, Callable[[str, int, bool], Dataset]] = {
-    FOLDER: load_folder,
-    MULTILABEL: load_multilabel,
-    WATERBIRDS: load_metadata,
-    SEGMENTATION: load_label_maps,
-    CSV: load_csv,
-    COCO: load_coco,
-    VOC: load_voc_folder,
-    YOLO: load_yolo,
+READERS = {
+    FOLDER: "bginv.data.folder:load_folder",
+    MULTILABEL: "bginv.data.labelled:load_multilabel",
+    WATERBIRDS: "bginv.data.metadata:load_metadata",
+    SEGMENTATION: "bginv.data.segmentation:load_label_maps",
+    CSV: "bginv.data.listed_tables:load_csv",
+    COCO: "bginv.data.coco:load_coco",
+    VOC: "bginv.data.voc:load_voc_folder",
+    YOLO: "bginv.data.yolo:load_yolo",
 }
 """What reads a path, at a size, with or without files that cannot be read."""
 PREFIXES = {
@@ -70,146 +45,47 @@ PREFIXES = {
     VOC: "PATH",
     YOLO: "PATH",
 }
+CATALOG = {
+    "digits": "bginv.data.digits:DIGITS",
+    "shapes": "bginv.data.shapes:SHAPES",
+    "shapes_unbiased": "bginv.data.shapes:UNBIASED",
+    "mnist": "bginv.data.tfds:MNIST",
+    "fashionmnist": "bginv.data.tfds:FASHION_MNIST",
+    "cifar10": "bginv.data.tfds:CIFAR10",
+    "stl10": "bginv.data.tfds:STL10",
+    "svhn": "bginv.data.tfds:SVHN",
+    "dogsvscatsredux": "bginv.data.tfds:CATS_VS_DOGS",
+    "synthdigits": "bginv.data.digits:SYNTH_DIGITS",
+    "gtsrb": "bginv.data.signs:GTSRB",
+    "synsigns": "bginv.data.signs:SYNSIGNS",
+    "prates": "bginv.data.insulators:PRATES",
+    "voc2012": "bginv.data.segmentation:VOC2012",
+    "cifar10_stl10": "bginv.data.pairs:CIFAR10_STL10",
+    "stl10_cifar10": "bginv.data.pairs:STL10_CIFAR10",
+    "gtsrb_synsigns": "bginv.data.pairs:GTSRB_SYNSIGNS",
+    "svhn_synthdigits": "bginv.data.pairs:SVHN_SYNTHDIGITS",
+    "synthdigits_svhn": "bginv.data.pairs:SYNTHDIGITS_SVHN",
+    "digits_backgrounds": "bginv.data.injected:DIGITS_BACKGROUNDS",
+    "mnist_backgrounds": "bginv.data.injected:MNIST_BACKGROUNDS",
+    "fashionmnist_backgrounds": "bginv.data.injected:FASHION_BACKGROUNDS",
+    "digits_noises": "bginv.data.injected:DIGITS_NOISES",
+    "mnist_noises": "bginv.data.injected:MNIST_NOISES",
+    "fashionmnist_noises": "bginv.data.injected:FASHION_NOISES",
+}
+"""The `Entry` of each set, by "module:NAME"."""
 IMAGE_SIZE, SMALLEST_IMAGE_SIZE = 64, 8
 NOISY_IMAGES = 1000
 SHOWN_FILES = 4
 
 
-def _of_tfds(builder: str, about: str, side: int, **more) -> Entry:
-    how = {key: more.pop(key) for key in ("padded", "class_names") if key in more}
-    tests = more.pop("tests", ("test",))
-
-    def load(place: Place) -> Dataset:
-        return load_tfds(place.name, builder, place.data_dir, place.side, tests, **how)
-
-    return Entry(load=load, about=about, side=side, builders=(builder,), **more)
+def entries() -> Iterator[tuple[str, Entry]]:
+    """Every data set of the catalog."""
+    return ((name, entry_of(name)) for name in CATALOG)
 
 
-_SINGLE: dict[str, Entry] = {
-    "digits": Entry(
-        load=lambda place: load_digits(place.name),
-        about="1,797 handwritten digits",
-        side=32,
-        channels=1,
-    ),
-    "shapes": Entry(
-        load=lambda place: load_shapes(place.name, place.side),
-        about="six shapes on textures, with masks",
-        side=SHAPES_SIDE,
-        any_size=True,
-    ),
-    "shapes_unbiased": Entry(
-        load=lambda place: load_shapes(place.name, place.side, own_share=0.0),
-        about="the same, trained with any texture behind any shape",
-        side=SHAPES_SIDE,
-        any_size=True,
-    ),
-    "mnist": _of_tfds("mnist", "handwritten digits", 32, channels=1, padded=True),
-    "fashionmnist": _of_tfds("fashion_mnist", "clothes", 32, channels=1, padded=True),
-    "cifar10": _of_tfds("cifar10", "animals and vehicles", 64, class_names=CIFAR10),
-    "stl10": _of_tfds("stl10", "animals and vehicles", 64, class_names=STL10),
-    "svhn": _of_tfds("svhn_cropped", "house numbers", 32),
-    "dogsvscatsredux": _of_tfds("cats_vs_dogs", "cats and dogs", 64, tests=()),
-    "synthdigits": Entry(
-        load=lambda place: load_synthdigits(place.name, place.root),
-        about="digits in many fonts and colours",
-        side=32,
-        files=SYNTHDIGITS,
-        publisher="Ganin & Lempitsky (yaroslav.ganin.net)",
-    ),
-    "gtsrb": Entry(
-        load=lambda place: load_gtsrb(place.name, place.root, place.side, place.skip_bad_files),
-        about="German traffic signs",
-        side=64,
-        files=("|".join(GTSRB_TRAIN), GTSRB_TEST, GTSRB_LABELS),
-        publisher="INI Bochum (benchmark.ini.rub.de)",
-    ),
-    "synsigns": Entry(
-        load=lambda place: load_synsigns(place.name, place.root, place.side, place.skip_bad_files),
-        about="synthetic traffic signs",
-        side=64,
-        files=(SYNSIGNS,),
-        publisher="Moiseev et al. (graphics.cs.msu.ru)",
-    ),
-    "prates": Entry(
-        load=lambda place: load_insulators(
-            place.name, place.root, place.side, place.skip_bad_files
-        ),
-        about="insulators of power lines",
-        side=224,
-        files=tuple(
-            f"{COMPONENTS}/data_{material}_{kind}" for material in MATERIALS for kind in range(1, 5)
-        ),
-        publisher="the paper's authors",
-    ),
-    "voc2012": Entry(
-        load=load_voc,
-        about="20 kinds of objects, with label maps",
-        side=224,
-        files=tuple(
-            f"{VOC_ROOT}/{name}"
-            for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation/val.txt")
-        ),
-        publisher="Everingham et al. (host.robots.ox.ac.uk/pascal/VOC)",
-        any_size=True,
-    ),
-}
-
-
-def _pair(first: str, second: str, tests_of_second: Callable[[Place], dict], about: str) -> Entry:
-    one, other = _SINGLE[first], _SINGLE[second]
-    return Entry(
-        load=lambda place: pair(place.name, one.load(place), tests_of_second(place)),
-        about=about,
-        side=one.side,
-        builders=one.builders + other.builders,
-        files=one.files + other.files,
-        publisher=" and ".join(filter(None, (one.publisher, other.publisher))),
-    )
-
-
-def _clean_of(name: str) -> Callable[[Place], dict]:
-    return lambda place: {name: _SINGLE[name].load(place).tests["clean"]}
-
-
-def _aligned_pair(first: str, second: str) -> Entry:
-    """A pair of CIFAR-10 and STL-10, whose classes are not the same."""
-    plain = _pair(first, second, _clean_of(second), "their nine common classes")
-
-    def load(place: Place) -> Dataset:
-        one, other = (
-            with_classes(_SINGLE[name].load(place), CIFAR10_STL10) for name in (first, second)
-        )
-        return pair(place.name, one, {second: other.tests["clean"]})
-
-    return dataclasses.replace(plain, load=load)
-
-
-def _all_synsigns(place: Place) -> dict:
-    return {"synsigns": load_all_synsigns(place.root, place.side, place.skip_bad_files)}
-
-
-def _injected(name: str, change: Callable[[Dataset], Dataset], about: str) -> Entry:
-    entry = _SINGLE[name]
-    return dataclasses.replace(
-        entry, load=lambda place: change(entry.load(place)), about=f"{name}, {about}"
-    )
-
-
-GREY = tuple(name for name, entry in _SINGLE.items() if entry.channels == 1)
-CATALOG: dict[str, Entry] = {
-    **_SINGLE,
-    "cifar10_stl10": _aligned_pair("cifar10", "stl10"),
-    "stl10_cifar10": _aligned_pair("stl10", "cifar10"),
-    "gtsrb_synsigns": _pair("gtsrb", "synsigns", _all_synsigns, "signs, then synthetic ones"),
-    "svhn_synthdigits": _pair("svhn", "synthdigits", _clean_of("synthdigits"), "digits"),
-    "synthdigits_svhn": _pair("synthdigits", "svhn", _clean_of("svhn"), "digits"),
-    **{
-        f"{name}_backgrounds": _injected(name, with_backgrounds, "six backgrounds as tests")
-        for name in GREY
-    },
-    **{f"{name}_noises": _injected(name, with_noises, "20 noises as tests") for name in GREY},
-}
+def entry_of(name: str) -> Entry:
+    """What is known of a data set of the catalog."""
+    return pkgutil.resolve_name(CATALOG[name])
 
 
 def check_name(name: str) -> None:
@@ -241,7 +117,7 @@ def full_name(name: str | os.PathLike) -> str:
 def takes_any_size(name: str) -> bool:
     """Whether a data set's images come in the size asked for."""
     name = full_name(name)
-    return name.startswith(tuple(PREFIXES)) or (name in CATALOG and CATALOG[name].any_size)
+    return name.startswith(tuple(PREFIXES)) or (name in CATALOG and entry_of(name).any_size)
 
 
 def load_data(
@@ -291,8 +167,10 @@ def load_data(
     prefix = next((own for own in READERS if name.startswith(own)), None)
     if prefix:
         path = name.removeprefix(prefix)
-        dataset = READERS[prefix](path, image_size or IMAGE_SIZE, skip_bad_files)
+        read = pkgutil.resolve_name(READERS[prefix])
+        dataset = read(path, image_size or IMAGE_SIZE, skip_bad_files)
     elif name.startswith(TFDS):
+        load_tfds = pkgutil.resolve_name("bginv.data.tfds:load_tfds")
         dataset = load_tfds(name, name.removeprefix(TFDS), data_dir, image_size or IMAGE_SIZE)
     else:
         dataset = _load_entry(name, data_dir, image_size, skip_bad_files)
@@ -307,9 +185,9 @@ def load_data(
 def _load_entry(
     name: str, data_dir: str | None, image_size: int | None, skip_bad_files: bool
 ) -> Dataset:
-    entry = CATALOG[name]
+    entry = entry_of(name)
     if image_size is not None and not entry.any_size:
-        sized = [key for key, other in CATALOG.items() if other.any_size]
+        sized = [key for key, other in entries() if other.any_size]
         sized = ", ".join([*map("".join, PREFIXES.items()), *sized])
         raise UserError(f"an image size is for {sized} alone; {name} has a size of its own")
     place = Place(name, data_dir, image_size or entry.side, skip_bad_files)
@@ -327,13 +205,15 @@ def _load_entry(
 
 def noise_tests(dataset: Dataset) -> Mapping[str, Source]:
     """Some images of a grey data set's clean test at 20 rates of salt and pepper; else nothing."""
-    is_grey = dataset.name.removesuffix("_backgrounds") in GREY
+    is_grey = f"{dataset.name.removesuffix('_backgrounds')}_noises" in CATALOG
     if not is_grey or "clean" not in dataset.tests:
         return {}
     clean = {"clean": dataset.tests["clean"].first(NOISY_IMAGES)}
+    with_noises = pkgutil.resolve_name("bginv.data.injected:with_noises")
     return with_noises(dataclasses.replace(dataset, tests=clean)).tests
 
 
 def proof_name(name: str) -> str:
     """Name of the data set whose tests show robustness: `<name>_backgrounds` where there is one."""
-    return f"{name}_backgrounds" if name in GREY else name
+    proof = f"{name}_backgrounds"
+    return proof if proof in CATALOG else name

@@ -14,13 +14,13 @@ from typing import Any
 from absl import logging
 
 from bginv.data import outlines
+from bginv.data.entries import COCO
 from bginv.data.images import shown
 from bginv.data.listed import TRAIN, Listed, dataset_of, existing_folder, split_of
 from bginv.data.outlines import Outline
 from bginv.data.sources import Dataset
 from bginv.errors import UserError
 
-PREFIX = "coco:"
 NEEDED = "it needs images with id and file_name, and annotations with image_id and bbox"
 Objects = list[tuple[str, Outline]]
 """Class and outline of each object of a picture."""
@@ -90,7 +90,7 @@ def load_coco(path: str, side: int, skip_bad_files: bool) -> Dataset:
         objects = _objects(file, images, annotations, labels)
         splits[split] = listed_of(file, _pictures(file, images, objects))
     class_names = with_pictures(root, names, splits)
-    return dataset_of(f"{PREFIX}{path}", splits, class_names, side, skip_bad_files)
+    return dataset_of(f"{COCO}{path}", splits, class_names, side, skip_bad_files)
 
 
 def _category(file: pathlib.Path, number: int, category: Mapping[str, Any]) -> str:
@@ -110,7 +110,7 @@ def _files_of(root: pathlib.Path) -> dict[str, pathlib.Path]:
         if split in found:
             raise UserError(
                 f"{shown(found[split])} and {shown(file)} are both of the split {split}: name one "
-                f"file, {PREFIX}FILE.json, or give each a name with train, val or test"
+                f"file, {COCO}FILE.json, or give each a name with train, val or test"
             )
         found[split] = file
     if not found:

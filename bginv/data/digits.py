@@ -8,6 +8,7 @@ import scipy.io
 import sklearn.datasets
 import sklearn.model_selection
 
+from bginv.data.entries import Entry
 from bginv.data.sources import ArraySource, Dataset
 from bginv.errors import UserError
 
@@ -41,7 +42,7 @@ def _enlarge(image: np.ndarray) -> np.ndarray:
     return np.pad(resized, (SIDE - DRAWN_SIDE) // 2)
 
 
-SYNTHDIGITS = ("synthdigits/synth_train_32x32.mat", "synthdigits/synth_test_32x32.mat")
+SYNTH_FILES = ("synthdigits/synth_train_32x32.mat", "synthdigits/synth_test_32x32.mat")
 
 
 def load_synthdigits(name: str, root: pathlib.Path) -> Dataset:
@@ -49,12 +50,12 @@ def load_synthdigits(name: str, root: pathlib.Path) -> Dataset:
 
     Args:
         name: the name of the data set to return.
-        root: it holds the files of `SYNTHDIGITS`.
+        root: it holds the files of `SYNTH_FILES`.
 
     Raises:
         UserError: a file that holds something else.
     """
-    train, test = (_read(root / file) for file in SYNTHDIGITS)
+    train, test = (_read(root / file) for file in SYNTH_FILES)
     shape = train.images.shape[1:]
     return Dataset(name, train, {"clean": test}, tuple("0123456789"), shape)
 
@@ -76,3 +77,18 @@ def _read(file: pathlib.Path) -> ArraySource:
             f"{'x'.join(map(str, pixels.shape))} with {len(labels)} labels"
         )
     return ArraySource(np.ascontiguousarray(np.moveaxis(pixels, -1, 0)), labels)
+
+
+DIGITS = Entry(
+    load=lambda place: load_digits(place.name),
+    about="1,797 handwritten digits",
+    side=SIDE,
+    channels=1,
+)
+SYNTH_DIGITS = Entry(
+    load=lambda place: load_synthdigits(place.name, place.root),
+    about="digits in many fonts and colours",
+    side=SIDE,
+    files=SYNTH_FILES,
+    publisher="Ganin & Lempitsky (yaroslav.ganin.net)",
+)

@@ -1,12 +1,14 @@
 """What the catalog knows of a data set, apart from its name."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable
 
 from bginv.data.sources import Dataset
-from bginv.data.tfds import is_prepared
 
+FOLDER, TFDS, MULTILABEL, SEGMENTATION = "folder:", "tfds:", "multilabel:", "segmentation:"
+WATERBIRDS, CSV, COCO, VOC, YOLO = "waterbirds:", "csv:", "coco:", "voc:", "yolo:"
 FILES_DIR = "~/.keras/datasets"
 
 
@@ -75,3 +77,10 @@ class Entry:
         kinds = [f"TFDS {', '.join(self.builders)}"] if self.builders else []
         kinds += [f"files of {self.publisher}"] if self.files else []
         return " and ".join(kinds) or "embedded"
+
+
+def is_prepared(builder_name: str, data_dir: str | None) -> bool:
+    """Whether a builder's data is there; without TFDS, as that takes seconds to import."""
+    root = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    builder_name = builder_name.replace(":", "/")
+    return any((pathlib.Path(root).expanduser() / builder_name).rglob("dataset_info.json"))

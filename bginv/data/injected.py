@@ -1,8 +1,12 @@
 """Tests with injected backgrounds, made from the clean test of a grey data set."""
 
 import dataclasses
+from collections.abc import Callable
 
+from bginv.data.digits import DIGITS
+from bginv.data.entries import Entry
 from bginv.data.sources import ArraySource, Dataset
+from bginv.data.tfds import FASHION_MNIST, MNIST
 from bginv.ops.patterns import BACKGROUNDS, NOISE_RATES, inject_pattern, salt_pepper
 
 
@@ -34,3 +38,21 @@ def with_noises(dataset: Dataset) -> Dataset:
 
 def _inject(clean: ArraySource, pattern) -> ArraySource:
     return ArraySource(inject_pattern(clean.images, pattern), clean.labels)
+
+
+def _entry(name: str, entry: Entry, change: Callable[[Dataset], Dataset], about: str) -> Entry:
+    return dataclasses.replace(
+        entry, load=lambda place: change(entry.load(place)), about=f"{name}, {about}"
+    )
+
+
+def _entries(name: str, entry: Entry) -> tuple[Entry, Entry]:
+    return (
+        _entry(name, entry, with_backgrounds, "six backgrounds as tests"),
+        _entry(name, entry, with_noises, "20 noises as tests"),
+    )
+
+
+DIGITS_BACKGROUNDS, DIGITS_NOISES = _entries("digits", DIGITS)
+MNIST_BACKGROUNDS, MNIST_NOISES = _entries("mnist", MNIST)
+FASHION_BACKGROUNDS, FASHION_NOISES = _entries("fashionmnist", FASHION_MNIST)

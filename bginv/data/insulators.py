@@ -10,6 +10,7 @@ DATA_DIR/prates/bg/*                                photographs of places withou
 import glob
 import pathlib
 
+from bginv.data.entries import Entry
 from bginv.data.files import mixing_key
 from bginv.data.folder import Split, read_splits
 from bginv.data.images import ENDINGS, image_names, shown
@@ -80,3 +81,14 @@ def _mask_of(folder: pathlib.Path, name: str) -> str:
             f"{shown(folder / wanted.with_suffix('.png'))}, or remove the masks of its split"
         )
     return str(masks[0].relative_to(folder))
+
+
+PRATES = Entry(
+    load=lambda place: load_insulators(place.name, place.root, place.side, place.skip_bad_files),
+    about="insulators of power lines",
+    side=224,
+    files=tuple(
+        f"{COMPONENTS}/data_{material}_{kind}" for material in MATERIALS for kind in range(1, 5)
+    ),
+    publisher="the paper's authors",
+)

@@ -12,12 +12,11 @@ import dataclasses
 import os
 import pathlib
 
+from bginv.data.entries import CSV
 from bginv.data.listed import SPLITS, TRAIN, Listed, classes_in_order, dataset_of
 from bginv.data.metadata import FILE_COLUMNS, PLACE_COLUMNS
 from bginv.data.sources import Dataset
 from bginv.data.tables import Line, TextTable, read_table
-
-PREFIX = "csv:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +70,7 @@ def load_csv(path: str, side: int, skip_bad_files: bool, columns: Columns = GUES
     if not file.is_file():
         raise FileNotFoundError(f"there is no table {path}; csv:FILE needs columns path and label")
     table = read_table(file, columns.all_names())
-    return of_table(table, f"{PREFIX}{path}", file.parent, side, skip_bad_files, columns)
+    return of_table(table, f"{CSV}{path}", file.parent, side, skip_bad_files, columns)
 
 
 def of_table(

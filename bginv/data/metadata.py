@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from bginv.data.entries import WATERBIRDS
 from bginv.data.files import mixing_key
 from bginv.data.folder import MASKS, METADATA, TRAIN, Split, read_splits
 from bginv.data.images import shown
@@ -20,7 +21,6 @@ from bginv.data.sources import Dataset
 from bginv.data.tables import Line, TextTable, read_table
 from bginv.errors import UserError
 
-PREFIX = "waterbirds:"
 FILE_COLUMNS = ("img_filename", "filename", "file", "image", "path", "name")
 CLASS_COLUMNS = ("y", "label", "category_id")
 PLACE_COLUMNS = (
@@ -99,7 +99,7 @@ def load_metadata(path: str, side: int, skip_bad_files: bool) -> Dataset:
     sources = read_splits(list(splits.values()), shape, skip_bad_files, tuple(place_names.values()))
     train, *tests = sources
     return Dataset(
-        f"{PREFIX}{path}",
+        f"{WATERBIRDS}{path}",
         train,
         dict(zip(list(splits)[1:], tests, strict=True)),
         class_names,

@@ -14,7 +14,7 @@ import concurrent.futures
 import os
 import pathlib
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import PIL.Image
@@ -22,7 +22,7 @@ import tensorflow as tf
 from absl import logging
 
 from bginv.data.class_lists import VOC_COLOURS
-from bginv.data.entries import Place
+from bginv.data.entries import Entry, Place
 from bginv.data.files import FileSource, by_pillow
 from bginv.data.images import ImageFiles, image_names, scan_pairs, shown
 from bginv.data.labelled import palette_of
@@ -265,44 +265,14 @@ def _read_names(file: pathlib.Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-CIFAR10 = ("airplane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-STL10 = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
-CIFAR10_STL10 = tuple(name for name in CIFAR10 if name in STL10)
-"""What both know, in the order of CIFAR-10: without its frog, and without the monkey of STL-10."""
-
-
-def pair(name: str, first: Dataset, others: Mapping[str, Source]) -> Dataset:
-    """The training split and clean test of one data set, then tests of other domains.
-
-    Args:
-        name: the name of the data set to return.
-        first: the data set to train on.
-        others: tests with the same classes, by the name of their domain.
-    """
-    tests = {"clean": first.tests["clean"], **others}
-    return Dataset(name, first.train, tests, first.class_names, first.image_shape)
-
-
-def with_classes(dataset: Dataset, class_names: tuple[str, ...]) -> Dataset:
-    """The records of these classes, with their labels in this order.
-
-    Args:
-        dataset: it has these classes.
-        class_names: of the data set to return.
-    """
-    new_labels = np.array(
-        [class_names.index(name) if name in class_names else -1 for name in dataset.class_names]
-    )
-
-    def of_classes(source: Source) -> Source:
-        labels = new_labels[source.labels]
-        rows = np.flatnonzero(labels >= 0)
-        return source.take(rows, labels[rows])
-
-    return Dataset(
-        dataset.name,
-        of_classes(dataset.train),
-        {test: of_classes(source) for test, source in dataset.tests.items()},
-        class_names,
-        dataset.image_shape,
-    )
+VOC2012 = Entry(
+    load=load_voc,
+    about="20 kinds of objects, with label maps",
+    side=224,
+    files=tuple(
+        f"{VOC_ROOT}/{name}"
+        for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation/val.txt")
+    ),
+    publisher="Everingham et al. (host.robots.ox.ac.uk/pascal/VOC)",
+    any_size=True,
+)

@@ -9,6 +9,7 @@ import dataclasses
 import cv2
 import numpy as np
 
+from bginv.data.entries import Entry
 from bginv.data.sources import ArraySource, Dataset
 
 SIDE = 64
@@ -155,3 +156,17 @@ def _draw_textures(labels: np.ndarray, side: int, rng: np.random.Generator) -> n
 
 def _on(backgrounds: np.ndarray, objects: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return np.where(masks > 0, objects, backgrounds)
+
+
+SHAPES = Entry(
+    load=lambda place: load_shapes(place.name, place.side),
+    about="six shapes on textures, with masks",
+    side=SIDE,
+    any_size=True,
+)
+UNBIASED = Entry(
+    load=lambda place: load_shapes(place.name, place.side, own_share=0.0),
+    about="the same, trained with any texture behind any shape",
+    side=SIDE,
+    any_size=True,
+)

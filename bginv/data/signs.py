@@ -10,6 +10,7 @@ from typing import TextIO
 import cv2
 import numpy as np
 
+from bginv.data.entries import Entry
 from bginv.data.files import load_files, mixing_key
 from bginv.data.images import rows_without, shown
 from bginv.data.sources import ArraySource, Dataset, Source, split_off_test
@@ -19,7 +20,7 @@ CLASS_NAMES = tuple(f"{number:02}" for number in range(43))
 GTSRB_TRAIN = ("gtsrb/GTSRB/Training", "gtsrb/GTSRB/Final_Training/Images")
 GTSRB_TEST = "gtsrb/GTSRB/Final_Test/Images"
 GTSRB_LABELS = "gtsrb/GT-final_test.csv"
-SYNSIGNS = "synsigns/synthetic_data/train_labelling.txt"
+SYNSIGNS_LABELS = "synsigns/synthetic_data/train_labelling.txt"
 
 
 def load_gtsrb(name: str, root: pathlib.Path, side: int, skip_bad_files: bool) -> Dataset:
@@ -61,13 +62,13 @@ def load_synsigns(name: str, root: pathlib.Path, side: int, skip_bad_files: bool
 
 def load_all_synsigns(root: pathlib.Path, side: int, skip_bad_files: bool) -> Source:
     """Every image of Synthetic Signs; see `load_synsigns`."""
-    with _text(root / SYNSIGNS) as lines:
+    with _text(root / SYNSIGNS_LABELS) as lines:
         rows = [line.split() for line in lines if line.strip()]
     if not rows or min(map(len, rows)) < 2:
-        raise UserError(f"{shown(root / SYNSIGNS)}: each line needs a file and its class")
+        raise UserError(f"{shown(root / SYNSIGNS_LABELS)}: each line needs a file and its class")
     names = [row[0] for row in rows]
-    labels = [_label(row[1], root / SYNSIGNS) for row in rows]
-    folder = (root / SYNSIGNS).parent
+    labels = [_label(row[1], root / SYNSIGNS_LABELS) for row in rows]
+    folder = (root / SYNSIGNS_LABELS).parent
     return load_files(folder, names, labels, (side, side, 3), skip_bad_files)
 
 
@@ -128,3 +129,19 @@ def _square(file: pathlib.Path, side: int) -> np.ndarray | str:
     smaller = side < min(pixels.shape[:2])
     way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
     return cv2.resize(pixels, (side, side), interpolation=way)
+
+
+GTSRB = Entry(
+    load=lambda place: load_gtsrb(place.name, place.root, place.side, place.skip_bad_files),
+    about="German traffic signs",
+    side=64,
+    files=("|".join(GTSRB_TRAIN), GTSRB_TEST, GTSRB_LABELS),
+    publisher="INI Bochum (benchmark.ini.rub.de)",
+)
+SYNSIGNS = Entry(
+    load=lambda place: load_synsigns(place.name, place.root, place.side, place.skip_bad_files),
+    about="synthetic traffic signs",
+    side=64,
+    files=(SYNSIGNS_LABELS,),
+    publisher="Moiseev et al. (graphics.cs.msu.ru)",
+)

@@ -1,12 +1,12 @@
 """Data sets that TensorFlow Datasets (TFDS) prepares."""
 
-import os
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from bginv.data.entries import Entry, Place
 from bginv.data.files import stretch
 from bginv.data.sources import ArraySource, Dataset, split_off_test
 from bginv.errors import UserError, first_line
@@ -67,13 +67,6 @@ def load_tfds(
         sources = {"clean": sources.pop(tests[0]), **sources}
     names = class_names or tuple(builder.info.features[label_key].names)
     return Dataset(name, train, sources, names, train.images.shape[1:])
-
-
-def is_prepared(builder_name: str, data_dir: str | None) -> bool:
-    """Whether a builder's data is there; without TFDS, as that takes seconds to import."""
-    root = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-    builder_name = builder_name.replace(":", "/")
-    return any((pathlib.Path(root).expanduser() / builder_name).rglob("dataset_info.json"))
 
 
 def _prepared(builder_name: str, data_dir: str | None):
@@ -149,3 +142,27 @@ def _read(
         empty = np.zeros((0, side, side, channels), np.uint8)
         return {"image": empty, "label": np.zeros(0, np.int64)}
     return {key: np.concatenate([batch[key] for batch in read]) for key in read[0]}
+
+
+def _entry(builder: str, about: str, side: int, **more) -> Entry:
+    how = {key: more.pop(key) for key in ("padded", "class_names") if key in more}
+    tests = more.pop("tests", ("test",))
+
+    def load(place: Place) -> Dataset:
+        return load_tfds(place.name, builder, place.data_dir, place.side, tests, **how)
+
+    return Entry(load=load, about=about, side=side, builders=(builder,), **more)
+
+
+CIFAR10_CLASSES = (
+    *("airplane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+)
+STL10_CLASSES = (
+    *("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"),
+)
+MNIST = _entry("mnist", "handwritten digits", 32, channels=1, padded=True)
+FASHION_MNIST = _entry("fashion_mnist", "clothes", 32, channels=1, padded=True)
+CIFAR10 = _entry("cifar10", "animals and vehicles", 64, class_names=CIFAR10_CLASSES)
+STL10 = _entry("stl10", "animals and vehicles", 64, class_names=STL10_CLASSES)
+SVHN = _entry("svhn_cropped", "house numbers", 32)
+CATS_VS_DOGS = _entry("cats_vs_dogs", "cats and dogs", 64, tests=())

@@ -13,13 +13,13 @@ from xml.etree import ElementTree
 
 from bginv.data import outlines
 from bginv.data.coco import Objects, listed_of, with_pictures
+from bginv.data.entries import VOC
 from bginv.data.images import ENDINGS, shown
 from bginv.data.listed import SPLITS, TRAIN, Listed, dataset_of, split_of
 from bginv.data.outlines import Outline
 from bginv.data.sources import Dataset
 from bginv.errors import UserError
 
-PREFIX = "voc:"
 ANNOTATIONS, PICTURES, SETS = "Annotations", ("JPEGImages", "images", ""), "ImageSets/Main"
 
 
@@ -109,7 +109,7 @@ def load_voc_folder(path: str, side: int, skip_bad_files: bool) -> Dataset:
         splits[split] = listed_of(folder, _pictures(root, files, names), str(root))
     names = sorted({own.label for records in splits.values() for own in records})
     class_names = with_pictures(root, names, splits)
-    return dataset_of(f"{PREFIX}{path}", splits, class_names, side, skip_bad_files)
+    return dataset_of(f"{VOC}{path}", splits, class_names, side, skip_bad_files)
 
 
 def _splits(root: pathlib.Path, everything: list[str]) -> dict[str, list[str]]:

@@ -17,13 +17,13 @@ import PIL.Image
 
 from bginv.data import other_formats, outlines
 from bginv.data.coco import Objects, listed_of, with_pictures
+from bginv.data.entries import YOLO
 from bginv.data.images import ENDINGS, shown
 from bginv.data.listed import SPLITS, Listed, dataset_of
 from bginv.data.outlines import Outline
 from bginv.data.sources import Dataset
 from bginv.errors import UserError, first_line
 
-PREFIX = "yolo:"
 YAML = ("data.yaml", "data.yml", "dataset.yaml")
 IMAGES, LABELS = "images", "labels"
 NEEDED = "yolo:PATH needs data.yaml with names, train and val"
@@ -55,7 +55,7 @@ def load_yolo(path: str, side: int, skip_bad_files: bool) -> Dataset:
             own = listed_of(folder, _pictures(folder, names), str(folder), is_for_boxes=False)
             splits[split] = [*splits.get(split, []), *own]
     class_names = with_pictures(file, names, splits)
-    return dataset_of(f"{PREFIX}{path}", splits, class_names, side, skip_bad_files)
+    return dataset_of(f"{YOLO}{path}", splits, class_names, side, skip_bad_files)
 
 
 def _read_yaml(file: pathlib.Path) -> Mapping[str, Any]:

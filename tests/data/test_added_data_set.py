@@ -5,7 +5,7 @@ from bginv.data.catalog import CATALOG
 STRIPES = """
 import numpy as np
 
-from bginv.data.catalog import Entry
+from bginv.data.entries import Entry
 from bginv.data.sources import ArraySource, Dataset
 
 
@@ -27,9 +27,7 @@ def test_a_data_set_of_twenty_lines_is_trained_on(command, tmp_path, monkeypatch
     assert STRIPES.strip().count("\n") + 2 <= 20
     (tmp_path / "stripes_data.py").write_text(STRIPES)
     monkeypatch.syspath_prepend(tmp_path)
-    import stripes_data
-
-    monkeypatch.setitem(CATALOG, "stripes", stripes_data.ENTRY)
+    monkeypatch.setitem(CATALOG, "stripes", "stripes_data:ENTRY")
     arguments = ("stripes", "--recipe", "tuned", "--steps", "20", "--batchsize", "8")
     code, out, err = command("train1", *arguments)
     assert code == 0, err

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 import bginv
-from bginv.data.catalog import CATALOG, check_name, load_data, noise_tests, proof_name
+from bginv.data.catalog import (
+    CATALOG,
+    check_name,
+    entries,
+    entry_of,
+    load_data,
+    noise_tests,
+    proof_name,
+)
 from bginv.ops.patterns import BACKGROUNDS
 
 
@@ -133,8 +141,8 @@ def test_robustness_is_shown_on_injected_backgrounds():
 def test_every_set_of_the_paper_has_its_size(side, names):
     for name in names.split():
         check_name(name)
-        assert CATALOG[name].side == side
-        assert CATALOG[name].channels == (1 if "digits" == name or "mnist" in name else 3)
+        assert entry_of(name).side == side
+        assert entry_of(name).channels == (1 if "digits" == name or "mnist" in name else 3)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +164,7 @@ def test_files_that_are_missing_are_named(tmp_path, name, missing):
 
 
 def test_files_are_missing_until_all_are_there(tmp_path):
-    entry = CATALOG["gtsrb"]
+    entry = entry_of("gtsrb")
     places = ("gtsrb/GTSRB/Final_Training/Images", "gtsrb/GTSRB/Final_Test/Images")
     for place in places:
         (tmp_path / place).mkdir(parents=True)
@@ -173,27 +181,27 @@ def test_files_belong_to_the_home_folder_where_no_folder_is_given(tmp_path, monk
     file = tmp_path / ".keras/datasets/synsigns/synthetic_data/train_labelling.txt"
     file.parent.mkdir(parents=True)
     file.touch()
-    assert CATALOG["synsigns"].is_present(None)
+    assert entry_of("synsigns").is_present(None)
 
 
 def test_a_set_is_present_once_its_builders_and_files_are(tmp_path):
-    assert CATALOG["digits"].is_present(str(tmp_path))
+    assert entry_of("digits").is_present(str(tmp_path))
     (tmp_path / "svhn_cropped" / "3.1.0").mkdir(parents=True)
     (tmp_path / "svhn_cropped" / "3.1.0" / "dataset_info.json").touch()
-    assert CATALOG["svhn"].is_present(str(tmp_path))
-    pair = CATALOG["svhn_synthdigits"]
+    assert entry_of("svhn").is_present(str(tmp_path))
+    pair = entry_of("svhn_synthdigits")
     assert not pair.is_present(str(tmp_path))
     (tmp_path / "synthdigits").mkdir()
     for split in ("train", "test"):
         (tmp_path / "synthdigits" / f"synth_{split}_32x32.mat").touch()
-    assert pair.is_present(str(tmp_path)) and not CATALOG["cifar10"].is_present(str(tmp_path))
+    assert pair.is_present(str(tmp_path)) and not entry_of("cifar10").is_present(str(tmp_path))
 
 
 def test_entries_say_where_their_data_comes_from():
-    assert CATALOG["shapes"].source() == "embedded"
-    assert CATALOG["cifar10_stl10"].source() == "TFDS cifar10, stl10"
-    assert CATALOG["svhn_synthdigits"].source().startswith("TFDS svhn_cropped and files of Ganin")
-    assert all(entry.about and "\n" not in entry.about for entry in CATALOG.values())
+    assert entry_of("shapes").source() == "embedded"
+    assert entry_of("cifar10_stl10").source() == "TFDS cifar10, stl10"
+    assert entry_of("svhn_synthdigits").source().startswith("TFDS svhn_cropped and files of Ganin")
+    assert all(entry.about and "\n" not in entry.about for _, entry in entries())
 
 
 def test_noises_need_a_clean_test(digits):

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from bginv.data.catalog import load_data
-from bginv.data.segmentation import pair, with_classes
+from bginv.data.pairs import pair, with_classes
 from bginv.data.sources import ArraySource, Dataset
 
 COMMON = ("airplane", "car", "bird", "cat", "deer", "dog", "horse", "ship", "truck")

@@ -6,8 +6,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from bginv.data.catalog import load_data
-from bginv.data.segmentation import CIFAR10, STL10
-from bginv.data.tfds import MASKS, is_prepared, load_tfds
+from bginv.data.entries import is_prepared
+from bginv.data.tfds import CIFAR10_CLASSES, MASKS, STL10_CLASSES, load_tfds
 
 SPLITS = {"train": 50, "test": 100, "unlabelled": 150}
 
@@ -224,8 +224,8 @@ def test_a_set_that_cannot_be_had_says_where_it_belongs(tmp_path, monkeypatch, m
     ("name", "image_shape", "lengths", "class_names"),
     [
         ("fashionmnist", (32, 32, 1), (12, 12), None),
-        ("cifar10", (64, 64, 3), (12, 12), CIFAR10),
-        ("stl10", (64, 64, 3), (12, 12), STL10),
+        ("cifar10", (64, 64, 3), (12, 12), CIFAR10_CLASSES),
+        ("stl10", (64, 64, 3), (12, 12), STL10_CLASSES),
         ("svhn", (32, 32, 3), (12, 12), tuple("0123456789")),
         ("dogsvscatsredux", (64, 64, 3), (9, 3), ("cat", "dog")),
     ],

@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 from absl import logging
 
-from bginv.data.catalog import FOLDER
+from bginv.data.entries import FOLDER
 from bginv.engine.experiment import Experiment, Stage, inputs
 from bginv.engine.results import on_evaluated_epochs
 from bginv.errors import UserError
