@@ -43,7 +43,7 @@ from bginv.data.sources import Source
 from bginv.engine.method import Method
 from bginv.engine.settings import resolve
 from bginv.evaluation.accuracy import count_correct
-from bginv.host_memory import keep_memory
+from bginv.host import prepare_host
 from bginv.methods.background_invariance.adversarial_training import AdversarialTraining
 from bginv.methods.background_invariance.settings import resolve_phases
 from bginv.methods.photographs.settings import PhotographSettings
@@ -63,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    keep_memory()  # as commands do
+    prepare_host()  # as commands do
     parser.add_argument("--shared", type=pathlib.Path, required=True, help="it holds seven/")
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
     parser.add_argument("--sides", nargs="+", type=int, default=SIDES)

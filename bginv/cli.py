@@ -20,7 +20,7 @@ from bginv.engine.run_folder import default_run_dir, experiment_dir, kept_settin
 from bginv.engine.saved_settings import resume
 from bginv.engine.settings import add_flags, add_new_flags, positional_names, resolve
 from bginv.errors import UserError, check_backend
-from bginv.host_memory import keep_memory
+from bginv.host import prepare_host
 from bginv.methods.background_invariance.settings import (
     PHASES,
     PHOTOGRAPHS,
@@ -256,11 +256,11 @@ def _prepare(given: dict) -> Callable[[], int | None]:
     name = given.pop("command")
     del given["plain"]
     settings = _resolve(name, given)
+    prepare_host()
     if COMMANDS[name].alone:
         with quiet_start(), _interruptible():
             return pkgutil.resolve_name(COMMANDS[name].maker_path)(*settings.values())
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    keep_memory()
     if _distribute(settings) == "multiworker":
         logging.warning("waiting for the workers that TF_CONFIG names")
     with quiet_start(), _interruptible():

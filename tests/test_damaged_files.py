@@ -23,7 +23,7 @@ from bginv.interop.model_files import load_any, save_model
 from bginv.masks.source import Mask, MaskSource
 from bginv.masks.store import find_masks
 from bginv.methods.background_invariance.settings import ClassifierSettings
-from bginv.nn.fine_tuning import compiled, stored_features
+from bginv.nn.fine_tuning import stored_features
 from bginv.nn.paper_networks import build_classifier
 from bginv.output_files import write_bytes
 from bginv.report.metrics import put_evaluation, read_metrics
@@ -111,7 +111,7 @@ def test_masks_that_are_kept(tmp_path):
 def test_features_that_are_kept(tmp_path):
     images = np.random.default_rng(0).random((6, 4, 4, 1)).astype(np.float32)
     inputs = keras.Input((4, 4, 1))
-    network = compiled(keras.Model(inputs, keras.layers.Flatten()(inputs)))
+    network = keras.Model(inputs, keras.layers.Flatten()(inputs))
     batches = tf.split(tf.constant(images), 2)
 
     def features() -> np.ndarray:

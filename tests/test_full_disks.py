@@ -18,7 +18,7 @@ from bginv.engine.checkpoints import Checkpoints
 from bginv.engine.saved_settings import to_json
 from bginv.interop.model_files import save_model
 from bginv.masks.store import find_masks
-from bginv.nn.fine_tuning import compiled, stored_features
+from bginv.nn.fine_tuning import stored_features
 from bginv.nn.paper_networks import build_classifier
 from bginv.output_files import write_text
 from bginv.report.metrics import append_record
@@ -55,7 +55,7 @@ def keep_masks(folder: pathlib.Path) -> None:
 
 def keep_features(folder: pathlib.Path) -> None:
     inputs = keras.Input(SHAPE)
-    network = compiled(keras.Model(inputs, keras.layers.Flatten()(inputs)))
+    network = keras.Model(inputs, keras.layers.Flatten()(inputs))
     stored_features(folder / "f.npy", network, lambda: iter([tf.zeros([6, *SHAPE])]), 6)
 
 

@@ -43,7 +43,7 @@ TOP_ALLOWED = {
     "output_files": {"errors"},
     "__main__": {"cli"},
     "__init__": {"errors", "layers"},
-    "cli": {"errors", "host_memory", "subcommands", "terminal"},
+    "cli": {"errors", "host", "subcommands", "terminal"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

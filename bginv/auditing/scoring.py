@@ -79,7 +79,6 @@ def score(
         advance: told how many images were looked at.
         shared: with features of the models before.
     """
-    shared.begin(model)
     with_object = np.flatnonzero(pictures.has_object)
     classes, confidence, rows_of = {}, {}, {}
     batches: list[tuple[Key, Show]] = []
@@ -95,6 +94,7 @@ def score(
                 behind = None if column is None else column[part]
                 show = functools.partial(pictures.show, test, rows[part], behind)
                 batches.append(((test, draw, start), show))
+    shared.begin(model, sum(own.size for own in classes.values()))
     for (test, draw, start), found in _answers(model, batches, shared):
         part = slice(start, start + BATCH)
         classes[test][part, draw] = found.classes

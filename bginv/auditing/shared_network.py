@@ -8,7 +8,8 @@ import scipy.special
 
 from bginv.auditing.models import Asked, AuditedModel
 from bginv.nn.features import weights_digest
-from bginv.nn.fine_tuning import compiled, split_head
+from bginv.nn.fine_tuning import split_head
+from bginv.nn.inference import compiled_for
 
 MOST_BYTES = 2**28
 """Of features that are held in memory."""
@@ -50,8 +51,8 @@ class SharedNetwork:
         """Whether `ask` needs the pictures of this key."""
         return self._network is None or key not in self._held
 
-    def begin(self, model: AuditedModel) -> None:
-        """Look at a model's weights, which may have changed since."""
+    def begin(self, model: AuditedModel, count: int) -> None:
+        """Look at a model's weights, which may have changed since, before so many pictures."""
         split = split_head(model.model) if isinstance(model.model, keras.Model) else None
         if split is None or split[1].units == 1:
             self._digest = self._network = None
@@ -60,4 +61,4 @@ class SharedNetwork:
         digest = (weights_digest(network), model.pixels.pixels, network.input_shape)
         if digest != self._digest or self._network is None:
             self._held.clear()
-            self._digest, self._network = digest, compiled(network)
+            self._digest, self._network = digest, compiled_for(network, count)

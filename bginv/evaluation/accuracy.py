@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from bginv.data.sources import Dataset, Source
 from bginv.evaluation.attention import mean_auroc
 from bginv.evaluation.calibration import collect_all_logits, probabilities
 from bginv.evaluation.groups import GroupAccuracies, count_groups, group_names, group_numbers
 from bginv.evaluation.segmentation import Confusion, count_confusion
-from bginv.nn.fine_tuning import compiled
+from bginv.nn.inference import compiled, compiled_for
 
 SAME_PLACES = (
     *("clean", "test", "original", "validation", "valid", "val", "dev", "holdout", "rest"),
@@ -49,14 +48,17 @@ def right_answers(classifier: keras.Model, sources: Iterable[Source]) -> list[np
         sources: labelled images.
     """
 
-    def right(batch: dict[str, tf.Tensor]) -> np.ndarray:
-        run = compiled(classifier, batch["image"].shape[1:])
-        return run(batch["image"]).numpy().argmax(1) == batch["label"].numpy()
+    sources = list(sources)
+    total = sum(map(len, sources))
 
-    return [
-        np.concatenate(list(map(right, source.batches(source.pass_batch))))
-        for source in (own.without_masks() for own in sources)
-    ]
+    def right(source: Source) -> np.ndarray:
+        run = compiled_for(classifier, total, source.image_shape)
+        batches = source.without_masks().batches(source.pass_batch)
+        return np.concatenate(
+            [run(own["image"]).numpy().argmax(1) == own["label"].numpy() for own in batches]
+        )
+
+    return list(map(right, sources))
 
 
 def groups_of(right: np.ndarray, source: Source, dataset: Dataset) -> GroupAccuracies | None:

@@ -11,7 +11,7 @@ import sklearn.metrics
 import tensorflow as tf
 
 from bginv.data.sources import Source
-from bginv.nn.fine_tuning import compiled
+from bginv.nn.inference import compiled
 
 
 @dataclasses.dataclass(frozen=True)

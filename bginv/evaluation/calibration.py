@@ -9,7 +9,7 @@ import scipy.optimize
 import scipy.special
 
 from bginv.data.sources import Source
-from bginv.nn.fine_tuning import compiled
+from bginv.nn.inference import compiled_for
 
 BINS = 15
 LARGEST_LOG_TEMPERATURE, TOLERANCE = 5.0, 1e-9
@@ -47,8 +47,10 @@ def collect_all_logits(
     classifier: keras.Model, sources: Iterable[Source], dtype: type = np.float64
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The same for one source after the other, in a type of numbers."""
+    sources = list(sources)
+    total = sum(map(len, sources))
     for source in sources:
-        run = compiled(classifier, source.image_shape)
+        run = compiled_for(classifier, total, source.image_shape)
         parts = [run(batch["image"]) for batch in source.batches(source.pass_batch)]
         yield np.concatenate(parts).astype(dtype), source.labels
 

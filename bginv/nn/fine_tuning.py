@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from bginv.checksums import has_trailer, trailer
 from bginv.errors import UserError
+from bginv.nn.inference import compiled_for
 from bginv.ops.losses import soft_cross_entropy
 from bginv.output_files import write_file
 
@@ -28,6 +29,9 @@ ORDER_KEEPING_ACTIVATIONS = (keras.activations.linear, keras.activations.softmax
 LEAST_TRAINED = 0.5
 DEEP = 13
 """Layers with weights: VGG16 has as many before its dense ones, the paper's small network four."""
+
+Split = tuple[keras.Model, keras.layers.Dense]
+_SPLIT: weakref.WeakKeyDictionary[keras.Model, Split | None] = weakref.WeakKeyDictionary()
 
 
 def leaves(model: keras.Model) -> list[keras.layers.Layer]:
@@ -83,20 +87,23 @@ def has_batch_norm(model: keras.Model) -> bool:
     return any(isinstance(own, kind) and own.trainable for own in leaves(model))
 
 
-def split_head(classifier: keras.Model) -> tuple[keras.Model, keras.layers.Dense] | None:
+def split_head(classifier: keras.Model) -> Split | None:
     """The part of a classifier before its last layer, images to features [B, D], and that layer.
 
     The layer is a Dense one that gives logits, or probabilities by softmax, of the model itself or
     of a model inside it; what comes after keeps the order of classes. None where it is another.
+    It is the same part each time, so that functions of it are traced once.
     """
     ends = [getattr(classifier, name, None) or () for name in ("inputs", "outputs")]
     if list(map(len, ends)) != [1, 1]:  # a subclassed one has no graph
         return None
-    found = _head_of(classifier.outputs[0])
-    if found is None:
-        return None
-    features, head = found
-    return keras.Model(classifier.inputs[0], features, name=f"{classifier.name}_features"), head
+    if classifier not in _SPLIT:
+        found = _head_of(classifier.outputs[0])
+        _SPLIT[classifier] = found and (
+            keras.Model(classifier.inputs[0], found[0], name=f"{classifier.name}_features"),
+            found[1],
+        )
+    return _SPLIT[classifier]
 
 
 def _head_of(output: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.layers.Dense] | None:
@@ -198,33 +205,9 @@ LOGIT_RATE, SAMPLE = 0.027, 1000
 second is how many features tell the rate of the weights that this comes to."""
 
 
-Compiled = tf.types.experimental.PolymorphicFunction
-_COMPILED: weakref.WeakKeyDictionary[keras.Model, dict[tuple, Compiled]] = (
-    weakref.WeakKeyDictionary()
-)
-
-
-def compiled(network: keras.Model, image_shape: tuple[int, ...] | None = None) -> Compiled:
-    """A network as a function of images, traced once for batches of every size and all callers.
-
-    Args:
-        network: it is run as where nothing is trained.
-        image_shape: (H, W, C); None where the network tells it.
-    """
-    shape = tuple(image_shape or network.input_shape[1:])
-    kept = _COMPILED.setdefault(network, {})
-    if shape not in kept:
-        own = weakref.ref(network)  # what is kept must not keep its key
-        images = tf.TensorSpec((None, *shape))
-        run = tf.function(lambda images: own()(images, training=False), input_signature=[images])
-        run.get_concrete_function()
-        kept[shape] = run
-    return kept[shape]
-
-
 def stored_features(
     path: pathlib.Path | None,
-    network: Compiled,
+    network: keras.Model,
     batches: Callable[[], Iterator[tf.Tensor]],
     count: int,
 ) -> np.ndarray:
@@ -232,16 +215,16 @@ def stored_features(
 
     Args:
         path: `.npy` file; None holds them in memory.
-        network: images to features [B, D], see `compiled`.
+        network: images to features [B, D].
         batches: gives images float32 [B, H, W, C] in [0, 1], `count` in all.
         count: N.
     """
-    width = network.get_concrete_function().structured_outputs.shape[-1]
+    width = network.output_shape[-1]
 
     def found() -> Iterator[np.ndarray]:
-        came = 0
+        run, came = compiled_for(network, count), 0
         for images in batches():
-            yield network(images).numpy().astype(np.float16)
+            yield run(images).numpy().astype(np.float16)
             came += len(images)
         if came != count:
             raise UserError(f"{came} images came for {count} features")

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from bginv.errors import UserError
-from bginv.nn.fine_tuning import compiled, is_fresh
+from bginv.nn.fine_tuning import is_fresh
+from bginv.nn.inference import compiled
 
 Range = tuple[float, float]
 Scores = Callable[[np.ndarray], np.ndarray]

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bginv.nn.fine_tuning import compiled, stored_features, train_head
+from bginv.nn.fine_tuning import stored_features, train_head
 
 
 def test_features_are_computed_once(tmp_path):
@@ -16,10 +16,10 @@ def test_features_are_computed_once(tmp_path):
         yield tf.constant(images[3:])
 
     for _ in range(2):
-        found = stored_features(tmp_path / "f.npy", compiled(features), batches, 5)
+        found = stored_features(tmp_path / "f.npy", features, batches, 5)
         np.testing.assert_allclose(found, images.mean((1, 2)), atol=1e-3)
     assert len(calls) == 1
-    held = stored_features(None, compiled(features), batches, 5)
+    held = stored_features(None, features, batches, 5)
     np.testing.assert_array_equal(held, found)
 
 

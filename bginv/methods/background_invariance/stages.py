@@ -38,7 +38,6 @@ from bginv.methods.background_invariance.settings import (
 )
 from bginv.nn.features import weights_digest
 from bginv.nn.fine_tuning import (
-    compiled,
     is_deep,
     is_trained,
     split_head,
@@ -107,7 +106,7 @@ def fit_new_head(classifier: keras.Model, source: Source, folder: RunFolder, see
     def batches() -> Iterator[tf.Tensor]:
         return (batch["image"] for batch in source.batches(source.pass_batch))
 
-    features = stored_features(path, compiled(network), batches, len(source))
+    features = stored_features(path, network, batches, len(source))
     train_head(head, [features], [source.labels], seed)
     logging.info("%s: a new last layer, on features of the rest", classifier.name)
 

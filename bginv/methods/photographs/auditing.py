@@ -24,7 +24,7 @@ from bginv.evaluation.accuracy import Predictions
 from bginv.interop.classifiers import Classifier
 from bginv.masks.store import Found
 from bginv.masks.trust import measure_source, verdict
-from bginv.nn.fine_tuning import compiled
+from bginv.nn.inference import compiled
 from bginv.nn.pixel_range import ASSUMED, UNIT, PixelRange
 
 PAGE = "audit.html"

@@ -11,7 +11,7 @@ from bginv.methods.photographs.auditing import TESTS
 from bginv.methods.photographs.judging import DRAWS
 from bginv.methods.photographs.phases import SHARES
 from bginv.methods.photographs.settings import PhotographSettings
-from bginv.nn.fine_tuning import compiled
+from bginv.nn.inference import compiled
 
 TIMED = 16
 BACKWARD = 3.0

@@ -20,13 +20,12 @@ from bginv.methods.photographs.settings import PhotographSettings
 from bginv.methods.photographs.training import FineTuning, view
 from bginv.nn.features import weights_digest
 from bginv.nn.fine_tuning import (
-    Compiled,
-    compiled,
     fine_tuned_part,
     split_head,
     stored_features,
     train_head,
 )
+from bginv.nn.inference import Compiled
 from bginv.report.pictures import write_strip
 
 HEAD_BATCH = 16
@@ -217,7 +216,7 @@ def _examples(
         folder: keeps the features.
         everything: whether it is trained on the images that it is judged by too.
     """
-    features, labels, call = [], [], compiled(network)
+    features, labels = [], []
     digest = weights_digest(network)
     composites = ALL if phase.composites else 0.0
     whole = dataclasses.replace(settings, smallest_crop=1.0)  # crops cost the layer accuracy
@@ -233,7 +232,7 @@ def _examples(
         batches = functools.partial(_batches, phase.source, parts, change)
         order = np.concatenate(parts)
         taken = slice(None if everything else len(phase.rows))
-        features.append(stored_features(path, call, batches, len(order))[taken])
+        features.append(stored_features(path, network, batches, len(order))[taken])
         labels.append(phase.source.labels[order[taken]])
     return features, labels
 

@@ -24,7 +24,8 @@ from bginv.evaluation.groups import group_numbers
 from bginv.evaluation.last_layers import FeatureSource
 from bginv.methods.rivals.settings import WITH_PLACES, RivalSettings
 from bginv.nn.features import weights_digest
-from bginv.nn.fine_tuning import compiled, fine_tuned_part, split_head, stored_features
+from bginv.nn.fine_tuning import fine_tuned_part, split_head, stored_features
+from bginv.nn.inference import compiled_for
 
 FEATURE_BATCH = 16
 TIE = 0.01
@@ -187,7 +188,7 @@ class Trainer:
             UserError: see `check_last_layer`.
         """
         self.check_last_layer()
-        run = tf.identity if self.is_frozen else compiled(self._network)
+        run = tf.identity if self.is_frozen else compiled_for(self._network, len(self.train))
         source, sums, squares = self.train, np.zeros(1), np.zeros(1)
         for batch in source.batches(source.pass_batch):
             found = run(batch["image"]).numpy().astype(np.float64)
@@ -245,7 +246,7 @@ class Trainer:
         self, name: str, batches: Callable[[], Iterator[tf.Tensor]], count: int
     ) -> np.ndarray:
         path = self._folder.features / f"{name}_{self._digest}.npy"
-        found = stored_features(path, compiled(self._network), batches, count)
+        found = stored_features(path, self._network, batches, count)
         return np.asarray(found, np.float32)
 
 

@@ -1,17 +1,25 @@
-"""Memory of the C library, which TensorFlow takes tensors on a CPU from."""
+"""What commands ask of the C library and of TensorFlow before TensorFlow starts."""
 
 import contextlib
 import ctypes
 import os
+import platform
 import sys
 
 ARENA_MAX, MMAP_MAX, TRIM_THRESHOLD = -8, -4, -1
 """Numbers of `mallopt`: how many pools there are, how many blocks of the system's own, and how much
 freed memory at a pool's end is kept."""
 KEPT = 2**30
+ONEDNN, X86 = "TF_ENABLE_ONEDNN_OPTS", ("x86_64", "AMD64")
 
 
-def keep_memory() -> None:
+def prepare_host() -> None:
+    """Make steps fast on this machine; settings that the environment holds stay."""
+    _keep_memory()
+    _take_onednn()
+
+
+def _keep_memory() -> None:
     """Let glibc give a step the memory that the step before has freed.
 
     As it comes, it takes each tensor above some megabytes from the system and gives it back at
@@ -24,3 +32,13 @@ def keep_memory() -> None:
     with contextlib.suppress(OSError, AttributeError):  # another C library
         for number, value in ((ARENA_MAX, 1), (MMAP_MAX, 0), (TRIM_THRESHOLD, KEPT)):
             ctypes.CDLL(None).mallopt(number, value)
+
+
+def _take_onednn() -> None:
+    """Let TensorFlow take oneDNN's kernels on every x86 processor.
+
+    As it comes, it does so where there are instructions for neural networks alone (AVX-512 VNNI and
+    later); with AVX2, oneDNN's convolutions are faster too, see `docs/results/speed.md`.
+    """
+    if platform.machine() in X86:
+        os.environ.setdefault(ONEDNN, "1")

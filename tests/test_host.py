@@ -1,16 +1,19 @@
-"""Memory that is freed is used again, in processes of their own, as it cannot be undone."""
+"""What commands set before TensorFlow starts, in processes of their own, as it cannot be undone."""
 
 import os
+import platform
 import subprocess
 import sys
 
 import pytest
 
+from bginv.host import ONEDNN, X86
+
 PAGES = """
 import resource
-from bginv.host_memory import keep_memory
+from bginv.host import prepare_host
 
-keep_memory()
+prepare_host()
 size = 2**25
 
 def faults() -> int:
@@ -52,3 +55,18 @@ def test_the_second_time_takes_the_memory_of_the_first():
 def test_settings_of_the_environment_stay():
     first, second = faults(MALLOC_MMAP_THRESHOLD_="1048576")
     assert min(first, second) > IN_PAGES / 2
+
+
+@pytest.mark.skipif(platform.machine() not in X86, reason="oneDNN is for x86 here")
+@pytest.mark.parametrize(("given", "found"), [({}, "1"), ({ONEDNN: "0"}, "0")])
+def test_onednn_is_taken_unless_the_environment_says_no(given, found):
+    own = {name: value for name, value in os.environ.items() if name != ONEDNN}
+    program = f"import os, bginv.host as h; h.prepare_host(); print(os.environ[{ONEDNN!r}])"
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**own, **given},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout.split() == [found]

@@ -1,0 +1,90 @@
+"""A network as a function of images, where nothing is trained."""
+
+import math
+import weakref
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from bginv.nn.features import weights_digest
+
+Compiled = tf.types.experimental.PolymorphicFunction
+Answering = Callable[[tf.Tensor], tf.Tensor]
+
+MANY_PIXELS = 2**24
+"""In so many, 334 images of 224 pixels, a graph with constants saves the time that it takes."""
+MOST_BYTES = 2**29
+"""Of weights; a graph holds no more than 2 GB."""
+CLOSE = 1e-2
+"""Of the largest answer, which is far more than what rounding changes."""
+
+_COMPILED: weakref.WeakKeyDictionary[keras.Model, dict[tuple, Compiled]] = (
+    weakref.WeakKeyDictionary()
+)
+_CONSTANT: weakref.WeakKeyDictionary[keras.Model, tuple[tuple, Answering]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def compiled(network: keras.Model, image_shape: tuple[int, ...] | None = None) -> Compiled:
+    """A network as a function of images, traced once for batches of every size and all callers.
+
+    Args:
+        network: it is run as where nothing is trained.
+        image_shape: (H, W, C); None where the network tells it.
+    """
+    shape = tuple(image_shape or network.input_shape[1:])
+    kept = _COMPILED.setdefault(network, {})
+    if shape not in kept:
+        own = weakref.ref(network)  # what is kept must not keep its key
+        images = tf.TensorSpec((None, *shape))
+        run = tf.function(lambda images: own()(images, training=False), input_signature=[images])
+        run.get_concrete_function()
+        kept[shape] = run
+    return kept[shape]
+
+
+def compiled_for(
+    network: keras.Model, count: int, image_shape: tuple[int, ...] | None = None
+) -> Answering:
+    """`compiled` for so many images, or what gives the same answers faster.
+
+    For many images, the weights as they are now are constants of the graph, so that TensorFlow
+    folds batch normalization into the convolutions before it and arranges weights once.
+    `docs/results/speed.md` has what that brings.
+
+    Args:
+        network: see `compiled`; one with several outputs is not made faster.
+        count: how many images there will be.
+        image_shape: see there.
+    """
+    run = compiled(network, image_shape)
+    shape = tuple(image_shape or network.input_shape[1:])
+    weighs = sum(weight.value.dtype.size * math.prod(weight.shape) for weight in network.weights)
+    if count * math.prod(shape[:2]) < MANY_PIXELS or weighs > MOST_BYTES:
+        return run
+    key = (shape, weights_digest(network))
+    if network not in _CONSTANT or _CONSTANT[network][0] != key:
+        _CONSTANT[network] = key, _with_constants(run, shape)
+    return _CONSTANT[network][1]
+
+
+def _with_constants(run: Compiled, shape: tuple[int, ...]) -> Answering:
+    """A function with its variables' values as constants, where it answers as it did before."""
+    try:
+        traced = run.get_concrete_function()
+        (place,) = tf.nest.flatten(traced.structured_outputs, expand_composites=True)
+        constant = convert_variables_to_constants_v2(traced, lower_control_flow=False)
+        image = tf.random.stateless_uniform((1, *shape), [0, 0])
+        before, after = run(image).numpy(), constant(image)[0].numpy()
+        difference = np.abs(before - after).max() / max(np.abs(before).max(), 1e-6)
+        if not difference < CLOSE:
+            raise ValueError(f"answers {place.shape} differ by {difference:g}")
+    except Exception as error:  # layers of anybody's, which TensorFlow may not convert
+        logging.debug("no graph with constants: %s", error)
+        return run
+    return lambda images: constant(images)[0]

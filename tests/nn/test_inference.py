@@ -1,0 +1,85 @@
+import gc
+import itertools
+import weakref
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bginv.nn import inference
+from bginv.nn.fine_tuning import split_head
+from bginv.nn.inference import compiled, compiled_for
+
+IMAGES = tf.random.stateless_uniform((3, 8, 8, 3), [1, 2])
+
+
+def network(*more: keras.layers.Layer) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 3))
+    maps = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(image))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Dropout(0.5)(maps))
+    for layer in more:
+        pooled = layer(pooled)
+    return keras.Model(image, keras.layers.Dense(2)(pooled))
+
+
+@pytest.fixture(autouse=True)
+def many(monkeypatch):
+    """Each image is many."""
+    monkeypatch.setattr(inference, "MANY_PIXELS", 1)
+
+
+def test_constants_answer_as_the_network_does():
+    model = network()
+    fast = compiled_for(model, 3)
+    assert fast is not compiled(model) and compiled_for(model, 3) is fast
+    for count in (3, 1):
+        own = IMAGES[:count]
+        np.testing.assert_allclose(fast(own), model(own, training=False), atol=1e-5)
+
+
+def test_weights_that_have_changed_are_seen():
+    model = network()
+    before = compiled_for(model, 3)
+    model.layers[-1].bias.assign([5.0, -5.0])
+    after = compiled_for(model, 3)
+    np.testing.assert_allclose(after(IMAGES) - before(IMAGES), [[5.0, -5.0]] * 3, atol=1e-4)
+
+
+def test_few_images_are_not_worth_it(monkeypatch):
+    model = network()
+    monkeypatch.setattr(inference, "MANY_PIXELS", 3 * 8 * 8 + 1)
+    assert compiled_for(model, 3) is compiled(model)
+    assert compiled_for(model, 4) is not compiled(model)
+
+
+def test_what_cannot_be_converted_answers_as_before():
+    image = keras.Input((8, 8, 3))
+    several = keras.Model(image, {"a": image + 1.0, "b": image})
+    assert compiled_for(several, 3) is compiled(several)
+
+    calls = itertools.count()
+
+    class Wandering(keras.layers.Layer):
+        """Answers that are others at each call."""
+
+        def call(self, inputs):
+            number = tf.numpy_function(lambda: np.float32(next(calls)), [], tf.float32)
+            return inputs + tf.ensure_shape(number, [])
+
+    model = network(Wandering())
+    assert compiled_for(model, 3) is compiled(model)
+
+
+def test_what_is_kept_of_a_network_ends_with_it():
+    model = network()
+    features, head = split_head(model)
+    assert split_head(model)[0] is features
+    assert compiled_for(features, 3)(IMAGES).shape == (3, 4)
+    compiled_for(model, 3)
+    gone = weakref.ref(model)
+    del model, features, head
+    keras.backend.clear_session()
+    gc.collect()
+    assert gone() is None
