@@ -87,4 +87,4 @@ def _with_constants(run: Compiled, shape: tuple[int, ...]) -> Answering:
     except Exception as error:  # layers of anybody's, which TensorFlow may not convert
         logging.debug("no graph with constants: %s", error)
         return run
-    return lambda images: constant(images)[0]
+    return lambda images: constant(tf.convert_to_tensor(images))[0]

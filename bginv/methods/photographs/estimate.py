@@ -11,10 +11,11 @@ from bginv.methods.photographs.auditing import TESTS
 from bginv.methods.photographs.judging import DRAWS
 from bginv.methods.photographs.phases import SHARES
 from bginv.methods.photographs.settings import PhotographSettings
-from bginv.nn.inference import compiled
+from bginv.nn.fine_tuning import split_head
+from bginv.nn.inference import compiled_for
 
 TIMED = 16
-BACKWARD = 3.0
+BACKWARD = 4.0
 """Forward passes that a step of training takes as long as, its augmentation included."""
 JUDGED = 2 + DRAWS
 """Passes over held-out images: as they are, objects alone, and on backgrounds of any class."""
@@ -44,7 +45,7 @@ def estimated_seconds(
         masks_to_find: images whose masks are not on disk.
     """
     train, repeated, validation, test = counts
-    one = _seconds_an_image(classifier)
+    one = _seconds_an_image(classifier, train)
     masks = masks_to_find * choice.source.seconds if choice.source and masks_to_find else 0.0
     learned = LEARNED_SECONDS if choice.name == "learned" else 0.0
     epochs = 0 if settings.freeze else (settings.epochs or 0)
@@ -68,9 +69,10 @@ def told(seconds: dict[str, float]) -> str:
     return f"this will take about {max(1, round(minutes))} min: {parts}"
 
 
-def _seconds_an_image(classifier: keras.Model) -> float:
+def _seconds_an_image(classifier: keras.Model, count: int) -> float:
+    network, _ = split_head(classifier) or (classifier, None)
     images = tf.zeros([TIMED, *classifier.input_shape[1:]])
-    call = compiled(classifier)
+    call = compiled_for(network, count)
     call(images)  # with what is done once
     began = time.monotonic()
     call(images)

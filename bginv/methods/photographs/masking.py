@@ -11,7 +11,8 @@ from bginv.data.sources import Dataset, Source
 from bginv.engine.run_folder import RunFolder
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
 from bginv.masks.store import Found, find_masks, given_masks
-from bginv.masks.trust import Trust, measure_source, verdict
+from bginv.masks.trust import SAMPLE, Trust, measure_source, verdict
+from bginv.nn.inference import compiled_for
 from bginv.report.pictures import write_strip
 
 SHOWN, FOREGROUND = 8, 0.5
@@ -62,14 +63,9 @@ class Masking:
 
     def trusted(self, found: Found, folder: RunFolder) -> Trusted:
         """Measure the masks of the training images, and draw the least and the most certain."""
-        classifier = self._classifier
-        predict = tf.function(lambda images: classifier(images, training=False))
-        trust = measure_source(
-            found.source,
-            found.confidence == 0,
-            found.confidence,
-            predict=predict if classifier else None,
-        )
+        predict = compiled_for(self._classifier, 3 * SAMPLE) if self._classifier else None
+        failed = found.confidence == 0
+        trust = measure_source(found.source, failed, found.confidence, predict=predict)
         usable, sentences = verdict(trust)
         _draw(found, folder)
         for sentence in sentences:
