@@ -1,5 +1,7 @@
 """Records read from image files whenever they are asked for."""
 
+import collections
+import concurrent.futures
 import functools
 import hashlib
 import os
@@ -330,8 +332,13 @@ def write_records(
     if missing is not None:
         size = source.pass_batch
         start = missing // size
-        for number, batch in enumerate(source.batches(size, start=start), start):
-            for file, picture in zip(files[number * size :], pictures_of(batch), strict=False):
-                content = cv2.imencode(ending, picture)[1].tobytes()
-                write_bytes(file, content + trailer(zlib.crc32(content)), durable=False)
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            for number, batch in enumerate(source.batches(size, start=start), start):
+                written = pool.map(_write_picture, files[number * size :], pictures_of(batch))
+                collections.deque(written, maxlen=0)  # errors come here
     return list(map(str, files))
+
+
+def _write_picture(file: pathlib.Path, picture: np.ndarray) -> None:
+    content = cv2.imencode(file.suffix, picture)[1].tobytes()
+    write_bytes(file, content + trailer(zlib.crc32(content)), durable=False)

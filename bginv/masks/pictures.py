@@ -1,6 +1,8 @@
 """The images of a split, one by one at their own size, as sources of masks take them."""
 
+import concurrent.futures
 import hashlib
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
@@ -144,14 +146,15 @@ def part_accuracies(
         batch_size: images at once.
     """
     right = np.zeros(3)
-    for start in range(0, len(rows), batch_size):
-        part = rows[start : start + batch_size]
-        whole = np.stack([images[row] for row in part])
-        soft = np.stack([unit(masks[row]) for row in part])
-        behind = np.stack([_background(*pair) for pair in zip(whole, soft, strict=True)])
-        whole, behind = whole / np.float32(255), behind / np.float32(255)
-        for kind, shown in enumerate((whole, whole * soft[..., None], behind)):
-            right[kind] += np.sum(np.argmax(predict(shown), -1) == labels[part])
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(rows), batch_size):
+            part = rows[start : start + batch_size]
+            whole = np.stack([images[row] for row in part])
+            soft = np.stack([unit(masks[row]) for row in part])
+            behind = np.stack(list(pool.map(_background, whole, soft)))
+            whole, behind = whole / np.float32(255), behind / np.float32(255)
+            for kind, shown in enumerate((whole, whole * soft[..., None], behind)):
+                right[kind] += np.sum(np.argmax(predict(shown), -1) == labels[part])
     return tuple((right / len(rows)).tolist())
 
 

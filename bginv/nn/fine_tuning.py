@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from bginv.checksums import has_trailer, trailer
 from bginv.errors import UserError
-from bginv.nn.inference import compiled_for
+from bginv.nn.inference import compiled_for, forget
 from bginv.ops.losses import soft_cross_entropy
 from bginv.output_files import write_file
 
@@ -144,6 +144,9 @@ def fine_tuned_part(
     if fixed_batch_norm:
         still += [own for own in layers if isinstance(own, keras.layers.BatchNormalization)]
     before = [(layer, layer.trainable) for layer in still]
+    forget(model)
+    if model in _SPLIT and _SPLIT[model]:
+        forget(_SPLIT[model][0])
     try:
         for layer in still:
             layer.trainable = False

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from bginv.nn import inference
-from bginv.nn.fine_tuning import split_head
+from bginv.nn.fine_tuning import fine_tuned_part, split_head
 from bginv.nn.inference import compiled, compiled_for
 
 IMAGES = tf.random.stateless_uniform((3, 8, 8, 3), [1, 2])
@@ -44,6 +44,15 @@ def test_weights_that_have_changed_are_seen():
     model.layers[-1].bias.assign([5.0, -5.0])
     after = compiled_for(model, 3)
     np.testing.assert_allclose(after(IMAGES) - before(IMAGES), [[5.0, -5.0]] * 3, atol=1e-4)
+
+
+def test_what_is_to_be_trained_is_forgotten():
+    model = network()
+    features, _ = split_head(model)
+    before = [compiled_for(own, 3) for own in (model, features)]
+    with fine_tuned_part(model, 0.0, fixed_batch_norm=True):
+        after = [compiled_for(own, 3) for own in (model, features)]
+    assert not set(map(id, before)) & set(map(id, after))
 
 
 def test_few_images_are_not_worth_it(monkeypatch):
