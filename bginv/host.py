@@ -1,7 +1,8 @@
-"""What commands ask of the C library and of TensorFlow before TensorFlow starts."""
+"""What we ask of the C library, and of TensorFlow before it starts."""
 
 import contextlib
 import ctypes
+import gc
 import os
 import platform
 import sys
@@ -17,6 +18,17 @@ def prepare_host() -> None:
     """Make steps fast on this machine; settings that the environment holds stay."""
     _keep_memory()
     _take_onednn()
+
+
+def trim_memory() -> None:
+    """Give the system the memory that is free, between two parts of a run.
+
+    Within a part it is kept, see `prepare_host`, as the next step needs as much again. The next
+    part needs blocks of other sizes, and what the parts keep would add up.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _keep_memory() -> None:

@@ -70,3 +70,27 @@ def test_onednn_is_taken_unless_the_environment_says_no(given, found):
         text=True,
     )
     assert told.stdout.split() == [found]
+
+
+TRIMMED = """
+import ctypes
+from bginv.host import prepare_host, trim_memory
+
+def resident() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1])
+
+prepare_host()
+held = [b"x" * 2**20 for _ in range(64)]
+end = b"x" * 2**20
+del held
+before = resident()
+trim_memory()
+print(before - resident())
+"""
+
+
+def test_memory_between_parts_goes_back_to_the_system():
+    program = [sys.executable, "-c", TRIMMED]
+    told = subprocess.run(program, check=True, capture_output=True, text=True)
+    assert int(told.stdout) > 2**26 // 4096 / 2

@@ -40,6 +40,10 @@ TOP_ALLOWED = {
         for room in (*ROOMS[1:], "library", "commands", "app")
     },
     "ops": {"errors"},
+    **{
+        room: {"checksums", "errors", "host", "output_files", "terminal"}
+        for room in ("nn", "engine")
+    },
     "output_files": {"errors"},
     "__main__": {"cli"},
     "__init__": {"errors", "layers"},

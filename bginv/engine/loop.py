@@ -22,6 +22,7 @@ from bginv.engine.interrupts import Interrupted, StopRequest
 from bginv.engine.method import MOST_SKIPPED, Method, Step
 from bginv.engine.progress import Progress
 from bginv.errors import UserError
+from bginv.host import trim_memory
 from bginv.nn.precision import computing_in
 from bginv.report.metrics import EVENTS
 
@@ -79,7 +80,10 @@ def train(
         ConnectionError: another worker was lost.
         OSError: a checkpoint cannot be written.
     """
-    _Training(method, source, settings, checkpoints, watch).run(metrics_file, on_epoch_end)
+    training = _Training(method, source, settings, checkpoints, watch)
+    trim_memory()
+    training.run(metrics_file, on_epoch_end)
+    trim_memory()
 
 
 class _Training:

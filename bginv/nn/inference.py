@@ -1,6 +1,5 @@
 """A network as a function of images, where nothing is trained."""
 
-import gc
 import math
 import weakref
 from collections.abc import Callable
@@ -11,6 +10,7 @@ import tensorflow as tf
 from absl import logging
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from bginv.host import trim_memory
 from bginv.nn.features import weights_digest
 
 Compiled = tf.types.experimental.PolymorphicFunction
@@ -78,7 +78,7 @@ def compiled_for(
 def forget(network: keras.Model) -> None:
     """Give back what `compiled_for` keeps of a network, whose weights are to change."""
     if _CONSTANT.pop(network, None):
-        gc.collect()  # a function and its graph hold each other
+        trim_memory()
 
 
 def _with_constants(run: Compiled, shape: tuple[int, ...]) -> Answering:
@@ -95,4 +95,5 @@ def _with_constants(run: Compiled, shape: tuple[int, ...]) -> Answering:
     except Exception as error:  # layers of anybody's, which TensorFlow may not convert
         logging.debug("no graph with constants: %s", error)
         return run
+    trim_memory()  # several copies of the graph were made
     return lambda images: constant(tf.convert_to_tensor(images))[0]
