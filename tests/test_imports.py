@@ -34,16 +34,11 @@ ALLOWED = {
     "layers": {"nn"},
     "__init__": {"data", "library", "nn"},
 }
+BESIDE = {"checksums", "errors", "output_files", "terminal"}
 TOP_ALLOWED = {
-    **{
-        room: {"checksums", "errors", "output_files", "terminal"}
-        for room in (*ROOMS[1:], "library", "commands", "app")
-    },
+    **{room: BESIDE for room in (*ROOMS[1:], "library", "commands", "app")},
     "ops": {"errors"},
-    **{
-        room: {"checksums", "errors", "host", "output_files", "terminal"}
-        for room in ("nn", "engine")
-    },
+    **{room: {*BESIDE, "host"} for room in ("nn", "engine")},
     "output_files": {"errors"},
     "__main__": {"cli"},
     "__init__": {"errors", "layers"},

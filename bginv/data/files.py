@@ -255,12 +255,12 @@ def mixing_key(name: str) -> bytes:
 
 
 def stretch(pixels: tf.Tensor, size: tuple[int, int], resizing: str = "bilinear") -> tf.Tensor:
-    """Pixels uint8 [h, w, C] resized to [H, W, C], with antialias, rounded.
+    """Pixels uint8 [..., h, w, C] resized to [..., H, W, C], with antialias, rounded.
 
     Args:
-        pixels: of any size.
+        pixels: of one picture or of several, of any size.
         size: (H, W).
-        resizing: "bilinear"; or "bicubic", by Pillow, which takes colours alone.
+        resizing: "bilinear"; or "bicubic", by Pillow, which takes colours of one picture alone.
     """
 
     def resized() -> tf.Tensor:
@@ -269,9 +269,9 @@ def stretch(pixels: tf.Tensor, size: tuple[int, int], resizing: str = "bilinear"
         smooth = tf.image.resize(pixels, size, resizing, antialias=True)
         return tf.saturate_cast(tf.round(smooth), tf.uint8)
 
-    fits = tf.reduce_all(tf.shape(pixels)[:2] == size)
+    fits = tf.reduce_all(tf.shape(pixels)[-3:-1] == size)
     kept = tf.cond(fits, lambda: pixels, resized)
-    return tf.ensure_shape(kept, [*size, pixels.shape[-1]])
+    return tf.ensure_shape(kept, [*pixels.shape[:-3], *size, pixels.shape[-1]])
 
 
 def by_pillow(

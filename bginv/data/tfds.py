@@ -125,18 +125,22 @@ def _read(
 
     def square(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         image = tf.cast(record[image_key], tf.uint8)[..., :channels]
-        image.set_shape([None, None, channels])
+        image.set_shape([*image.shape[:-3], None, None, channels])
         if padded:
             image = tf.image.resize_with_crop_or_pad(image, side, side)
         found = {"image": stretch(image, (side, side)), "label": record[label_key]}
         if values:
-            held = tf.ensure_shape(record[MASK_KEY], [None, None, 1])
+            held = record[MASK_KEY]
+            held.set_shape([*held.shape[:-3], None, None, 1])
             mask = tf.gather(tf.constant(values, tf.uint8), tf.cast(held, tf.int32))
             found["mask"] = stretch(mask, (side, side))
         return found
 
     records = builder.as_dataset(split=split, shuffle_files=False)
-    batches = records.map(square, num_parallel_calls=tf.data.AUTOTUNE).batch(READ_AT_ONCE)
+    if None in builder.info.features[image_key].shape:
+        batches = records.map(square, num_parallel_calls=tf.data.AUTOTUNE).batch(READ_AT_ONCE)
+    else:  # of one size
+        batches = records.batch(READ_AT_ONCE).map(square, num_parallel_calls=tf.data.AUTOTUNE)
     read = list(batches.as_numpy_iterator())
     if not read:
         empty = np.zeros((0, side, side, channels), np.uint8)
