@@ -2,10 +2,15 @@
 
 import contextlib
 import ctypes
+import functools
 import gc
 import os
 import platform
 import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P, R = ParamSpec("P"), TypeVar("R")
 
 ARENA_MAX, MMAP_MAX, TRIM_THRESHOLD = -8, -4, -1
 """Numbers of `mallopt`: how many pools there are, how many blocks of the system's own, and how much
@@ -29,6 +34,19 @@ def trim_memory() -> None:
     gc.collect()
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def part_of_run(function: Callable[P, R]) -> Callable[P, R]:
+    """A function after which memory is trimmed, see `trim_memory`."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        finally:
+            trim_memory()
+
+    return run
 
 
 def _keep_memory() -> None:

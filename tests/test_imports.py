@@ -34,11 +34,10 @@ ALLOWED = {
     "layers": {"nn"},
     "__init__": {"data", "library", "nn"},
 }
-BESIDE = {"checksums", "errors", "output_files", "terminal"}
+BESIDE = {"checksums", "errors", "host", "output_files", "terminal"}
 TOP_ALLOWED = {
     **{room: BESIDE for room in (*ROOMS[1:], "library", "commands", "app")},
     "ops": {"errors"},
-    **{room: {*BESIDE, "host"} for room in ("nn", "engine")},
     "output_files": {"errors"},
     "__main__": {"cli"},
     "__init__": {"errors", "layers"},

@@ -100,6 +100,7 @@ def score(
         classes[test][part, draw] = found.classes
         confidence[test][part, draw] = found.confidence
         advance(len(found.classes))
+    shared.end()
     own_donors = {test: donors[test] for test in tests if test in donors}
     return Scored(pictures.labels, classes, confidence, rows_of, own_donors)
 

@@ -1,5 +1,6 @@
 """Features of a network that several models share, computed once."""
 
+import functools
 from collections.abc import Callable, Hashable
 
 import keras
@@ -24,6 +25,7 @@ class SharedNetwork:
 
     def __init__(self):
         self._digest: Hashable = None
+        self._head: keras.layers.Dense | None = None
         self._network: Callable | None = None
         self._held: dict[Hashable, np.ndarray] = {}
 
@@ -35,11 +37,12 @@ class SharedNetwork:
             key: of the pictures, the same for the same ones.
             show: gives them, uint8 [B, H, W, C].
         """
-        if self._network is None:
+        if self._head is None:
             return model.ask(show())
         if self.lacks(key):
             unit = show().astype(np.float32) / 255
-            features = self._network(model.pixels.of_unit(unit)).numpy().astype(np.float32)
+            run = self._network()
+            features = run(model.pixels.of_unit(unit)).numpy().astype(np.float32)
             if features.nbytes + sum(own.nbytes for own in self._held.values()) <= MOST_BYTES:
                 self._held[key] = features
         else:
@@ -49,16 +52,21 @@ class SharedNetwork:
 
     def lacks(self, key: Hashable) -> bool:
         """Whether `ask` needs the pictures of this key."""
-        return self._network is None or key not in self._held
+        return self._head is None or key not in self._held
 
     def begin(self, model: AuditedModel, count: int) -> None:
         """Look at a model's weights, which may have changed since, before so many pictures."""
         split = split_head(model.model) if isinstance(model.model, keras.Model) else None
         if split is None or split[1].units == 1:
-            self._digest = self._network = None
+            self._digest = self._head = None
             return
         network, self._head = split
         digest = (weights_digest(network), model.pixels.pixels, network.input_shape)
-        if digest != self._digest or self._network is None:
+        if digest != self._digest:
             self._held.clear()
-            self._digest, self._network = digest, compiled_for(network, count)
+            self._digest = digest
+        self._network = functools.cache(functools.partial(compiled_for, network, count))
+
+    def end(self) -> None:
+        """Let go of the network; its features are kept for the next model."""
+        self._network = None

@@ -22,7 +22,7 @@ from bginv.engine.interrupts import Interrupted, StopRequest
 from bginv.engine.method import MOST_SKIPPED, Method, Step
 from bginv.engine.progress import Progress
 from bginv.errors import UserError
-from bginv.host import trim_memory
+from bginv.host import part_of_run
 from bginv.nn.precision import computing_in
 from bginv.report.metrics import EVENTS
 
@@ -54,6 +54,7 @@ def last_epoch(settings: PhaseSettings, num_records: int) -> int:
     return math.ceil(total_steps(settings, num_records) / epoch_steps)
 
 
+@part_of_run
 def train(
     method: Method,
     source: Source,
@@ -80,10 +81,7 @@ def train(
         ConnectionError: another worker was lost.
         OSError: a checkpoint cannot be written.
     """
-    training = _Training(method, source, settings, checkpoints, watch)
-    trim_memory()
-    training.run(metrics_file, on_epoch_end)
-    trim_memory()
+    _Training(method, source, settings, checkpoints, watch).run(metrics_file, on_epoch_end)
 
 
 class _Training:

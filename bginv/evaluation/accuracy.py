@@ -1,6 +1,7 @@
 """How well a model does on every test of a data set: counts first, ratios second."""
 
 import dataclasses
+import functools
 import statistics
 from collections.abc import Iterable, Mapping
 
@@ -50,9 +51,10 @@ def right_answers(classifier: keras.Model, sources: Iterable[Source]) -> list[np
 
     sources = list(sources)
     total = sum(map(len, sources))
+    run_at = functools.cache(functools.partial(compiled_for, classifier, total))
 
     def right(source: Source) -> np.ndarray:
-        run = compiled_for(classifier, total, source.image_shape)
+        run = run_at(source.image_shape)
         batches = source.without_masks().batches(source.pass_batch)
         return np.concatenate(
             [run(own["image"]).numpy().argmax(1) == own["label"].numpy() for own in batches]

@@ -1,6 +1,7 @@
 """Whether a classifier's probabilities are the shares with which it is right (Guo et al. 2017)."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator
 
 import keras
@@ -49,8 +50,9 @@ def collect_all_logits(
     """The same for one source after the other, in a type of numbers."""
     sources = list(sources)
     total = sum(map(len, sources))
+    run_at = functools.cache(functools.partial(compiled_for, classifier, total))
     for source in sources:
-        run = compiled_for(classifier, total, source.image_shape)
+        run = run_at(source.image_shape)
         parts = [run(batch["image"]) for batch in source.batches(source.pass_batch)]
         yield np.concatenate(parts).astype(dtype), source.labels
 

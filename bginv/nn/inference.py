@@ -66,12 +66,16 @@ def compiled_for(
     run = compiled(network, image_shape)
     shape = tuple(image_shape or network.input_shape[1:])
     weighs = sum(weight.value.dtype.size * math.prod(weight.shape) for weight in network.weights)
-    if count * math.prod(shape[:2]) < MANY_PIXELS or weighs > MOST_BYTES:
+    are_many = count * math.prod(shape[:2]) >= MANY_PIXELS
+    if weighs > MOST_BYTES or not (are_many or network in _CONSTANT):
         return run
     key = (shape, weights_digest(network))
-    if network not in _CONSTANT or _CONSTANT[network][0] != key:
-        forget(network)
-        _CONSTANT[network] = key, _with_constants(run, shape)
+    if network in _CONSTANT and _CONSTANT[network][0] == key:
+        return _CONSTANT[network][1]
+    forget(network)
+    if not are_many:
+        return run
+    _CONSTANT[network] = key, _with_constants(run, shape)
     return _CONSTANT[network][1]
 
 
@@ -83,6 +87,7 @@ def forget(network: keras.Model) -> None:
 
 def _with_constants(run: Compiled, shape: tuple[int, ...]) -> Answering:
     """A function with its variables' values as constants, where it answers as it did before."""
+    trim_memory()  # for the copies of the graph that are made
     try:
         traced = run.get_concrete_function()
         (place,) = tf.nest.flatten(traced.structured_outputs, expand_composites=True)
@@ -95,5 +100,5 @@ def _with_constants(run: Compiled, shape: tuple[int, ...]) -> Answering:
     except Exception as error:  # layers of anybody's, which TensorFlow may not convert
         logging.debug("no graph with constants: %s", error)
         return run
-    trim_memory()  # several copies of the graph were made
+    trim_memory()
     return lambda images: constant(tf.convert_to_tensor(images))[0]

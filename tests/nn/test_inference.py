@@ -59,7 +59,10 @@ def test_few_images_are_not_worth_it(monkeypatch):
     model = network()
     monkeypatch.setattr(inference, "MANY_PIXELS", 3 * 8 * 8 + 1)
     assert compiled_for(model, 3) is compiled(model)
-    assert compiled_for(model, 4) is not compiled(model)
+    fast = compiled_for(model, 4)
+    assert fast is not compiled(model) and compiled_for(model, 1) is fast
+    model.layers[-1].bias.assign([5.0, -5.0])
+    assert compiled_for(model, 1) is compiled(model)
 
 
 def test_what_cannot_be_converted_answers_as_before():

@@ -13,6 +13,7 @@ from bginv.data.variations import MIXED
 from bginv.engine.results import Results
 from bginv.evaluation.calibration import collect_all_logits, negative_log_likelihood
 from bginv.evaluation.last_layers import LastLayers
+from bginv.host import part_of_run
 from bginv.methods.photographs.masking import Trusted
 from bginv.nn.features import weights_digest
 from bginv.report.tables import background_gap
@@ -102,6 +103,7 @@ class Judge:
             self._known[digest] = self._judge(classifier)
         return self._known[digest]
 
+    @part_of_run
     def _judge(self, classifier: keras.Model) -> Judged:
         accuracies, losses = {}, {}
         model, splits = self._splits.of(classifier)

@@ -9,13 +9,18 @@ from absl import logging
 
 from bginv.data.sources import Dataset, Source
 from bginv.engine.run_folder import RunFolder
+from bginv.host import part_of_run
 from bginv.masks.choice import OF_CLASSIFIER, Choice, choose
+from bginv.masks.pictures import Predict
 from bginv.masks.store import Found, find_masks, given_masks
 from bginv.masks.trust import SAMPLE, Trust, measure_source, verdict
+from bginv.nn.fine_tuning import split_head
 from bginv.nn.inference import compiled_for
 from bginv.report.pictures import write_strip
 
 SHOWN, FOREGROUND = 8, 0.5
+PARTS = 3
+"""Of a picture that a classifier is asked about: all of it, its object, its background."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,16 +66,24 @@ class Masking:
             return None
         return given_masks(split)
 
+    @part_of_run
     def trusted(self, found: Found, folder: RunFolder) -> Trusted:
         """Measure the masks of the training images, and draw the least and the most certain."""
-        predict = compiled_for(self._classifier, 3 * SAMPLE) if self._classifier else None
         failed = found.confidence == 0
-        trust = measure_source(found.source, failed, found.confidence, predict=predict)
+        trust = measure_source(found.source, failed, found.confidence, predict=self._predict())
         usable, sentences = verdict(trust)
         _draw(found, folder)
         for sentence in sentences:
             logging.info("masks: %s", sentence)
         return Trusted(trust, usable, sentences, found.failures)
+
+    def _predict(self) -> Predict | None:
+        """The classifier, by the function of its features where there is one."""
+        if self._classifier is None:
+            return None
+        network, head = split_head(self._classifier) or (self._classifier, tf.identity)
+        features = compiled_for(network, PARTS * SAMPLE)
+        return lambda images: head(features(images))
 
 
 def _draw(found: Found, folder: RunFolder) -> None:

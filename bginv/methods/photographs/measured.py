@@ -22,6 +22,7 @@ from bginv.engine.results import Results
 from bginv.engine.run_folder import RunFolder, default_run_dir
 from bginv.errors import UserError
 from bginv.evaluation.last_layers import LastLayers
+from bginv.host import part_of_run
 from bginv.interop.model_files import save_model
 from bginv.masks.choice import GIVEN, Choice, choose
 from bginv.masks.store import Found
@@ -85,11 +86,13 @@ class MeasuredRun(Experiment):
         classifier = self.classifier if is_trained else None
         return Masking(self._choice, classifier, own, self.settings.seed)
 
+    @part_of_run
     def _whole(self, found: Found, split: str) -> WithEmptied:
         """A split with masks, and with its images without their objects."""
         behind = emptied(found.source, self.folder.emptied(split))
         return WithEmptied(found.source, behind, found.confidence > 0)
 
+    @part_of_run
     def _run_audit(self, masking: Masking) -> tuple[RunAudit | None, dict[str, str]]:
         """The audit of the first test, and which of its images have no mask, and why.
 
@@ -115,6 +118,7 @@ class MeasuredRun(Experiment):
         others = dict(list(looked_at.tests.items())[1 if self.audit else 0 :])
         return LastLayers({TRAINED_ON: looked_at.train, **others})
 
+    @part_of_run
     def _add_row(self, results: Results, name: str, splits: LastLayers) -> None:
         results.model = self.model_name
         model, own = splits.of(self.classifier)
@@ -134,6 +138,7 @@ class MeasuredRun(Experiment):
             self.audit.write_page(self.folder.path)
         results.write()
 
+    @part_of_run
     def _save_model(self, name: str) -> None:
         if self._save:
             save_model(self.classifier, self.folder.path / f"{name}.keras")

@@ -15,6 +15,7 @@ from bginv.engine.distribution import strategy_of
 from bginv.engine.experiment import Stage
 from bginv.engine.loop import seen_batch, steps_per_epoch, total_steps
 from bginv.engine.run_folder import RunFolder
+from bginv.host import part_of_run
 from bginv.methods.photographs.judging import Judge, Judged
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.methods.photographs.training import FineTuning, view
@@ -200,6 +201,7 @@ def _fit_head(
     return pace
 
 
+@part_of_run
 def _examples(
     phase: Phase,
     network: keras.Model,
