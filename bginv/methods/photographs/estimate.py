@@ -15,16 +15,20 @@ from bginv.nn.fine_tuning import split_head
 from bginv.nn.inference import compiled_for
 
 TIMED = 16
-BACKWARD = 4.0
-"""Forward passes that a step of training takes as long as, its augmentation included."""
+BACKWARD = 6.0
+"""Forward passes, at the rate of `compiled_for`, that a step of training takes as long as."""
+READING = 0.0035
+"""Seconds an image and pass, to read it and to put it on a background."""
 JUDGED = 2 + DRAWS
 """Passes over held-out images: as they are, objects alone, and on backgrounds of any class."""
 TESTED = len(TESTS) - 2 + 2 * AUDITED
 """Passes over the first test: each of the audit's, two of them with several backgrounds."""
 
 LEARNED_SECONDS = 120.0
-EMPTYING = 0.01
+EMPTYING = 0.02
 """Seconds an image."""
+BESIDES = 40.0
+"""Seconds to start, to measure masks, to train last layers, and to write pages."""
 
 
 def estimated_seconds(
@@ -59,7 +63,8 @@ def estimated_seconds(
         "tests": (1 if settings.freeze else 2) * test * TESTED,
     }
     seconds = {"masks": learned + masks + EMPTYING * (train + validation + test)}
-    return {**seconds, **{name: count * one for name, count in passes.items()}}
+    own = {name: count * (one + READING) for name, count in passes.items()}
+    return {**seconds, **own, "the rest": BESIDES}
 
 
 def told(seconds: dict[str, float]) -> str:
