@@ -70,7 +70,7 @@ class PhotographSettings(PretrainedSettings):
         help="let each class, or each group (a class at a place), come as often in training",
     )
     copies: int = setting(
-        2, minimum=1, help="composites of each image that the new last layer is trained on"
+        4, minimum=1, help="composites of each image that the new last layer is trained on"
     )
     composites: float = setting(
         2 / 3, minimum=0, maximum=1, help="share of a batch that gets another background"
