@@ -40,8 +40,8 @@ ROWS = {
 RECIPE = {
     "default": [],
     "freeze": ["--freeze"],
+    "freeze, 2 copies": ["--freeze", "--copies", "2"],
     "freeze, 8 copies": ["--freeze", "--copies", "8"],
-    "linear head on composites": ["--freeze", "--copies", "4"],
     "clean images alone": ["--composites", "0"],
     "all kinds of backgrounds": ["--mix", "0.8,0.05,0.05,0.05,0.05"],
     "shuffled patches alone": ["--mix", "0,1,0,0,0"],
