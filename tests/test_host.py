@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 
 import pytest
 
@@ -30,17 +31,17 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def told_by(program: str, environment: Mapping[str, str]) -> list[str]:
+    """Words that a program of its own prints."""
+    command = [sys.executable, "-c", program]
+    told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return told.stdout.split()
+
+
 def faults(**environment: str) -> list[int]:
     """Pages that the system clears for 32 MB that are written, and for as many again."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    told = subprocess.run(
-        [sys.executable, "-c", PAGES],
-        env={**own, **environment},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    found = [int(number) for number in told.stdout.split()]
+    found = [int(number) for number in told_by(PAGES, {**own, **environment})]
     if not any(found):
         pytest.skip("this kernel counts no pages")
     return found
@@ -62,18 +63,10 @@ def test_settings_of_the_environment_stay():
 def test_onednn_is_taken_unless_the_environment_says_no(given, found):
     own = {name: value for name, value in os.environ.items() if name != ONEDNN}
     program = f"import os, bginv.host as h; h.prepare_host(); print(os.environ[{ONEDNN!r}])"
-    told = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**own, **given},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert told.stdout.split() == [found]
+    assert told_by(program, {**own, **given}) == [found]
 
 
 TRIMMED = """
-import ctypes
 from bginv.host import prepare_host, trim_memory
 
 def resident() -> int:
@@ -91,6 +84,5 @@ print(before - resident())
 
 
 def test_memory_between_parts_goes_back_to_the_system():
-    program = [sys.executable, "-c", TRIMMED]
-    told = subprocess.run(program, check=True, capture_output=True, text=True)
-    assert int(told.stdout) > 2**26 // 4096 / 2
+    (given_back,) = told_by(TRIMMED, os.environ)
+    assert int(given_back) > 2**26 // 4096 / 2

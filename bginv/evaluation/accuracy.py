@@ -1,7 +1,6 @@
 """How well a model does on every test of a data set: counts first, ratios second."""
 
 import dataclasses
-import functools
 import statistics
 from collections.abc import Iterable, Mapping
 
@@ -13,7 +12,7 @@ from bginv.evaluation.attention import mean_auroc
 from bginv.evaluation.calibration import collect_all_logits, probabilities
 from bginv.evaluation.groups import GroupAccuracies, count_groups, group_names, group_numbers
 from bginv.evaluation.segmentation import Confusion, count_confusion
-from bginv.nn.inference import compiled, compiled_for
+from bginv.nn.inference import compiled
 
 SAME_PLACES = (
     *("clean", "test", "original", "validation", "valid", "val", "dev", "holdout", "rest"),
@@ -48,19 +47,9 @@ def right_answers(classifier: keras.Model, sources: Iterable[Source]) -> list[np
         classifier: images to logits.
         sources: labelled images.
     """
-
-    sources = list(sources)
-    total = sum(map(len, sources))
-    run_at = functools.cache(functools.partial(compiled_for, classifier, total))
-
-    def right(source: Source) -> np.ndarray:
-        run = run_at(source.image_shape)
-        batches = source.without_masks().batches(source.pass_batch)
-        return np.concatenate(
-            [run(own["image"]).numpy().argmax(1) == own["label"].numpy() for own in batches]
-        )
-
-    return list(map(right, sources))
+    images = [source.without_masks() for source in sources]
+    found = collect_all_logits(classifier, images, np.float32)
+    return [logits.argmax(1) == labels for logits, labels in found]
 
 
 def groups_of(right: np.ndarray, source: Source, dataset: Dataset) -> GroupAccuracies | None:
