@@ -18,13 +18,21 @@ from absl.flags import argparse_flags
 import bginv
 from bginv.engine.run_folder import default_run_dir, experiment_dir, kept_settings
 from bginv.engine.saved_settings import resume
-from bginv.engine.settings import add_flags, add_new_flags, positional_names, resolve
+from bginv.engine.settings import (
+    add_flags,
+    add_new_flags,
+    field_names,
+    positional_names,
+    refuse_others,
+    resolve,
+)
 from bginv.errors import UserError, check_backend
 from bginv.host import prepare_host
 from bginv.methods.background_invariance.settings import (
     PHASES,
     PHOTOGRAPHS,
     add_run_flags,
+    phase_setting_names,
     resolve_phases,
 )
 from bginv.subcommands import COMMANDS, OTHER_RUNS
@@ -296,10 +304,17 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
         return settings
     if other:
         ((kind, own),) = other.items()
-        _of_photographs().refuse_unknown(given, own)
+        method = given.get("method")
+        asked = f"--method {method}" if method else f"--recipe {PHOTOGRAPHS}"
+        instead = "another --method" if method else "--recipe tuned"
+        refuse_others(given, field_names(own), asked, instead)
         return {kind: resolve(own, given, own.recipe)}
     settings = {name: resolve(command.settings, given, command.recipe)}
-    return {**settings, **resolve_phases(given, command.recipe)} if name == "run" else settings
+    if name != "run":
+        return settings
+    known = field_names(command.settings) | phase_setting_names()
+    refuse_others(given, known, "the three phases", f"--recipe {PHOTOGRAPHS} or a --method")
+    return {**settings, **resolve_phases(given, command.recipe)}
 
 
 def _other_run(given: dict) -> dict[str, type]:

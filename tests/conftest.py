@@ -1,5 +1,6 @@
 """Fixtures that several rooms share."""
 
+import collections
 import json
 import os
 import pathlib
@@ -46,6 +47,12 @@ def _needed(path: pathlib.Path) -> pathlib.Path:
 def _golden_arrays(name: str) -> dict[str, np.ndarray]:
     with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as arrays:
         return dict(arrays)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process is left alone with one."""
+    slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(autouse=True)

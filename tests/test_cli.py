@@ -37,6 +37,11 @@ WRONG = {
         (None, "run", "digits", "--mistakes-of", "no.keras"),
         "no model file no.keras",
     ),
+    "an option of photographs in the three phases": (
+        (None, "run", "digits", "--freeze"),
+        "--freeze is not for the three phases: leave it out, or give --recipe photographs",
+    ),
+    "an output of a run": ((None, "run", "digits", "--output", "m.keras"), "--output is not for"),
     "mistakes of a classifier of other images": (
         ("train1", "shapes", "--image-size", "32", "--mistakes-of", "m1.keras"),
         "m1.keras takes images",

@@ -5,12 +5,12 @@ import pathlib
 import random
 import shutil
 import signal
-import subprocess
 import time
 
 import pytest
 
 from tests.programs import (
+    Program,
     assert_identical,
     finish,
     left_in,
@@ -78,7 +78,7 @@ def test_a_killed_command_ends_as_one_that_was_not(inputs, tmp_path_factory, nam
     calm, killed = inputs, tmp_path_factory.mktemp("killed") / "run"
     shutil.copytree(inputs, killed)
 
-    def begin(folder: pathlib.Path) -> subprocess.Popen:
+    def begin(folder: pathlib.Path) -> Program:
         return start_bginv(folder, *arguments, BGINV_CACHE=folder / "cache")
 
     began = time.monotonic()

@@ -4,12 +4,11 @@ import os
 import pathlib
 import random
 import shutil
-import subprocess
 import time
 
 import pytest
 
-from tests.programs import LONGEST, finish, left_in, start_bginv, write_inputs
+from tests.programs import Program, finish, left_in, start_bginv, write_inputs
 
 PAIRS = int(os.environ.get("BGINV_SOAK_PAIRS", "1"))
 SEED = int(os.environ.get("BGINV_SOAK_SEED", "0"))
@@ -35,13 +34,13 @@ def inputs(tmp_path) -> pathlib.Path:
     return tmp_path
 
 
-def begin(folder: pathlib.Path, *arguments: str) -> subprocess.Popen:
+def begin(folder: pathlib.Path, *arguments: str) -> Program:
     return start_bginv(folder, *arguments, BGINV_CACHE=folder / "cache")
 
 
-def check_ends(processes: list[subprocess.Popen]) -> None:
+def check_ends(processes: list[Program]) -> None:
     """One at least ends well; another that does not says in its last line why."""
-    told = [process.communicate(timeout=LONGEST)[1] for process in processes]
+    told = [process.communicate()[1] for process in processes]
     codes = [process.returncode for process in processes]
     assert 0 in codes, told
     for code, err in zip(codes, told, strict=True):

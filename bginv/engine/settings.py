@@ -8,7 +8,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from bginv.errors import UserError
@@ -152,6 +152,30 @@ def add_option(
     )
 
 
+def field_names(settings: type) -> set[str]:
+    """Names of all settings."""
+    return {field.name for field in dataclasses.fields(settings)}
+
+
+def refuse_others(given: Collection[str], known: Collection[str], asked: str, instead: str) -> None:
+    """Raise where an option of a command is of its other recipes or methods alone.
+
+    Args:
+        given: names of options.
+        known: those of what was asked for.
+        asked: what that is, as users give it.
+        instead: what has more of them.
+
+    Raises:
+        UserError: it names the option.
+    """
+    others = sorted(set(given) - set(known) - {"command"})
+    if others:
+        raise UserError(
+            f"{option_name(others[0])} is not for {asked}: leave it out, or give {instead}"
+        )
+
+
 def positional_names(settings: type) -> list[str]:
     """Names of the arguments that go by their place, in order."""
     return [
@@ -196,7 +220,7 @@ def resolve(settings: type, given: Mapping[str, Any], recipe: str) -> Any:
         if field.name not in values and "tuned" in field.metadata:
             values[field.name] = field.default if recipe == "paper" else field.metadata["tuned"]
     values["recipe"] = recipe
-    known = {field.name for field in dataclasses.fields(settings)}
+    known = field_names(settings)
     config = settings(**{name: value for name, value in values.items() if name in known})
     check(config)
     return config

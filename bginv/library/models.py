@@ -168,7 +168,7 @@ def class_weights(given: Any, dataset: Dataset) -> np.ndarray | None:
     for own, weight in given.items():
         place = places.get(own, own)
         known = isinstance(place, int | np.integer) and 0 <= place < len(found)
-        if not known or not isinstance(weight, int | float | np.number) or not weight >= 0:
+        if not known or not isinstance(weight, int | float | np.number) or not 0 <= weight < np.inf:
             raise UserError(
                 f"class_weight: {own!r}: {weight!r} is no class with a weight of 0 or above; the "
                 f"classes are {', '.join(dataset.class_names)[:80]}"

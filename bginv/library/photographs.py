@@ -1,6 +1,5 @@
 """`robustify` on photographs: the recipe that `bginv run` takes for them, on the user's model."""
 
-import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +10,7 @@ from absl import logging
 
 from bginv.data.sources import Dataset
 from bginv.engine.run_folder import RunFolder
-from bginv.engine.settings import resolve
+from bginv.engine.settings import field_names, resolve
 from bginv.errors import UserError
 from bginv.library.results import Robustified
 from bginv.library.watching import Wish, with_compiled
@@ -31,7 +30,7 @@ OWN_ARGUMENTS = {
 }
 """Settings that robustify has arguments of its own for, or that make a network."""
 
-SETTINGS = {field.name for field in dataclasses.fields(PhotographSettings)} - OWN_ARGUMENTS
+SETTINGS = field_names(PhotographSettings) - OWN_ARGUMENTS
 
 
 def fits(model: keras.Model, dataset: Dataset, given: Mapping[str, Any]) -> bool:

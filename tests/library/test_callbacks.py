@@ -265,6 +265,7 @@ def test_another_recipe_for_class_weights_is_told(squares, caplog, monkeypatch):
         ({"class_weight": [1, 2]}, "class_weight must map classes to weights, .* received list"),
         ({"class_weight": {5: 1.0}}, "5: 1.0 is no class with a weight .* classes are left, right"),
         ({"class_weight": {0: -1.0}}, "0: -1.0 is no class with a weight of 0 or above"),
+        ({"class_weight": {0: float("inf")}}, "0: inf is no class with a weight"),
     ],
 )
 def test_wrong_arguments_are_told(squares, given, told):

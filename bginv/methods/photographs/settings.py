@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from bginv.engine.common_settings import OF_PHOTOGRAPHS, PhaseSettings
-from bginv.engine.settings import option_name, setting
-from bginv.errors import UserError
+from bginv.engine.settings import field_names, option_name, setting
 from bginv.methods.background_invariance.settings import PHOTOGRAPHS
 from bginv.nn.weights_package import is_installed
 
@@ -104,10 +103,9 @@ class PhotographSettings(PretrainedSettings):
 
 
 SMALLEST_SIDE, LOOKED_AT = 128, 20
-RECIPE = "--recipe photographs"
 DEVICES = ("none", "mirrored")
 """What runs of a pretrained network take for `--distribute`."""
-OWN = {field.name for field in dataclasses.fields(PhotographSettings)}
+OWN = field_names(PhotographSettings)
 
 
 def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
@@ -135,7 +133,7 @@ def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
     if others:
         return False, (
             f"{option_name(others[0])} is of the recipe tuned, which is taken; without it, these "
-            f"photographs would get {RECIPE}"
+            f"photographs would get --recipe {PHOTOGRAPHS}"
         )
     if "architecture" not in given and not is_installed():
         return False, (
@@ -143,26 +141,6 @@ def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
             "then the recipe tuned trains a small one (64 pixels) from nothing"
         )
     return True, ""
-
-
-def refuse_unknown(given: Mapping[str, Any], settings: type[PretrainedSettings]) -> None:
-    """Raise where an option is of other recipes or methods alone.
-
-    Args:
-        given: options by name.
-        settings: of the recipe or method that was asked for.
-
-    Raises:
-        UserError: it names the option.
-    """
-    own = {field.name for field in dataclasses.fields(settings)}
-    others = sorted(given.keys() - own - {"command"})
-    if others:
-        asked = f"--method {given['method']}" if "method" in given else RECIPE
-        other = "another --method" if "method" in given else "--recipe tuned"
-        raise UserError(
-            f"{option_name(others[0])} is not for {asked}: leave it out, or give {other}"
-        )
 
 
 def typical_side(root: pathlib.Path) -> float:
