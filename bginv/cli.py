@@ -21,10 +21,10 @@ from bginv.engine.saved_settings import resume
 from bginv.engine.settings import (
     add_flags,
     add_new_flags,
-    field_names,
     positional_names,
-    refuse_others,
+    refuse_unknown,
     resolve,
+    setting_names,
 )
 from bginv.errors import UserError, check_backend
 from bginv.host import prepare_host
@@ -307,13 +307,13 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
         method = given.get("method")
         asked = f"--method {method}" if method else f"--recipe {PHOTOGRAPHS}"
         instead = "another --method" if method else "--recipe tuned"
-        refuse_others(given, field_names(own), asked, instead)
+        refuse_unknown(given, setting_names(own), asked, instead)
         return {kind: resolve(own, given, own.recipe)}
     settings = {name: resolve(command.settings, given, command.recipe)}
     if name != "run":
         return settings
-    known = field_names(command.settings) | phase_setting_names()
-    refuse_others(given, known, "the three phases", f"--recipe {PHOTOGRAPHS} or a --method")
+    known = setting_names(command.settings) | phase_setting_names()
+    refuse_unknown(given, known, "the three phases", f"--recipe {PHOTOGRAPHS} or a --method")
     return {**settings, **resolve_phases(given, command.recipe)}
 
 

@@ -152,12 +152,14 @@ def add_option(
     )
 
 
-def field_names(settings: type) -> set[str]:
+def setting_names(settings: type) -> set[str]:
     """Names of all settings."""
     return {field.name for field in dataclasses.fields(settings)}
 
 
-def refuse_others(given: Collection[str], known: Collection[str], asked: str, instead: str) -> None:
+def refuse_unknown(
+    given: Collection[str], known: Collection[str], asked: str, instead: str
+) -> None:
     """Raise where an option of a command is of its other recipes or methods alone.
 
     Args:
@@ -220,7 +222,7 @@ def resolve(settings: type, given: Mapping[str, Any], recipe: str) -> Any:
         if field.name not in values and "tuned" in field.metadata:
             values[field.name] = field.default if recipe == "paper" else field.metadata["tuned"]
     values["recipe"] = recipe
-    known = field_names(settings)
+    known = setting_names(settings)
     config = settings(**{name: value for name, value in values.items() if name in known})
     check(config)
     return config

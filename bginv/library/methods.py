@@ -15,7 +15,7 @@ from typing import Any
 import keras
 
 from bginv.engine.common_settings import PhaseSettings
-from bginv.engine.settings import field_names, resolve
+from bginv.engine.settings import resolve, setting_names
 from bginv.errors import UserError
 from bginv.methods.background_invariance.adversarial_training import AdversarialTraining
 from bginv.methods.background_invariance.classifier_training import ClassifierTraining
@@ -24,7 +24,7 @@ from bginv.methods.background_invariance.settings import PHASES
 from bginv.ops.losses import Loss, cross_entropy
 
 OF_STEPS = {"flip", "recipe", "seed"}
-NOT_OF_STEPS = field_names(PhaseSettings) - OF_STEPS | {
+NOT_OF_STEPS = setting_names(PhaseSettings) - OF_STEPS | {
     *("architecture", "weights", "mistakes_of", "mistakes_share"),
     *("binarize", "backgrounds", "crops", "evaluate_every", "debug"),
 }
@@ -108,7 +108,7 @@ def adversarial_training(
 def _settings(phase: str, batch_size: int, steps: int, given: dict[str, Any]):
     of_commands = {"dataset": "", "model": "", "unet_model": ""}
     without_effect = NOT_OF_STEPS | NOT_OF_STEPS_OF.get(phase, set())
-    known = field_names(PHASES[phase])
+    known = setting_names(PHASES[phase])
     known -= of_commands.keys() | without_effect
     for name in given:
         if name in without_effect:

@@ -10,7 +10,7 @@ from absl import logging
 
 from bginv.data.sources import Dataset
 from bginv.engine.run_folder import RunFolder
-from bginv.engine.settings import field_names, resolve
+from bginv.engine.settings import resolve, setting_names
 from bginv.errors import UserError
 from bginv.library.results import Robustified
 from bginv.library.watching import Wish, with_compiled
@@ -30,7 +30,7 @@ OWN_ARGUMENTS = {
 }
 """Settings that robustify has arguments of its own for, or that make a network."""
 
-SETTINGS = field_names(PhotographSettings) - OWN_ARGUMENTS
+SETTINGS = setting_names(PhotographSettings) - OWN_ARGUMENTS
 
 
 def fits(model: keras.Model, dataset: Dataset, given: Mapping[str, Any]) -> bool:

@@ -19,11 +19,11 @@ from bginv.engine.settings import (
     RECIPES,
     add_flags,
     add_option,
-    field_names,
     option_name,
     positional,
     resolve,
     setting,
+    setting_names,
     show_default,
 )
 from bginv.errors import UserError
@@ -256,7 +256,7 @@ def phase_setting_names() -> set[str]:
 
 def _run_names() -> dict[str, dict[str, dataclasses.Field]]:
     """Names of the phases' own settings -> phase -> field."""
-    common = field_names(RunSettings) | _MADE_BY_RUN.keys()
+    common = setting_names(RunSettings) | _MADE_BY_RUN.keys()
     names: dict[str, dict[str, dataclasses.Field]] = {}
     for phase, settings in PHASES.items():
         for field in dataclasses.fields(settings):

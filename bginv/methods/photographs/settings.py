@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from bginv.engine.common_settings import OF_PHOTOGRAPHS, PhaseSettings
-from bginv.engine.settings import field_names, option_name, setting
+from bginv.engine.settings import option_name, setting, setting_names
 from bginv.methods.background_invariance.settings import PHOTOGRAPHS
 from bginv.nn.weights_package import is_installed
 
@@ -105,7 +105,7 @@ class PhotographSettings(PretrainedSettings):
 SMALLEST_SIDE, LOOKED_AT = 128, 20
 DEVICES = ("none", "mirrored")
 """What runs of a pretrained network take for `--distribute`."""
-OWN = field_names(PhotographSettings)
+OWN = setting_names(PhotographSettings)
 
 
 def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
