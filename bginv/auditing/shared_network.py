@@ -8,7 +8,7 @@ import numpy as np
 import scipy.special
 
 from bginv.auditing.models import Asked, AuditedModel
-from bginv.nn.features import weights_digest
+from bginv.nn.features import network_digest
 from bginv.nn.fine_tuning import split_head
 from bginv.nn.inference import compiled_for
 
@@ -61,7 +61,7 @@ class SharedNetwork:
             self._digest = self._head = None
             return
         network, self._head = split
-        digest = (weights_digest(network), model.pixels.pixels, network.input_shape)
+        digest = (network_digest(network), model.pixels.pixels)
         if digest != self._digest:
             self._held.clear()
             self._digest = digest

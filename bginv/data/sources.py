@@ -271,11 +271,16 @@ def pixel_range(source: Source) -> tuple[float, float]:
     return low, high
 
 
+def spread_rows(source: Source, count: int) -> np.ndarray:
+    """Up to `count` records from everywhere, as they may be sorted, in their order."""
+    return _spread(np.arange(len(source)), count)
+
+
 def sample_rows(source: Source, count: int) -> np.ndarray:
     """Up to `count` records from everywhere, about as many of each class, in their order."""
     labels = source.labels
     if labels.ndim > 1:
-        return _spread(np.arange(len(labels)), count)
+        return spread_rows(source, count)
     classes = np.unique(labels)
     share = max(1, count // len(classes))
     rows = [_spread(source.rows_of_class(own), share) for own in classes]
@@ -283,7 +288,7 @@ def sample_rows(source: Source, count: int) -> np.ndarray:
 
 
 def _spread(rows: np.ndarray, count: int) -> np.ndarray:
-    """Some of the rows, from everywhere, as they may be sorted."""
+    """Some of the rows, from the first to the last."""
     count = min(count, len(rows))
     return rows[np.linspace(0, len(rows), count, endpoint=False, dtype=np.int64)]
 

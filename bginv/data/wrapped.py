@@ -184,7 +184,8 @@ def hold_out(source: Source, share: float) -> tuple[np.ndarray, np.ndarray]:
     """Rows to train on and rows to validate with, by a hash of each image's content.
 
     The same image is on the same side in every run, whatever else is in the folder; copies of one
-    image are never on both sides. Every class keeps images on both sides, as far as it has two.
+    image are never on both sides. Every class keeps images on both sides, but one that has a single
+    image, which is trained on.
 
     Args:
         source: training images.
@@ -199,12 +200,12 @@ def hold_out(source: Source, share: float) -> tuple[np.ndarray, np.ndarray]:
     held = places < share
     for label in range(int(source.labels.max()) + 1):
         rows = np.flatnonzero(source.labels == label)
-        if len(rows) >= FEWEST and held[rows].all() != held[rows].any():
+        if not len(rows) or held[rows].all() != held[rows].any():
             continue
-        if len(rows) >= FEWEST and not held[rows].any():
-            held |= places == places[rows].min()
-        elif len(rows) >= FEWEST:
+        if held[rows].all():
             held &= places != places[rows].max()
+        elif len(rows) >= FEWEST:
+            held |= places == places[rows].min()
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 

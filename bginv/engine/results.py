@@ -239,7 +239,7 @@ class Results:
     def _class_name(self, label: int) -> str:
         """A classifier may know more classes than the data has."""
         names = self.dataset.class_names
-        return names[label] if label < len(names) else str(label)
+        return names[label] if label < len(names) else "another class"
 
 
 def write_page(folder: pathlib.Path) -> None:

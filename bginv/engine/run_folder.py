@@ -26,7 +26,7 @@ from bginv.output_files import (
 )
 
 CONFIG, METRICS, RESULTS = "config.json", "metrics.jsonl", "results.md"
-PRECISION = "precision.json"
+PRECISION, FOUND = "precision.json", "found.json"
 _LEFT_BY_A_RUN = (
     METRICS,
     PRECISION,
@@ -43,6 +43,7 @@ _LEFT_BY_A_RUN = (
 )
 _NEEDED_TO_GO_ON = (
     "trained",
+    FOUND,
     "checkpoints/*/step-*",
     "checkpoints/*/checkpoint*",
     "masks/*[0-9].png",
@@ -163,6 +164,21 @@ class RunFolder:
             changed = [name for name, number in inputs.items() if kept.get(name) != number]
             self._refuse([f"{name}: another content" for name in changed])
 
+    def check_found(self, name: str, number: int) -> None:
+        """As `check_inputs`, of what a run finds on its way, such as masks.
+
+        Args:
+            name: of what was found.
+            number: that changes with its content.
+        """
+        if not self._state:
+            return
+        file = self._state / FOUND
+        kept = _kept_in(file)
+        if kept.get(name, number) != number:
+            self._refuse([f"{name}: another content"])
+        write_text(file, json.dumps({**kept, name: number}) + "\n")
+
     def number(self) -> int:
         """A number that stands for the settings and inputs that workers have to agree on."""
         settings = {
@@ -214,7 +230,7 @@ class RunFolder:
         if not self._state:
             return chosen
         file = self._state / PRECISION
-        kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        kept = _kept_in(file)
         if phase not in kept:
             write_text(file, json.dumps({**kept, phase: chosen}, indent=2) + "\n")
         elif kept[phase] != chosen:
@@ -313,3 +329,8 @@ class RunFolder:
             with contextlib.suppress(OSError):  # something of the user's may lie there
                 remove_unfinished(folder)
                 folder.rmdir()
+
+
+def _kept_in(file: pathlib.Path) -> dict[str, Any]:
+    """What a JSON file holds; nothing where it is not there."""
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

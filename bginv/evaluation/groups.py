@@ -88,10 +88,14 @@ class GroupAccuracies:
             class_names: what names of groups begin with.
         """
         own = self.intervals
-        of_class = [[name for name in own if name.startswith(f"{k}/")] for k in class_names]
+        of_class: dict[str, list[str]] = {name: [] for name in class_names}
+        for name in own:
+            fits = [known for known in class_names if name.startswith(f"{known}/")]
+            if fits:  # a class may be called as another one, a slash and more
+                of_class[max(fits, key=len)].append(name)
         pairs = [
             (better, worse)
-            for names in of_class
+            for names in of_class.values()
             for place, worse in enumerate(names)  # the worst first
             for better in names[place + 1 :]
         ]

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from absl import logging
 
-from bginv.data.sources import Dataset
+from bginv.data.sources import Dataset, spread_rows
 from bginv.errors import UserError, first_line
 from bginv.interop.formats import FORMATS, Predict, named, run_keras
 from bginv.nn.pixel_range import range_of_layers
@@ -98,7 +98,7 @@ def comparison_images(
         noise = of_unit(noise)
         return noise, noise[:NUM_CALIBRATION], ()
     shown, calibration = (
-        source.first(number).without_masks()
+        source.take(spread_rows(source, number)).without_masks()
         for source, number in (
             (next(iter(dataset.tests.values())), count),
             (dataset.train, NUM_CALIBRATION),

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bginv.data.sources import Dataset
+from bginv.data.sources import Dataset, spread_rows
 from bginv.errors import UserError
 from bginv.nn.features import last_activation
 from bginv.ops.losses import Loss, cross_entropy
@@ -134,16 +134,11 @@ def _far_from_images(model: keras.Model) -> np.ndarray:
 
 
 def _outputs(model: keras.Model, dataset: Dataset) -> np.ndarray:
-    source, rows = dataset.train.without_masks(), _rows(dataset)
+    source = dataset.train.without_masks()
+    rows = spread_rows(source, LOOKED_AT)
     batches = np.split(rows, range(source.pass_batch, len(rows), source.pass_batch))
     found = [model.predict_on_batch(source.gather(tf.constant(own))["image"]) for own in batches]
     return np.concatenate(found)
-
-
-def _rows(dataset: Dataset) -> np.ndarray:
-    """Some training images, from everywhere, as they may be sorted."""
-    count = min(LOOKED_AT, len(dataset.train))
-    return np.linspace(0, len(dataset.train), count, endpoint=False, dtype=np.int64)
 
 
 def class_weights(given: Any, dataset: Dataset) -> np.ndarray | None:
@@ -244,7 +239,7 @@ def knows_something(model: keras.Model, dataset: Dataset, loss: Loss) -> bool:
         dataset: its training images, 512 of them.
         loss: cross-entropy for classes; for numbers, see `loss_of`.
     """
-    labels = dataset.train.labels[_rows(dataset)]
+    labels = dataset.train.labels[spread_rows(dataset.train, LOOKED_AT)]
     if dataset.regression:
         constant = np.broadcast_to(labels.mean(0), labels.shape).astype(np.float32)
     else:

@@ -91,6 +91,10 @@ class Boxes:
         return found.hexdigest()
 
 
+LARGEST_STRETCH = 0.02
+"""Of a picture that was made smaller after boxes were drawn: one side against the other."""
+
+
 def placed(labelled: Labelled, size: tuple[int, int]) -> Box:
     """A box in whole pixels of a picture, clipped to it: top, left, bottom and right edge.
 
@@ -99,12 +103,19 @@ def placed(labelled: Labelled, size: tuple[int, int]) -> Box:
         size: the picture's height and width.
 
     Raises:
-        UserError: an empty box, or one that lies outside the picture.
+        UserError: an empty box, one that lies outside the picture, or one of a picture of another
+            shape.
     """
     left, top, right, bottom = labelled.box
     across, down = 1.0, 1.0
     if labelled.size:
         across, down = size[1] / labelled.size[0], size[0] / labelled.size[1]
+        if abs(across / down - 1) > LARGEST_STRETCH + 1 / min(size):
+            told = "x".join(f"{side:g}" for side in labelled.size)
+            raise UserError(
+                f"{labelled.place}: the box is of a picture of {told} pixels, and the picture as "
+                f"it is shown has {size[1]}x{size[0]}, of another shape: was it turned or cut?"
+            )
     text = ", ".join(f"{edge:g}" for edge in labelled.box)
     if not (left < right and top < bottom):
         raise UserError(f"{labelled.place}: the box {text} (left, top, right, bottom) is empty")

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from bginv.masks.source import Mask, MaskSource, Picture
 from bginv.masks.stored_features import affinity, normalized_cut
-from bginv.nn.features import FeatureMaps, weights_digest
+from bginv.nn.features import FeatureMaps, network_digest
 
 Box = tuple[int, int, int, int]
 GRAB_CUT_ROUNDS, ROUNDS_FROM_BOX = 2, 5
@@ -145,7 +145,7 @@ class CamMasks(MaskSource):
     @property
     def fingerprint(self) -> str:
         """See `MaskSource.fingerprint`."""
-        return f"cam 1 {weights_digest(self._classifier)}"
+        return f"cam 2 {network_digest(self._classifier)}"
 
     def masks(self, pictures: Sequence[Picture]) -> list[Mask]:
         """See `MaskSource.masks`."""

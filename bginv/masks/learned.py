@@ -21,7 +21,7 @@ from bginv.masks.stored_features import (
     reducing,
     stored_features,
 )
-from bginv.nn.features import FeatureMaps, weights_digest
+from bginv.nn.features import FeatureMaps, network_digest
 from bginv.nn.layers import glorot_uniform
 from bginv.ops.losses import cross_entropy
 
@@ -67,12 +67,12 @@ class LearnedMasks(MaskSource):
     def __init__(self, network: keras.Model):
         self.network = network
         self._run = tf.function(lambda images: network(images, training=False))
-        self._digest = weights_digest(network)
+        self._digest = network_digest(network)
 
     @property
     def fingerprint(self) -> str:
         """See `MaskSource.fingerprint`."""
-        return f"learned 1 {self._digest}"
+        return f"learned 2 {self._digest}"
 
     def masks(self, pictures: Sequence[Picture]) -> list[Mask]:
         """See `MaskSource.masks`."""
@@ -96,7 +96,7 @@ class MasksToLearn(MaskSource):
 
     def __init__(self, source: Source, classifier: keras.Model, seed: int = 0):
         self._source, self._classifier, self._seed = source, classifier, seed
-        self._fingerprint = f"learned 1 {weights_digest(classifier)} {source.digest()} {seed}"
+        self._fingerprint = f"learned 2 {network_digest(classifier)} {source.digest()} {seed}"
         self._learned: LearnedMasks | None = None
 
     @property

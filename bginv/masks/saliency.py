@@ -89,6 +89,8 @@ class SaliencyMasks(MaskSource):
         self._precision = chosen_precision(precision, ())
         self.name = f"saliency:{network}" if network else "saliency"
         self._digest = hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
+        if (known.mean, known.std) != IMAGENET:
+            self._digest += f" {known.mean} {known.std}"
         try:
             self._in_tensorflow(side)
         except NotImplementedError as error:

@@ -2,7 +2,9 @@
 
 import functools
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,19 +22,35 @@ from bginv.nn.backbones import (
 )
 from bginv.nn.torchvision_networks import RESNETS, VGGS, build_resnet, build_vgg16
 
+OF_TRAINING = ("trainable", "_initializer", "_regularizer", "_constraint", "build_config")
+"""Settings of layers that change no answer, as names end."""
+
 
 def last_activation(model: keras.Model) -> str | None:
     """Name of the activation that gives a model's output, where the model's graph tells it.
 
     Only what the output comes from counts: operations that are no layers may stand behind the last
-    layer.
+    layer. What passes numbers on, perhaps in another precision, does not.
     """
-    operation = model
-    while isinstance(operation, keras.Sequential) or type(operation).__name__ == "Functional":
-        operation = operation.outputs[0]._keras_history.operation
+    output = model.outputs[0] if getattr(model, "outputs", None) else None
+    operation: Any = model
+    while output is not None:
+        operation, number, _ = output._keras_history
+        if isinstance(operation, keras.Sequential) or type(operation).__name__ == "Functional":
+            output = operation.outputs[0]
+        elif _passes_on(operation):
+            output = operation._inbound_nodes[number].input_tensors[0]
+        else:
+            output = None
     if isinstance(operation, keras.layers.Softmax):
         return "softmax"
     return getattr(getattr(operation, "activation", None), "__name__", None)
+
+
+def _passes_on(operation: Any) -> bool:
+    if isinstance(operation, keras.layers.Activation):
+        return operation.activation is keras.activations.linear
+    return isinstance(operation, keras.layers.Identity) or type(operation).__name__ == "Cast"
 
 
 def logits_alone(model: keras.Model) -> keras.Model:
@@ -46,6 +64,37 @@ def weights_digest(network: keras.Model) -> str:
     for weight in network.get_weights():
         digest.update(np.ascontiguousarray(weight))
     return digest.hexdigest()[:16]
+
+
+def network_digest(network: keras.Model) -> str:
+    """As `weights_digest`, of the layers too: their kinds, settings and connections.
+
+    Layers without weights change answers as well, such as one that scales pixels. Names do not
+    count, nor what matters in training alone.
+    """
+    names = {
+        own.name: f"layer {number}" for number, own in enumerate(network._flatten_layers(True))
+    }
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {
+                name: plain(own)
+                for name, own in value.items()
+                if not str(name).endswith(OF_TRAINING)
+            }
+        if isinstance(value, list | tuple):
+            return list(map(plain, value))
+        return names.get(value, value) if isinstance(value, str) else value
+
+    try:
+        settings = plain(network.get_config())
+    except NotImplementedError:  # a class of the user's own that tells nothing
+        settings = f"{type(network).__module__}.{type(network).__qualname__}"
+    told = json.dumps(
+        [getattr(network, "input_shape", None), settings], sort_keys=True, default=str
+    )
+    return hashlib.sha256(f"{weights_digest(network)} {told}".encode()).hexdigest()[:16]
 
 
 INCEPTION = "inception"

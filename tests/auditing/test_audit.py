@@ -73,6 +73,20 @@ def test_figures_are_those_of_an_independent_script():
         assert found.figure(name).value == pytest.approx(own, abs=1e-6), name
 
 
+def test_models_that_differ_in_a_layer_without_weights_are_told_apart():
+    def model(*front: keras.layers.Layer) -> keras.Model:
+        dense = keras.layers.Dense(3, kernel_initializer=keras.initializers.GlorotUniform(0))
+        shape = keras.Input((SIDE, SIDE, 3))
+        return keras.Sequential([shape, *front, keras.layers.Flatten(), dense])
+
+    def inverted() -> keras.Model:
+        return model(keras.layers.Lambda(lambda images: 1 - images))
+
+    both, alone = audit([model(), inverted()]), audit(inverted())
+    found = [own.figure("clean").value for own in both.models]
+    assert found[1] == alone.models[0].figure("clean").value != found[0]
+
+
 def test_a_model_of_the_ground_is_found_out():
     result = audit(LOOKS_AT_GROUND)
     model = result.models[0]

@@ -39,6 +39,13 @@ def test_every_class_is_on_both_sides():
         assert set(source.labels[kept]) == set(source.labels[held]) == set(range(6))
 
 
+def test_a_class_with_one_image_is_trained_on():
+    for seed in range(20):
+        images = np.random.default_rng(seed).integers(0, 256, (10, 8, 8, 3), np.uint8)
+        kept, _ = hold_out(ArraySource(images, np.array([0] * 8 + [1, 2])), 0.4)
+        assert {8, 9} <= set(kept)
+
+
 def test_nothing_is_held_out_where_none_is_asked_for(source):
     kept, held = hold_out(source, 0.0)
     assert len(kept) == 400 and len(held) == 0

@@ -129,6 +129,20 @@ def test_other_data_or_models_are_refused(tmp_path):
         folder(tmp_path / "run").check_inputs({"training images": 8})
 
 
+def test_other_masks_than_those_that_a_run_found_are_refused(tmp_path):
+    begun = folder(tmp_path / "run")
+    with begun.opened():
+        begun.check_found("masks of train images", 7)
+        begun.check_found("masks of validation images", 8)
+    again = folder(tmp_path / "run")
+    again.check_found("masks of train images", 7)
+    with pytest.raises(ValueError, match="masks of validation images: another content"):
+        again.check_found("masks of validation images", 9)
+    anew = folder(tmp_path / "run", overwrite=True)
+    with anew.opened():
+        anew.check_found("masks of train images", 9)
+
+
 def test_a_broken_configuration_is_refused(tmp_path):
     begin(tmp_path / "run")
     (tmp_path / "run" / "config.json").write_text("{")

@@ -74,5 +74,8 @@ def test_the_surest_difference_is_between_places_of_one_class():
     better, worse, own = found.surest_difference(("landbird", "waterbird"))
     assert (better, worse) == ("landbird/land", "landbird/water")
     assert own.value == pytest.approx(0.35) and 0.2 < own.low < 0.35
+    names = ("cat/big/day", "cat/day", "cat/night")
+    nested = GroupAccuracies(names, (1, 90, 80), (100, 100, 100))
+    assert nested.surest_difference(("cat", "cat/big"))[:2] == ("cat/day", "cat/night")
     alone = GroupAccuracies((NAMES[0], NAMES[3]), (9, 1), (10, 10))
     assert alone.surest_difference(("landbird", "waterbird")) is None

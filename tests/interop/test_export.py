@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from bginv.data.catalog import load_data
+from bginv.data.sources import ArraySource, Dataset
 from bginv.engine.loop import train
 from bginv.interop import formats
 from bginv.interop.export import (
@@ -42,6 +43,19 @@ def digits():
     method = classifier_training(classifier, 64, 120)
     train(method, data.train, method.settings)
     return classifier, data
+
+
+def test_images_to_compare_on_are_from_everywhere():
+    """Arrays of users are often sorted by class."""
+    images = np.repeat(np.arange(3, dtype=np.uint8), 300)[:, None, None, None] * np.uint8([100])
+    source = ArraySource(
+        np.broadcast_to(images, (900, 8, 8, 1)).copy(), np.repeat(np.arange(3), 300)
+    )
+    data = Dataset("sorted", source, {"clean": source}, ("a", "b", "c"), (8, 8, 1))
+    shown, calibration, _ = comparison_images(build_classifier((32, 32, 1), 3), data, 12)
+    for found in (shown, calibration):
+        _, counts = np.unique(found[:, 0, 0, 0], return_counts=True)
+        assert len(counts) == 3 and counts.max() - counts.min() <= 1
 
 
 @pytest.mark.slow

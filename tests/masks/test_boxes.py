@@ -88,6 +88,12 @@ def test_boxes_are_clipped_or_refused():
         of(-9, 1, 0, 9)
     with pytest.raises(ValueError, match="is empty"):
         of(9, 1, 9, 9)
+    turned = Labelled(None, (10, 20, 30, 40), (800, 1000), "f.csv, line 2")
+    with pytest.raises(
+        ValueError, match="of a picture of 800x1000 .* has 100x80, of another shape"
+    ):
+        placed(turned, (80, 100))
+    assert placed(turned, (501, 400)) == (10, 5, 20, 15)  # made smaller, and rounded
 
 
 def test_a_picture_without_a_good_box_is_named(tmp_path, disc):

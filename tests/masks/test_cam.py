@@ -70,6 +70,9 @@ def test_fingerprint_follows_the_weights():
     source = CamMasks(classifier)
     before = source.fingerprint
     assert CamMasks(_classifier(True)).fingerprint == before
+    image = keras.Input(classifier.input_shape[1:])
+    other = keras.Model(image, classifier(keras.layers.Rescaling(255)(image)))
+    assert CamMasks(other).fingerprint != before
     classifier.layers[-1].set_weights([own + 1 for own in classifier.layers[-1].get_weights()])
     assert source.fingerprint != before
 

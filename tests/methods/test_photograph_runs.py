@@ -141,12 +141,23 @@ def test_choices_are_made_on_a_folder_called_validation(folder, command, tmp_pat
 
 
 @pytest.mark.slow
+def test_validation_images_without_masks_do_not_judge_backgrounds(folder, command, tmp_path):
+    shutil.copytree(folder / "clean", folder / "validation")
+    shutil.rmtree(folder / "validation" / "masks")
+    code, _, err = command(None, "run", str(folder), *SMALL, "--freeze", "--run-dir", "run")
+    assert code == 0, err
+    results = results_of(tmp_path / "run")
+    assert "validation" in results["accuracy"]["phase 1"]["tests"]
+    assert "mixed_rand" in results["validation"]["phase 1"]
+
+
+@pytest.mark.slow
 def test_robustify_takes_the_recipe_for_a_deep_trained_network(folder, tmp_path):
     model = keras.Sequential([keras.Input((SIDE, SIDE, 3)), keras.layers.Conv2D(8, 8, 8)])
     for _ in range(DEEP - 2):
         model.add(keras.layers.Conv2D(8, 1, activation="relu"))
     model.add(keras.layers.GlobalAveragePooling2D())
-    model.add(keras.layers.Dense(2, activation="softmax"))
+    model.add(keras.layers.Dense(5, activation="softmax"))  # three that the data does not have
     model.compile("adam", "sparse_categorical_crossentropy")
     data = bginv.load_data(folder, image_size=SIDE)
     batch = next(iter(data.train.batches(8)))
@@ -167,6 +178,7 @@ def test_one_line_where_options_do_not_go_together(folder, command):
         (("--masks", "saliency:none.onnx"), "none.onnx"),
         (("--masks", "boxes:none.csv"), "none.csv"),
         (("--masks", "nonsense"), "received 'nonsense'"),
+        (("--recipe", "photographs", "--steps", "3"), "steps (3) are not for photographs"),
         (("--masks", "command:no-such-program"), "no-such-program"),
         (("--validation", "0.9"), "--validation must be at most 0.5"),
         (

@@ -99,6 +99,7 @@ class RunAudit:
         scored, pictures = audited.scored, self._diagnosis.pictures
         draws = scored.classes[test].shape[1]
         rows = np.tile(scored.rows[test], draws)
+        known, classes = self._dataset.num_classes, scored.classes[test].T.ravel()
         donors = scored.donors[test].T.ravel() if test in scored.donors else rows
 
         def images(places: np.ndarray) -> np.ndarray:
@@ -107,9 +108,9 @@ class RunAudit:
         return KnownAnswers(
             Predictions(
                 scored.labels[rows],
-                scored.classes[test].T.ravel(),
+                np.where(classes == OTHER, known, classes),
                 scored.confidence[test].T.ravel(),
-                self._dataset.num_classes,
+                known + bool((classes == OTHER).any()),
             ),
             images,
             rows,

@@ -17,7 +17,7 @@ from bginv.engine.results import Results
 from bginv.engine.run_folder import RunFolder
 from bginv.errors import UserError
 from bginv.evaluation.groups import group_numbers
-from bginv.masks.choice import Choice
+from bginv.masks.choice import GIVEN, Choice
 from bginv.masks.store import Found, count_missing
 from bginv.methods.background_invariance.settings import PHOTOGRAPHS
 from bginv.methods.photographs.estimate import estimated_seconds, told
@@ -60,6 +60,9 @@ class PhotographExperiment(MeasuredRun):
         train_first: whether there is a phase 1.
         save: whether models are saved.
 
+    Raises:
+        UserError: a number of steps.
+
     Attributes:
         outcome: what a run found, when it is done.
         watches: who is told of the epochs of "classifier" and "adversarial", by phase.
@@ -80,6 +83,11 @@ class PhotographExperiment(MeasuredRun):
         train_first: bool = True,
         save: bool = True,
     ):
+        if settings.steps is not None:
+            raise UserError(
+                f"steps ({settings.steps}) are not for photographs, which are trained on for whole "
+                "epochs: give --epochs, in Python epochs"
+            )
         super().__init__(dataset, classifier, choice, settings, folder, strategy, save)
         self.watches: Mapping[str, Watch] = {}
         self._train_first = train_first
@@ -177,6 +185,16 @@ class PhotographExperiment(MeasuredRun):
         """See the class."""
         held = self.dataset.train.take(self._held) if len(self._held) else None
         return self._own_validation or held
+
+    def _judges_by(self, validation: Source, choice: Choice) -> bool:
+        """See `MeasuredRun`; without masks, it tells nothing of other backgrounds."""
+        if choice.name != GIVEN or validation.has_masks:
+            return True
+        logging.warning(
+            "the validation images have no masks, and those of the training images are given: "
+            "choices are made on a share of the training images, and these are one more test"
+        )
+        return False
 
     def _phase1(self) -> Done:
         train, held = self.dataset.train.without_masks(), self.held_out

@@ -9,7 +9,7 @@ from absl import logging
 
 from bginv.data.catalog import check_name, full_name, takes_any_size
 from bginv.data.composites import WithEmptied, emptied
-from bginv.data.sources import Dataset
+from bginv.data.sources import Dataset, Source, spread_rows
 from bginv.data.wrapped import hold_out
 from bginv.engine.experiment import (
     Experiment,
@@ -36,7 +36,7 @@ VALIDATION, TRAIN = "validation", "train"
 TRAINED_ON = "images trained on"
 """Among tests, one of which may be called train."""
 LOOKED_AT = 256
-"""Training images whose accuracy is told, as their order is a mixed one."""
+"""Training images whose accuracy is told."""
 
 
 class MeasuredRun(Experiment):
@@ -72,13 +72,19 @@ class MeasuredRun(Experiment):
     ):
         super().__init__(settings, strategy, folder)
         self.models = {}
-        tests = dict(dataset.tests)
-        self._own_validation = tests.pop(VALIDATION, None) if len(tests) > 1 else None
+        tests, self._own_validation = dict(dataset.tests), None
+        if len(tests) > 1 and VALIDATION in tests and self._judges_by(tests[VALIDATION], choice):
+            self._own_validation = tests.pop(VALIDATION)
         self.dataset = dataclasses.replace(dataset, tests=tests)
         self.classifier, self.model_name = classifier, classifier.name
         self._choice, self._save = choice, save
         share = 0.0 if self._own_validation else settings.validation
         self._rows, self._held = hold_out(dataset.train, share)
+
+    def _judges_by(self, validation: Source, choice: Choice) -> bool:
+        """Whether choices are made on a split called validation; else it is one more test."""
+        del validation, choice
+        return True
 
     def _masking(self, is_trained: bool = True) -> Masking:
         """Masks from what was chosen, measured with the classifier where that is trained."""
@@ -89,6 +95,7 @@ class MeasuredRun(Experiment):
     @part_of_run
     def _whole(self, found: Found, split: str) -> WithEmptied:
         """A split with masks, and with its images without their objects."""
+        self.folder.check_found(f"masks of {split} images", found.source.masks_digest())
         behind = emptied(found.source, self.folder.emptied(split))
         return WithEmptied(found.source, behind, found.confidence > 0)
 
@@ -110,7 +117,8 @@ class MeasuredRun(Experiment):
 
     def _looked_at(self) -> Dataset:
         """The data set of the table, with a part of the training images."""
-        some = self.dataset.train.first(LOOKED_AT).without_masks()
+        train = self.dataset.train.without_masks()
+        some = train.take(spread_rows(train, LOOKED_AT))
         return dataclasses.replace(self.dataset, train=some)
 
     def _splits(self, looked_at: Dataset) -> LastLayers:
