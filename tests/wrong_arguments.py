@@ -234,6 +234,22 @@ WRONG = {
         ("train-att", "digits", "--fusion", "paper", "--global-model", "m1.keras"),
         "--global-model is for --fusion joint",
     ),
+    "second stage of AG-CNN": (
+        ("train-att", "digits", "--fusion", "paper", "--fusion-steps", "3"),
+        "--fusion-steps is for --fusion joint",
+    ),
+    "tau of AG-CNN": (
+        ("train-att", "digits", "--fusion", "paper", "--tau", "0.5"),
+        "--tau is for --fusion joint or --threshold tau",
+    ),
+    "momentum of Adam": (
+        (None, "run", "digits", "--method", "erm", "--optimizer", "adam", "--momentum", "0.5"),
+        "--momentum has no effect with --optimizer adam",
+    ),
+    "boxes beside masks": (
+        (None, "make-variations", "shapes", "out", "--image-size", "32", "--boxes", "b.csv"),
+        "--boxes is for --masks boxes, and masks are given",
+    ),
     "no global classifier": (
         (*ATTENTION, "--global-model", "no.keras"),
         "no model file no.keras",

@@ -199,27 +199,36 @@ def _masks_tab(front: Front, split: gr.Dropdown) -> None:
         draw = gr.Button("Draw the mask in the box", elem_id="draw")
     save = gr.Button("Save all masks", variant="primary", elem_id="save")
     told = gr.Textbox(label="Saved", interactive=False, elem_id="told")
-    inputs, outputs = [split, only, place], [place, state, *pictures, told]
+    # what is changed is the picture that is seen, whatever number is being written
+    shown = gr.State(1)
+    inputs, outputs = [split, only, shown], [place, shown, state, *pictures, told]
+
+    def showing(call: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+        def show(*given: Any) -> list[Any]:
+            number, *rest = call(*given)
+            return [number, number, *rest]
+
+        return show
 
     def step(by: int) -> Callable:
-        return lambda split, only, place: front.turn(split, only, (place or 1) + by)
+        return showing(lambda split, only, place: front.turn(split, only, (place or 1) + by))
 
     def clicked(split: str, only: str, place: float, event: gr.SelectData) -> list[Any]:
-        text, shown = front.click(split, only, place, *event.index)
-        return [text, *(shown or [gr.skip()] * len(outputs))]
+        text, found = front.click(split, only, place, *event.index)
+        return [text, *(showing(lambda: found)() if found else [gr.skip()] * len(outputs))]
 
     back.click(step(-1), inputs, [*outputs, box])
     forth.click(step(1), inputs, [*outputs, box])
-    place.submit(step(0), inputs, [*outputs, box])
+    place.submit(step(0), [split, only, place], [*outputs, box])
     for choice in (split, only):
-        choice.input(lambda *own: front.turn(*own, 1), [split, only], [*outputs, box])
-    reject.click(lambda *own: front.change(*own, MaskReview.reject), inputs, outputs)
-    keep.click(lambda *own: front.change(*own, MaskReview.keep), inputs, outputs)
-    draw.click(front.draw, [*inputs, box], outputs)
-    box.submit(front.draw, [*inputs, box], outputs)
+        choice.input(showing(lambda *own: front.turn(*own, 1)), [split, only], [*outputs, box])
+    reject.click(showing(lambda *own: front.change(*own, MaskReview.reject)), inputs, outputs)
+    keep.click(showing(lambda *own: front.change(*own, MaskReview.keep)), inputs, outputs)
+    draw.click(showing(front.draw), [*inputs, box], outputs)
+    box.submit(showing(front.draw), [*inputs, box], outputs)
     pictures[0].select(clicked, inputs, [box, *outputs])
-    save.click(front.save, inputs, outputs)
-    gr.on(None, front.show, inputs, outputs)  # when the page is opened
+    save.click(showing(front.save), inputs, outputs)
+    gr.on(None, showing(front.show), inputs, outputs)  # when the page is opened
 
 
 def _shown(image: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from bginv.commands.settings import EvaluateBackgroundsSettings
 from bginv.data.in9 import (
     IMAGENET_CLASSES,
     IN9_CLASSES,
+    are_of_in9,
     class_folders,
     has_challenge,
     imagenet_to_in9,
@@ -79,7 +80,7 @@ def prepare_evaluate_backgrounds(
                 "challenge_accuracy": verdicts.challenge_accuracy,
                 "passes": verdicts.passes,
             }
-        comparable = len(class_folders(settings.data_path)) == len(IN9_CLASSES)
+        comparable = are_of_in9(class_folders(settings.data_path))
         print(variations_table(found, settings.model, comparable), end="")
         if results:
             write_text(results, json.dumps({"model": settings.model, **found}, indent=2) + "\n")
@@ -109,17 +110,17 @@ def _class_map(model: Classifier, settings: EvaluateBackgroundsSettings) -> np.n
     """What each logit stands for.
 
     Raises:
-        UserError: neither a logit for each class of the folders, nor ImageNet's and nine classes.
+        UserError: neither a logit for each class of the folders, nor ImageNet's for ImageNet-9.
     """
     folders = class_folders(settings.data_path)
     if model.num_classes == len(folders):
         return None
-    if model.num_classes == IMAGENET_CLASSES and len(folders) == len(IN9_CLASSES):
+    if model.num_classes == IMAGENET_CLASSES and are_of_in9(folders):
         return imagenet_to_in9()
     raise UserError(
         f"{settings.model} tells {model.num_classes} classes apart, but {settings.data_path} has "
-        f"{len(folders)}; as many, or ImageNet's {IMAGENET_CLASSES} for {len(IN9_CLASSES)}, are "
-        "needed"
+        f"{len(folders)}; as many are needed, or ImageNet's {IMAGENET_CLASSES} for the "
+        f"{len(IN9_CLASSES)} of ImageNet-9 (00_dog, 01_bird, ...)"
     )
 
 

@@ -45,6 +45,7 @@ def prepare_make_variations(
     refuse_groups(settings)
     dataset = load(settings)
     splits = {TRAIN: dataset.train, SPLIT: next(iter(dataset.tests.values()))}
+    _check_masks(settings)
     kept = {SETTINGS_NAME: settings, "inputs": _inputs(settings, splits)}
     check = functools.partial(_check_same, kept, root, settings.overwrite)
     check()
@@ -80,6 +81,20 @@ def prepare_make_variations(
             logging.info("wrote %s", root / f"{split}.png")
 
     return while_locked(root, job)
+
+
+def _check_masks(settings: MakeVariationsSettings) -> None:
+    """Raise where a file is named that would not be read.
+
+    Raises:
+        UserError: it names the option.
+    """
+    for kind in ("boxes", "model"):
+        if getattr(settings, kind) and settings.masks != kind:
+            raise UserError(
+                f"--{kind} is for --masks {kind}, and masks are {settings.masks}: give that, or "
+                f"leave --{kind} out"
+            )
 
 
 def _inputs(settings: MakeVariationsSettings, splits: dict[str, Source]) -> dict[str, int]:

@@ -11,6 +11,7 @@ Classes have the order of their folders' names, and there may be any number of t
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -88,6 +89,11 @@ def class_folders(root: str) -> tuple[str, ...]:
     """Names of the classes, in order: the folders of the first variation that is there."""
     folder = _root(root) / present_variations(root)[0] / SPLIT
     return tuple(sorted(_folders(folder)))
+
+
+def are_of_in9(folders: Sequence[str]) -> bool:
+    """Whether these are the classes of ImageNet-9, in its order: "00_dog", "01_bird" and so on."""
+    return tuple(name.lstrip("0123456789_").replace("_", " ") for name in folders) == IN9_CLASSES
 
 
 def _folders(folder: pathlib.Path) -> set[str]:

@@ -185,7 +185,7 @@ def hold_out(source: Source, share: float) -> tuple[np.ndarray, np.ndarray]:
 
     The same image is on the same side in every run, whatever else is in the folder; copies of one
     image are never on both sides. Every class keeps images on both sides, but one that has a single
-    image, which is trained on.
+    image, or copies of one, which is trained on.
 
     Args:
         source: training images.
@@ -204,7 +204,7 @@ def hold_out(source: Source, share: float) -> tuple[np.ndarray, np.ndarray]:
             continue
         if held[rows].all():
             held &= places != places[rows].max()
-        elif len(rows) >= FEWEST:
+        elif len(np.unique(places[rows])) >= FEWEST:
             held |= places == places[rows].min()
     return np.flatnonzero(~held), np.flatnonzero(held)
 

@@ -91,7 +91,7 @@ class Stage:
     def run(self, folder: RunFolder) -> None:
         """Train, or go on; checkpoints and metrics are in the run's folder."""
         self.begin()
-        after_epoch = self.after_epoch
+        after_epoch = self._looking if self.after_epoch else None
         if after_epoch and not is_chief(self.method.strategy):
             after_epoch = _do_nothing  # but return to Python at the same steps as the chief
         checkpoints = folder.checkpoints(self.method.name)
@@ -108,6 +108,11 @@ class Stage:
             self.watch,
         )
         self.end()
+
+    def _looking(self, epoch: int) -> None:
+        """After an epoch, look at the weights that are judged and kept."""
+        with self.method.evaluated_weights():
+            self.after_epoch(epoch)
 
 
 def _do_nothing(epoch: int) -> None:

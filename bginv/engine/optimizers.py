@@ -134,6 +134,17 @@ class RMSprop(keras.optimizers.RMSprop):
         self.assign_sub(variable, step / (ops.sqrt(mean_square) + self.epsilon))
 
 
+@contextlib.contextmanager
+def weights_kept(weights: Sequence[keras.Variable]) -> Iterator[None]:
+    """Whatever weights are while the context is open, they are as before in the end."""
+    kept = [tf.convert_to_tensor(weight.value) for weight in weights]
+    try:
+        yield
+    finally:
+        for weight, value in zip(weights, kept, strict=True):
+            weight.assign(value)
+
+
 FIRST_UPDATES = 10.0
 
 
@@ -172,20 +183,14 @@ class AveragedWeights(tf.Module):
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
         """Give the model the averages for as long as the context is open."""
-        kept = [tf.convert_to_tensor(weight.value) for weight in self._weights]
-        self.take_over()
-        try:
+        with weights_kept(self._weights):
+            self.take_over()
             yield
-        finally:
-            self._assign(kept)
 
     def take_over(self) -> None:
         """Give the model the averages."""
-        self._assign([tf.convert_to_tensor(average) for average in self.averages])
-
-    def _assign(self, values: list[tf.Tensor]) -> None:
-        for weight, value in zip(self._weights, values, strict=True):
-            weight.assign(value)
+        for weight, average in zip(self._weights, self.averages, strict=True):
+            weight.assign(tf.convert_to_tensor(average))
 
 
 class BestWeights(tf.Module):

@@ -131,9 +131,9 @@ def _confusions(run: Run) -> list[Matrix]:
         for test in dict.fromkeys((next(iter(tests)), worst)):
             if test not in by_test:  # too many classes
                 continue
-            # a classifier may know more classes than the data has
-            counts = [line[: len(names)] for line in by_test[test][: len(names)]]
-            shares = [[(n, n / max(sum(line), 1)) for n in line] for line in counts]
+            # a classifier may know more classes than the data has: these count in the shares
+            counts = by_test[test][: len(names)]
+            shares = [[(n, n / max(sum(own), 1)) for n in own[: len(names)]] for own in counts]
             found.append(Matrix(f"{run.shown_names[row]}, {test.replace('_', ' ')}", shares))
     return found
 

@@ -206,6 +206,7 @@ def test_two_are_rejected_one_is_drawn_and_no_other_differs(root, tmp_path, comm
         before = masks_in(root)
         for name in ("cat/0.png", "dog/3.png"):
             page.go_to(name)
+            page.element("#place input").send_keys("9")  # without Enter it is not shown yet
             page.element("#reject").click()
             page.until(lambda: "rejected" in page.value("state"))
             page.until(lambda: "not saved" in page.value("told"))

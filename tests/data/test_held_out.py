@@ -46,6 +46,14 @@ def test_a_class_with_one_image_is_trained_on():
         assert {8, 9} <= set(kept)
 
 
+def test_a_class_of_copies_alone_is_trained_on():
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
+    images[8:] = images[8]
+    for share in (0.05, 0.2, 0.5):
+        kept, _ = hold_out(ArraySource(images, np.array([0] * 8 + [1] * 4)), share)
+        assert set(range(8, 12)) <= set(kept)
+
+
 def test_nothing_is_held_out_where_none_is_asked_for(source):
     kept, held = hold_out(source, 0.0)
     assert len(kept) == 400 and len(held) == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bginv.data.in9 import IN9_CLASSES, imagenet_to_in9
+from bginv.data.in9 import IN9_CLASSES, are_of_in9, imagenet_to_in9
 from bginv.data.sources import ArraySource
 from bginv.evaluation.background_challenge import Challenge, bootstrap, correct_on, predictor
 from tests.challenge import tiny_classifier, variations
@@ -142,3 +142,11 @@ def test_intervals_hold_the_value_and_shrink_with_the_sample():
         widths.append(high - low)
     assert widths[0] == pytest.approx(10 * widths[1], rel=0.3)
     assert bootstrap(mean, sample) == bootstrap(mean, sample)
+
+
+def test_nine_classes_need_not_be_those_of_imagenet_9():
+    folders = [f"{number:02}_{name}" for number, name in enumerate(IN9_CLASSES)]
+    assert are_of_in9(folders)
+    assert are_of_in9([name.replace(" ", "_") for name in folders])
+    assert not are_of_in9([f"{number:02}_cheese{number}" for number in range(9)])
+    assert not are_of_in9(folders[:8]) and not are_of_in9(sorted(IN9_CLASSES))

@@ -251,9 +251,15 @@ def test_averaged_weights_are_the_moving_average_of_each_step(batch):
             if expected is None
             else [0.5 * old + 0.5 * new for old, new in zip(expected, weights, strict=True)]
         )
+    with method.evaluated_weights():
+        judged = method.classifier.get_weights()
+    for one, other in zip(method.classifier.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(one, other)
     method.finish()
-    for averaged, own in zip(method.classifier.get_weights(), expected, strict=True):
+    found = zip(method.classifier.get_weights(), judged, expected, strict=True)
+    for averaged, seen, own in found:
         np.testing.assert_allclose(averaged, own, atol=1e-6)
+        np.testing.assert_array_equal(averaged, seen)
 
 
 def test_the_learning_rate_falls_to_zero_at_the_last_step(batch):

@@ -55,6 +55,17 @@ def test_the_features_are_those_before_the_head():
     assert features.output is classifier.layers[-3].input
 
 
+def test_blocks_that_squeeze_and_excite_are_no_head():
+    layers = keras.layers
+    image = keras.Input((16, 16, 3))
+    maps = layers.Conv2D(8, 3, 2, padding="same", activation="relu")(image)
+    scale = layers.Dense(8, activation="sigmoid")(layers.GlobalAveragePooling2D()(maps))
+    maps = layers.Multiply()([maps, layers.Reshape((1, 1, 8))(scale)])
+    maps = layers.Conv2D(24, 3, 2, padding="same", activation="relu")(maps)
+    model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(maps)))
+    assert features_of(model).output_shape == (None, 4, 4, 24)
+
+
 def test_a_classifier_without_maps_is_refused():
     inputs = keras.Input((16, 16, 1))
     dense = keras.layers.Dense(2)(keras.layers.Reshape((256,))(inputs))

@@ -101,6 +101,17 @@ def test_dfr_takes_as_many_of_each_group_and_takes_the_scale_out():
     assert right.mean() > 0.97
 
 
+def test_the_penalty_of_dfr_leaves_most_weights_at_zero():
+    """L1; L2 leaves none there. Releases of scikit-learn take it by different names."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(80) % 2
+    features = np.concatenate([labels[:, None] - 0.5, rng.normal(size=(80, 40))], 1)
+    kernel, _ = reweighted(
+        features, labels, labels, 2, (0.05,), 1, rng, (np.zeros(41), np.ones(41))
+    )
+    assert (kernel[:, 1] != kernel[:, 0]).sum() < 10
+
+
 def test_dfr_tells_several_classes():
     labels = np.arange(90) % 3
     features = np.eye(3)[labels] + 0.05 * np.random.default_rng(0).normal(size=(90, 3))

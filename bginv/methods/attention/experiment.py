@@ -21,6 +21,7 @@ from bginv.engine.loop import total_steps
 from bginv.engine.method import Method
 from bginv.engine.results import evaluate_and_log, evaluation_of_epochs
 from bginv.engine.run_folder import RunFolder
+from bginv.engine.settings import option_name
 from bginv.errors import UserError
 from bginv.evaluation.attention import crop_statistics, evaluate_auroc
 from bginv.interop.model_files import check_ending_for, load_classifier
@@ -88,6 +89,14 @@ def _check_fusion(settings: AttentionSettings) -> None:
         raise UserError(
             "--global-model is for --fusion joint; --fusion paper trains its branches together"
         )
+    if settings.fusion == "paper" and settings.recipe == "paper":  # the other sets some of them
+        unused = {"fusion_steps": None, "head": "linear"}
+        if settings.threshold != "tau":
+            unused["tau"] = AttentionSettings.tau
+        for name, default in unused.items():
+            if getattr(settings, name) != default:
+                other = " or --threshold tau" if name == "tau" else ""
+                raise UserError(f"{option_name(name)} is for --fusion joint{other}: leave it out")
     if settings.fusion == "joint" and settings.threshold == "tau":
         raise UserError("--threshold is for --fusion paper; --fusion joint always takes --tau")
     if settings.architecture != "auto" and (settings.global_model or settings.fusion == "paper"):

@@ -67,7 +67,7 @@ def features_of(classifier: keras.Model) -> keras.Model:
         UserError: no such maps.
     """
     own_layers = (layer for layer in classifier.layers if not isinstance(layer, keras.Model))
-    for layer in own_layers:
+    for layer in reversed(list(own_layers)):  # blocks before may average maps to scale them
         into, out = (_tensor(layer, name) for name in ("input", "output"))
         if into is not None and out is not None and (len(into.shape), len(out.shape)) == (4, 2):
             return keras.Model(classifier.inputs, into, name="features")

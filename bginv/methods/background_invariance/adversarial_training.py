@@ -1,11 +1,15 @@
 """Phase 3: the classifier against generators of backgrounds."""
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from bginv.engine.method import with_own_losses
+from bginv.engine.optimizers import weights_kept
 from bginv.errors import UserError
 from bginv.methods.background_invariance.classifier_training import (
     ClassifierMethod,
@@ -218,6 +222,13 @@ class AdversarialTraining(ClassifierMethod):
         every = self.settings.restart_every
         events = [step + (offset - step - 1) % every + 1 for offset in self._restart_offsets()]
         return min(events, default=None)
+
+    @contextlib.contextmanager
+    def evaluated_weights(self) -> Iterator[None]:
+        """See `Method.evaluated_weights`."""
+        with weights_kept(self.classifier.trainable_variables):
+            self.finish()
+            yield
 
     def finish(self) -> None:
         """Give the classifier its averaged weights, of which the optimizer keeps account."""

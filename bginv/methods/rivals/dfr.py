@@ -1,5 +1,6 @@
 """Deep feature reweighting: a last layer on balanced held-out images (Kirichenko et al. 2023)."""
 
+import inspect
 import warnings
 from collections.abc import Sequence
 
@@ -15,6 +16,9 @@ from bginv.methods.rivals.trainer import Trainer
 
 SMALLEST_DEVIATION = 1e-6
 """Of a feature, which may be the same for all images."""
+_PENALTY = inspect.signature(sklearn.linear_model.LogisticRegression).parameters.get("penalty")
+L1 = {"penalty": "l1"} if _PENALTY and _PENALTY.default == "l2" else {"l1_ratio": 1.0}
+"""As scikit-learn takes it: by its name until 1.7, which ignores the ratio without another name."""
 LastLayer = tuple[np.ndarray, np.ndarray]
 """Kernel float [D, K] and bias float [K]."""
 
@@ -146,7 +150,7 @@ def _regression(
     """Of one class against the others, each."""
     known = np.unique(labels)
     one = sklearn.linear_model.LogisticRegression(
-        l1_ratio=1.0, C=inverse_penalty, solver="liblinear", random_state=0
+        **L1, C=inverse_penalty, solver="liblinear", random_state=0
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sklearn.exceptions.ConvergenceWarning)

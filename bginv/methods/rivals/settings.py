@@ -235,6 +235,15 @@ def check_rival(settings: RivalSettings) -> None:
     if settings.freeze and not rival_of(name).on_features:
         raise UserError(f"--method {name} trains the whole network: leave --freeze away")
     _check_validation(settings)
+    without_effect = {
+        "momentum": (settings.optimizer == "adam", "--optimizer adam"),
+        "smallest_crop": (settings.freeze, "--freeze"),
+        "batch_norm": (settings.freeze, "--freeze"),
+    }
+    defaults = {field.name: field.default for field in dataclasses.fields(settings)}
+    for field, (holds, other) in without_effect.items():
+        if holds and getattr(settings, field) != defaults[field]:
+            raise UserError(f"{option_name(field)} has no effect with {other}: leave it out")
     if isinstance(settings, DfrSettings) and not settings.inverse_penalties:
         raise UserError("--inverse-penalties needs one number at least, such as 0.1")
     if isinstance(settings, CompositeSettings):

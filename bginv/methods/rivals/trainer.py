@@ -150,10 +150,11 @@ class Trainer:
         """
         seed = tf.random.fold_in(tf.constant([self.settings.seed, 3]), copy)
         rows = np.random.default_rng([self.settings.seed, copy]).permutation(len(source))
+        size = FEATURE_BATCH - (len(rows) % FEATURE_BATCH == 1)  # an image alone has no neighbour
         order, traced = source.take(rows), tf.function(change, autograph=False)
 
         def batches() -> Iterator[tf.Tensor]:
-            for number, batch in enumerate(order.batches(FEATURE_BATCH)):
+            for number, batch in enumerate(order.batches(size)):
                 yield traced(batch, tf.random.fold_in(seed, number))
 
         name = f"{self.settings.method}_{self.settings.seed}_{copy}"
