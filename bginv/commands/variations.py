@@ -22,7 +22,7 @@ from bginv.engine.experiment import load, refuse_groups
 from bginv.engine.saved_settings import changes_since, to_json
 from bginv.errors import UserError
 from bginv.interop.model_files import load_mask_unet
-from bginv.masks.boxes import Boxes, placed
+from bginv.masks.boxes import Boxes, check_shape, placed
 from bginv.masks.cam import Box, grab_cut
 from bginv.ops.binarize import binarize
 from bginv.output_files import check_writable_folder, while_locked, write_bytes, write_text
@@ -194,6 +194,7 @@ def _read_boxes(path: str, source: Source) -> list[Box]:
             )
         height, width = source.images.sizes[row]
         own = next(iter(fitting.values()))
+        check_shape(own, (height, width))
         sized = own if own.size else own._replace(size=(float(width), float(height)))
         boxes.append(placed(sized, source.image_shape[:2]))
     return boxes

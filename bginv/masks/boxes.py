@@ -95,6 +95,27 @@ LARGEST_STRETCH = 0.02
 """Of a picture that was made smaller after boxes were drawn: one side against the other."""
 
 
+def check_shape(labelled: Labelled, size: tuple[int, int]) -> None:
+    """Raise where a box is of a picture of another shape, as of one that was turned since.
+
+    Args:
+        labelled: the box.
+        size: height and width of the picture as it is shown.
+
+    Raises:
+        UserError: it names both shapes.
+    """
+    if labelled.size is None:
+        return
+    stretch = (size[1] / labelled.size[0]) / (size[0] / labelled.size[1])
+    if abs(stretch - 1) > LARGEST_STRETCH + 1 / min(size):
+        told = "x".join(f"{side:g}" for side in labelled.size)
+        raise UserError(
+            f"{labelled.place}: the box is of a picture of {told} pixels, and the picture as it is "
+            f"shown has {size[1]}x{size[0]}, of another shape: was it turned or cut?"
+        )
+
+
 def placed(labelled: Labelled, size: tuple[int, int]) -> Box:
     """A box in whole pixels of a picture, clipped to it: top, left, bottom and right edge.
 
@@ -103,19 +124,12 @@ def placed(labelled: Labelled, size: tuple[int, int]) -> Box:
         size: the picture's height and width.
 
     Raises:
-        UserError: an empty box, one that lies outside the picture, or one of a picture of another
-            shape.
+        UserError: an empty box, or one that lies outside the picture.
     """
     left, top, right, bottom = labelled.box
     across, down = 1.0, 1.0
     if labelled.size:
         across, down = size[1] / labelled.size[0], size[0] / labelled.size[1]
-        if abs(across / down - 1) > LARGEST_STRETCH + 1 / min(size):
-            told = "x".join(f"{side:g}" for side in labelled.size)
-            raise UserError(
-                f"{labelled.place}: the box is of a picture of {told} pixels, and the picture as "
-                f"it is shown has {size[1]}x{size[0]}, of another shape: was it turned or cut?"
-            )
     text = ", ".join(f"{edge:g}" for edge in labelled.box)
     if not (left < right and top < bottom):
         raise UserError(f"{labelled.place}: the box {text} (left, top, right, bottom) is empty")
@@ -231,6 +245,8 @@ class BoxMasks(MaskSource):
             why = f"{self._boxes.path} has boxes of several pictures of this name: {names}"
             return Mask.failed(picture, why)
         try:
+            for own in found:
+                check_shape(own, picture.pixels.shape[:2])
             boxes = [placed(own, picture.pixels.shape[:2]) for own in found]
         except UserError as error:
             return Mask.failed(picture, str(error))

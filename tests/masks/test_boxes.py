@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bginv.data.variations import box_of
-from bginv.masks.boxes import Boxes, BoxMasks, Labelled, mask_in_boxes, placed
+from bginv.masks.boxes import Boxes, BoxMasks, Labelled, check_shape, mask_in_boxes, placed
 from bginv.masks.cam import cut, grab_cut
 from bginv.masks.source import Picture
 
@@ -92,7 +92,8 @@ def test_boxes_are_clipped_or_refused():
     with pytest.raises(
         ValueError, match="of a picture of 800x1000 .* has 100x80, of another shape"
     ):
-        placed(turned, (80, 100))
+        check_shape(turned, (80, 100))
+    check_shape(turned, (501, 400))
     assert placed(turned, (501, 400)) == (10, 5, 20, 15)  # made smaller, and rounded
 
 
