@@ -18,7 +18,7 @@ from photograph_tests import COLUMNS, load, summarized, tests_of
 from bginv.methods.rivals.settings import GROUPS, MASKS, RIVALS
 
 WHOLE = ("--epochs", "8", "--batchsize", "16", "--batch-norm", "fixed")
-RATE = ("--learning-rate", "0.003")
+RATE = ("--learning-rate", "0.001")
 ROWS = {
     "erm": ["--method", "erm", *WHOLE, *RATE],
     "group-balanced": ["--method", "group-balanced", *WHOLE, *RATE],
