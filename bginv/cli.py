@@ -290,6 +290,11 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
     command = COMMANDS[name]
     of_phase = {settings: phase for phase, settings in PHASES.items()}
     kinds = {of_phase.get(command.settings, name): command.settings}
+    if name == "run" and given.get("output"):
+        raise UserError(
+            f"--output {given['output']} is not for bginv run, whose models are in the run's "
+            "folder: name that with --run-dir"
+        )
     other = _other_run(given) if name == "run" else {}
     if name == "run":
         kinds = other or {**kinds, **PHASES}
@@ -312,8 +317,9 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
     settings = {name: resolve(command.settings, given, command.recipe)}
     if name != "run":
         return settings
-    known = setting_names(command.settings) | phase_setting_names()
-    refuse_unknown(given, known, "the three phases", f"--recipe {PHOTOGRAPHS} or a --method")
+    if not _of_photographs().lacks_pictures(given["dataset"]):  # which is told when it is read
+        known = setting_names(command.settings) | phase_setting_names()
+        refuse_unknown(given, known, "the three phases", f"--recipe {PHOTOGRAPHS} or a --method")
     return {**settings, **resolve_phases(given, command.recipe)}
 
 

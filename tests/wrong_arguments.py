@@ -24,7 +24,14 @@ WRONG = {
         (None, "run", "digits", "--freeze"),
         "--freeze is not for the three phases: leave it out, or give --recipe photographs",
     ),
-    "an output of a run": ((None, "run", "digits", "--output", "m.keras"), "--output is not for"),
+    "an output of a run": (
+        (None, "run", "digits", "--output", "m.keras"),
+        "--output m.keras",
+    ),
+    "an option of photographs, and none there": (
+        (None, "run", "folder:nowhere", "--freeze"),
+        "nowhere",
+    ),
     "mistakes of a classifier of other images": (
         ("train1", "shapes", "--image-size", "32", "--mistakes-of", "m1.keras"),
         "m1.keras takes images",

@@ -151,8 +151,15 @@ def prepare_model(
         class_map: see `match_classes`.
 
     Raises:
-        UserError: classes that cannot be matched, or answers that are none.
+        UserError: images of other channels, classes that cannot be matched, or answers that are
+            none.
     """
+    taken = getattr(classifier.model, "input_shape", None)
+    if isinstance(taken, tuple) and len(taken) == 4 and taken[3] not in (None, images.shape[3]):
+        raise UserError(
+            f"{name} takes images of {taken[3]} channels, and the pictures have {images.shape[3]}: "
+            "audit it with pictures like those that it was trained on"
+        )
     unit = images[:SAMPLE].astype(np.float32) / 255
     num_outputs = classifier.num_classes or _call(classifier, unit[:2], name).shape[-1]
     names = labels_of_model or classifier.class_names

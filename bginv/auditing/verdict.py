@@ -55,6 +55,11 @@ def verdict_of(
     return [*first, *model.doubts, *_of_masks(masks)]
 
 
+def has_verdict(model: ModelAudit, masks: MaskReport) -> bool:
+    """Whether anything can be told of a model: the masks show objects, and it does not guess."""
+    return masks.usable and model.tests[CLEAN].low > _chance(model)
+
+
 def doubts_of_data(labels: np.ndarray, class_names: Sequence[str]) -> list[str]:
     """What speaks against figures of these pictures, whatever the model."""
     counts = np.bincount(labels, minlength=len(class_names))

@@ -9,6 +9,7 @@ from absl import logging
 
 from bginv.auditing.conditions import read_conditions
 from bginv.auditing.result import FIGURES, AuditResult
+from bginv.auditing.verdict import has_verdict
 from bginv.commands.settings import AuditSettings
 from bginv.data.catalog import load_data, takes_any_size
 from bginv.errors import UserError
@@ -16,8 +17,8 @@ from bginv.library.audit import audit
 from bginv.output_files import check_writable, refuse_existing
 
 WIDTH = 80
-VIOLATED = 3
-"""Exit code where a condition holds."""
+VIOLATED, UNTOLD = 3, 4
+"""Exit codes where a condition holds, and where none can be told."""
 
 
 def prepare_audit(settings: AuditSettings, strategy: tf.distribute.Strategy) -> Callable[[], int]:
@@ -59,6 +60,10 @@ def prepare_audit(settings: AuditSettings, strategy: tf.distribute.Strategy) -> 
         if settings.json:
             result.write_json(settings.json)
             logging.info("wrote %s", settings.json)
+        untold = [own.name for own in result.models if not has_verdict(own, result.masks)]
+        if conditions and untold:
+            print(f"{', '.join(untold)}: no verdict, so no condition can be told")
+            return UNTOLD
         violations = result.violations(conditions)
         for line in violations:
             print(line)

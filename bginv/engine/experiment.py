@@ -9,6 +9,7 @@ import dataclasses
 import pathlib
 import shlex
 import sys
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
@@ -364,7 +365,7 @@ def inputs(
     """What a training starts from, as `RunFolder.check_inputs` takes it.
 
     Args:
-        dataset: its training images.
+        dataset: its training images, and the tests that results are about.
         models: files; None is left out.
         photographs: backgrounds.
         masks: the data set's own masks are used.
@@ -374,4 +375,6 @@ def inputs(
         numbers["background photographs"] = photographs.digest()
     if masks:
         numbers["masks"] = dataset.train.masks_digest()
-    return {"training images": dataset.train.digest(), **numbers}
+    tests = [(name, own.digest()) for name, own in dataset.tests.items()]
+    looked_at = zlib.crc32(repr(tests).encode())
+    return {"training images": dataset.train.digest(), "tests": looked_at, **numbers}

@@ -161,7 +161,8 @@ class RunFolder:
         self._inputs = inputs
         if self.goes_on:
             kept = read_settings(self._config).get("inputs", {})
-            changed = [name for name, number in inputs.items() if kept.get(name) != number]
+            # an earlier version may have noted fewer
+            changed = [name for name, number in inputs.items() if kept.get(name, number) != number]
             self._refuse([f"{name}: another content" for name in changed])
 
     def check_found(self, name: str, number: int) -> None:

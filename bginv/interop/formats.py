@@ -73,6 +73,9 @@ def _without_training(model: keras.Model) -> keras.Model:
     image = keras.Input(model.input_shape[1:], name="image")
     found = keras.Model(image, model(image, training=False), name=model.name)
     found(np.zeros([1, *model.input_shape[1:]], np.float32))  # ONNX asks for one call
+    for variable in found.variables:  # TensorFlow saves none whose name begins so
+        if variable.value.name.startswith("_"):
+            variable.value._handle_name = f"own{variable.value.name}"
     return found
 
 

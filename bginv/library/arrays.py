@@ -65,6 +65,7 @@ def range_of(pixels: Any) -> Range | None:
     """
     if pixels is None:
         return None
+    pixels = getattr(pixels, "pixels", pixels)  # a `PixelRange`, as results have it
     try:
         low, high = map(float, pixels)
     except (TypeError, ValueError, OverflowError):

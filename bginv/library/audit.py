@@ -273,8 +273,8 @@ def _refuse_own_masks(masks: str, choice: Choice) -> None:
     why = choice.reason.partition(", as ")[2]
     if masks == AUTO or choice.name == LEARNED:
         raise UserError(
-            f"no masks: {why}; an audit needs some that are not the model's own: masks='saliency' "
-            "fetches a network, and bginv masks --help lists other sources"
+            f"no masks: {why}; an audit needs some that are not the model's own: --masks saliency, "
+            "in Python masks='saliency', fetches a network; bginv masks --help lists other sources"
         )
     raise UserError(f"masks={masks!r} would be the audited model's own view: take another source")
 

@@ -109,8 +109,9 @@ def _given(
     if argument is None:
         if not dataset.train.has_masks:
             raise UserError(
-                f"{dataset.name} brings no masks: put them at train/masks/CLASS/NAME.png, name a "
-                "folder with given:PATH, or choose another source"
+                f"{dataset.name} brings no masks: put them into masks/CLASS/NAME.png beside its "
+                "class folders (of train, to train), name a folder with given:PATH, or choose "
+                "another source"
             )
         return None
     source = GivenMasks(argument)

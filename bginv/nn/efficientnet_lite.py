@@ -36,7 +36,8 @@ def build_efficientnet_lite0(
 ) -> keras.Model:
     """EfficientNet-Lite0: inverted residuals without squeeze-and-excitation, ReLU6 throughout.
 
-    Layers bear the names of the PyTorch code. As there, convolutions are padded as TensorFlow does
+    Layers bear the names of the PyTorch code without their first underscore, with which TensorFlow
+    would save none. As there, convolutions are padded as TensorFlow does
     it, of an even side's strided ones at the bottom and right alone.
 
     Args:
@@ -60,18 +61,18 @@ def build_efficientnet_lite0(
     kernels = _initializers(seed)
     image = layers.Input(image_shape, name="image")
     x = layers.Rescaling(255 / 128, -127 / 128, name="preprocess")(image)
-    x = _conv_norm(x, kernels, "_conv_stem", "_bn0", _STEM, 3, 2)
+    x = _conv_norm(x, kernels, "conv_stem", "bn0", _STEM, 3, 2)
     number, channels = 0, _STEM
     for expansion, kernel, stride, filters, repeats in _STAGES:
         for repeat in range(repeats):
             step = stride if repeat == 0 else 1
-            name = f"_blocks.{number}"
+            name = f"blocks.{number}"
             x = _block(x, kernels, name, expansion * channels, kernel, step, filters)
             number, channels = number + 1, filters
-    x = _conv_norm(x, kernels, "_conv_head", "_bn1", FEATURES, 1)
+    x = _conv_norm(x, kernels, "conv_head", "bn1", FEATURES, 1)
     if num_classes is not None:
         x = layers.GlobalAveragePooling2D(name="pool")(x)
-        x = layers.Dense(num_classes, kernel_initializer=next(kernels), name="_fc")(x)
+        x = layers.Dense(num_classes, kernel_initializer=next(kernels), name="fc")(x)
     model = keras.Model(image, x, name="efficientnet_lite0")
     if weights is not None:
         _assign(
@@ -149,7 +150,7 @@ def _assign(model: keras.Model, path: pathlib.Path) -> None:
     state = read_state(path)
     for layer in model.layers:
         for weight in layer.weights:
-            name = f"{layer.name}.{LEAVES[weight.name]}"
+            name = f"_{layer.name}.{LEAVES[weight.name]}"
             array = state.get(name)
             if array is None:
                 raise UserError(f"{path} has no {name}, which EfficientNet-Lite0 needs")

@@ -65,6 +65,8 @@ def compiled_for(
     """
     run = compiled(network, image_shape)
     shape = tuple(image_shape or network.input_shape[1:])
+    if None in shape:
+        return run
     weighs = sum(weight.value.dtype.size * math.prod(weight.shape) for weight in network.weights)
     are_many = count * math.prod(shape[:2]) >= MANY_PIXELS
     if weighs > MOST_BYTES or not (are_many or network in _CONSTANT):

@@ -21,6 +21,7 @@ from bginv.interop.export import (
 )
 from bginv.interop.formats import FORMATS, read_class_names
 from bginv.methods.erasing.model import build_localizer, build_network
+from bginv.nn.efficientnet_lite import build_efficientnet_lite0
 from bginv.nn.paper_networks import build_classifier, build_mask_unet
 from tests.nn.test_model_contract import attention
 
@@ -56,6 +57,32 @@ def test_images_to_compare_on_are_from_everywhere():
     for found in (shown, calibration):
         _, counts = np.unique(found[:, 0, 0, 0], return_counts=True)
         assert len(counts) == 3 and counts.max() - counts.min() <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["saved_model", "litert"])
+def test_names_that_begin_with_an_underscore(tmp_path, name):
+    """TensorFlow saves no such variables; those of networks ported from PyTorch may be so."""
+    needed(name)
+    network = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(4, 3, name="_conv"),
+            keras.layers.BatchNormalization(name="_norm"),
+            keras.layers.Flatten(name="_flat"),
+            keras.layers.Dense(2, name="_head"),
+        ]
+    )
+    images = np.random.default_rng(0).random((4, 8, 8, 3), np.float32)
+    files = export_files(tmp_path, "own", [name])
+    (found,) = export_model(network, files, images, images, ("a", "b")).values()
+    assert found.problem is None and found.difference < 1e-4
+
+
+@pytest.mark.slow
+def test_the_default_of_photographs_is_exported_by_keras_too(tmp_path):
+    build_efficientnet_lite0((32, 32, 3), None, 2).export(tmp_path / "model", verbose=False)
+    assert (tmp_path / "model" / "saved_model.pb").is_file()
 
 
 @pytest.mark.slow

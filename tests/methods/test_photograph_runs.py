@@ -181,10 +181,11 @@ def test_one_line_where_options_do_not_go_together(folder, command):
         (("--recipe", "photographs", "--steps", "3"), "steps (3) are not for photographs"),
         (("--masks", "command:no-such-program"), "no-such-program"),
         (("--validation", "0.9"), "--validation must be at most 0.5"),
-        (
-            ("--output", "m.keras", *PLAIN),
-            "--output m.keras is not for runs of a pretrained network",
-        ),
+        (("--output", "m.keras", *PLAIN), "--output m.keras is not for bginv run"),
+        (("--freeze", "--epochs", "9", *PLAIN), "--epochs has no effect with --freeze"),
+        (("--mix", "1", *PLAIN), "--mix takes 5 shares, one of them above 0"),
+        (("--mix", "0,0,0,0,0", *PLAIN), "--mix takes 5 shares, one of them above 0"),
+        (("--group-rate", "1"), "--group-rate is not for the three phases"),
         (("--distribute", "mirrored", "--method", "erm"), "--distribute mirrored is not for this"),
     ):
         code, out, err = command(None, "run", str(folder), "--image-size", "128", *arguments)

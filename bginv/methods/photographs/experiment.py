@@ -38,7 +38,7 @@ from bginv.methods.photographs.phases import (
     repeat_phase,
     run_phase,
 )
-from bginv.methods.photographs.settings import BALANCES, PhotographSettings
+from bginv.methods.photographs.settings import BALANCES, PhotographSettings, check_photographs
 from bginv.nn.fine_tuning import split_head
 
 Done = tuple[Phase, Chosen]
@@ -61,7 +61,7 @@ class PhotographExperiment(MeasuredRun):
         save: whether models are saved.
 
     Raises:
-        UserError: a number of steps.
+        UserError: see `check_photographs`.
 
     Attributes:
         outcome: what a run found, when it is done.
@@ -83,11 +83,7 @@ class PhotographExperiment(MeasuredRun):
         train_first: bool = True,
         save: bool = True,
     ):
-        if settings.steps is not None:
-            raise UserError(
-                f"steps ({settings.steps}) are not for photographs, which are trained on for whole "
-                "epochs: give --epochs, in Python epochs"
-            )
+        check_photographs(settings)
         super().__init__(dataset, classifier, choice, settings, folder, strategy, save)
         self.watches: Mapping[str, Watch] = {}
         self._train_first = train_first

@@ -153,8 +153,10 @@ def decide(before: Judged | None, after: Judged | None, max_clean_loss: float) -
         )
     if after.score <= before.score:
         return Decision(False, f"accuracy on other backgrounds changed by {gained:+.1f} points")
+    tie = "" if after.backgrounds > before.backgrounds else " and a lower cross-entropy"
     return Decision(
-        True, f"other backgrounds {gained:+.1f} points, clean {change:+.1f}, on validation images"
+        True,
+        f"other backgrounds {gained:+.1f} points{tie}, clean {change:+.1f}, on validation images",
     )
 
 

@@ -107,6 +107,11 @@ class MeasuredRun(Experiment):
         """
         found = masking.of(next(iter(self.dataset.tests.values())), is_test=True)
         if found is None:
+            logging.warning(
+                "no audit of the test, and no background gap: its images have no masks, and those "
+                "of the training images are given; put them into masks/CLASS of the test, or take "
+                "another source by --masks"
+            )
             return None, {}
         try:
             audit = RunAudit(self.dataset, found, self._choice.reason, self.settings.seed)
@@ -197,11 +202,6 @@ def _refuse(settings: PretrainedSettings, devices: Collection[str]) -> None:
         raise UserError(
             f"--distribute {settings.distribute} is not for this run of a pretrained network: "
             f"{' or '.join(devices)} is"
-        )
-    if settings.output is not None:
-        raise UserError(
-            f"--output {settings.output} is not for runs of a pretrained network, whose models are "
-            "in the run's folder: name that with --run-dir"
         )
     check_name(full_name(settings.dataset))
     if not takes_any_size(settings.dataset):

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from bginv.engine.common_settings import OF_PHOTOGRAPHS, PhaseSettings
-from bginv.engine.settings import option_name, setting, setting_names
-from bginv.methods.background_invariance.settings import PHOTOGRAPHS
+from bginv.engine.settings import option_name, setting, setting_names, show
+from bginv.errors import UserError
+from bginv.methods.background_invariance.settings import PHOTOGRAPHS, phase_setting_names
 from bginv.nn.weights_package import is_installed
 
 BATCH_NORMS = ("fixed", "trained")
@@ -102,7 +103,39 @@ class PhotographSettings(PretrainedSettings):
     weight_decay: float = setting(1e-4, minimum=0, help="of AdamW")
 
 
-SMALLEST_SIDE, LOOKED_AT = 128, 20
+NOT_FROZEN = (
+    *("epochs", "classifier_epochs", "learning_rate", "lowest_rate", "frozen_share", "average"),
+    *("weight_decay", "batch_norm", "consistency", "smallest_crop"),
+)
+"""Settings of a training of the whole network."""
+
+
+def check_photographs(settings: PhotographSettings) -> None:
+    """Raise where settings do not go together, or one of them would change nothing.
+
+    Raises:
+        UserError: it names the option.
+    """
+    if settings.steps is not None:
+        raise UserError(
+            f"steps ({settings.steps}) are not for photographs, which are trained on for whole "
+            "epochs: give --epochs, in Python epochs"
+        )
+    if len(settings.mix) != NUM_KINDS or not sum(settings.mix) > 0:
+        raise UserError(
+            f"--mix takes {NUM_KINDS} shares, one of them above 0, such as 0.8,0.05,0.05,0.05,0.05;"
+            f" received {show(settings.mix)}"
+        )
+    for field in dataclasses.fields(settings):
+        changed = getattr(settings, field.name) != field.default
+        if settings.freeze and changed and field.name in NOT_FROZEN:
+            raise UserError(
+                f"{option_name(field.name)} has no effect with --freeze, which trains a last layer "
+                "alone: leave one of them out"
+            )
+
+
+SMALLEST_SIDE, LOOKED_AT, NUM_KINDS = 128, 20, 5
 DEVICES = ("none", "mirrored")
 """What runs of a pretrained network take for `--distribute`."""
 OWN = setting_names(PhotographSettings)
@@ -117,11 +150,7 @@ def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
     Returns:
         Whether; and one line where it would be taken but for something, else "".
     """
-    name = given["dataset"]
-    prefix = next((own for own in OF_PHOTOGRAPHS if name.startswith(own)), "")
-    root = pathlib.Path(name.removeprefix(prefix)).expanduser()
-    if prefix and root.is_file():  # a list of pictures, which are near it
-        root = root.parent
+    root = _root_of(given["dataset"])
     if not root.is_dir():
         return False, ""
     wanted = given.get("image_size")
@@ -130,6 +159,8 @@ def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
     others = sorted(given.keys() - OWN - {"command"})
     if given.get("distribute", DEVICES[0]) not in DEVICES:
         others.append("distribute")
+    if set(others) - phase_setting_names() - {"distribute"}:  # nor of that recipe
+        return False, ""
     if others:
         return False, (
             f"{option_name(others[0])} is of the recipe tuned, which is taken; without it, these "
@@ -141,6 +172,20 @@ def photographs_fit(given: Mapping[str, Any]) -> tuple[bool, str]:
             "then the recipe tuned trains a small one (64 pixels) from nothing"
         )
     return True, ""
+
+
+def lacks_pictures(dataset: str) -> bool:
+    """Whether a data set is a folder of photographs that is not there, or has none in it."""
+    folder = OF_PHOTOGRAPHS[0]
+    root = pathlib.Path(dataset.removeprefix(folder)).expanduser()
+    return dataset.startswith(folder) and not (root.is_dir() and typical_side(root))
+
+
+def _root_of(dataset: str) -> pathlib.Path:
+    """The folder of a data set, or of the list of its pictures, which are near it."""
+    prefix = next((own for own in OF_PHOTOGRAPHS if dataset.startswith(own)), "")
+    root = pathlib.Path(dataset.removeprefix(prefix)).expanduser()
+    return root.parent if prefix and root.is_file() else root
 
 
 def typical_side(root: pathlib.Path) -> float:
