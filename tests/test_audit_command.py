@@ -81,6 +81,16 @@ def test_a_condition_decides_the_exit_code(command, photographs, model, conditio
     assert ("gap>" in out) == (wanted == 3)
 
 
+def test_a_check_does_not_pass_without_a_verdict(command, photographs, tmp_path):
+    image = keras.Input((SIDE, SIDE, 3))
+    always_cats = keras.layers.Dense(2, kernel_initializer="zeros")
+    guess = keras.Model(image, always_cats(keras.layers.GlobalAveragePooling2D()(image)))
+    guess.save(tmp_path / "guess.keras")
+    words = ("audit", "guess.keras", str(photographs), "--quick", "--fail-if", "gap>0.03")
+    code, out, _ = command(None, *words)
+    assert code == 4 and "guess.keras: no verdict, so no condition can be told" in out
+
+
 WRONG = {
     "no such figure": (("--fail-if", "bias>3%"), "the figures are gap, changed, clean"),
     "no condition": (("--fail-if", "gap=3"), "a figure, one of >=, <=, >, <, and a number"),

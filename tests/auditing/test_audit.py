@@ -87,6 +87,13 @@ def test_models_that_differ_in_a_layer_without_weights_are_told_apart():
     assert found[1] == alone.models[0].figure("clean").value != found[0]
 
 
+def test_a_model_of_any_size_is_asked(monkeypatch):
+    monkeypatch.setattr("bginv.nn.inference.MANY_PIXELS", 1)
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalMaxPooling2D()(image)))
+    assert 0 <= audit(model).models[0].figure("clean").value <= 1
+
+
 def test_a_model_of_the_ground_is_found_out():
     result = audit(LOOKS_AT_GROUND)
     model = result.models[0]
@@ -202,6 +209,13 @@ REFUSED = {
     "no split": (LOOKS_AT_GROUND, {"split": "holiday"}, "'holiday' is not there; arrays has test"),
     "no draws": (LOOKS_AT_GROUND, {"draws": 0}, "draws must be at least 1"),
     "no model": (3, {}, "received int"),
+    "grey": (
+        keras.Sequential(
+            [keras.Input((SIDE, SIDE, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+        ),
+        {},
+        "takes images of 1 channels, and the pictures have 3",
+    ),
 }  # fmt: skip
 
 
