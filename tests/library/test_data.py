@@ -5,8 +5,9 @@ import tensorflow as tf
 
 import bginv
 from bginv.data.catalog import load_data
-from bginv.library.arrays import pixels_of
+from bginv.library.arrays import pixels_of, range_of
 from bginv.library.data import as_dataset, is_split
+from bginv.nn.pixel_range import GIVEN, PixelRange
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8)
 LABELS = np.arange(12) % 3
@@ -229,3 +230,11 @@ def test_missing_labels_do_not_become_text():
     for missing in (["cat", np.nan] * 6, ["cat", 1] * 6, [None, "cat"] * 6):
         with pytest.raises(ValueError, match="train labels must be "):
             as_dataset((IMAGES, missing))
+
+
+def test_the_range_of_a_result_is_taken_as_pixels():
+    """`bginv.evaluate(model, data, pixels=result.pixels)` measures what was trained."""
+    assert range_of(PixelRange(0, 255, GIVEN, "as it was trained")) == (0, 255)
+    assert range_of((0, 255)) == (0, 255) and range_of(None) is None
+    with pytest.raises(ValueError, match="pixels must be the least and the largest"):
+        range_of((1, 0))
