@@ -170,10 +170,11 @@ def _split_names(root: pathlib.Path) -> list[str]:
         raise UserError(f"{shown(root)} is not a folder; {LAYOUT}")
     names = set(folders(root).values())
     if TRAIN not in names:
-        found = ", ".join(sorted(map(shown, names))) or "no folder"
+        found = ", ".join(sorted(map(shown, names)))
+        instead = f"but {found}" if found else "and no other"
         listed = (root / METADATA).is_file()
         hint = f"as it holds {METADATA}, name it waterbirds:PATH" if listed else LAYOUT
-        raise UserError(f"{shown(root)} holds no folder {TRAIN}, but {found}; {hint}")
+        raise UserError(f"{shown(root)} holds no folder {TRAIN}, {instead}; {hint}")
     tests = names - {TRAIN}
     if not tests:
         raise UserError(

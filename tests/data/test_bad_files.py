@@ -268,7 +268,7 @@ LAYOUTS = {
     ),
     "nothing": (
         lambda data: (remove(data), data.mkdir()),
-        "holds no folder train, but no folder; the layout is",
+        "holds no folder train, and no other; the layout is",
     ),
     "no train": (lambda data: remove(data / "train"), "holds no folder train, but test; the"),
     "no test": (lambda data: remove(data / "test"), "holds no test beside train; the layout is"),
