@@ -27,7 +27,7 @@ ROWS = {
             "--upweight", "10", "--epochs", "4"],
     "dfr": ["--method", "dfr", *WHOLE, *RATE],
     "afr": ["--method", "afr", *WHOLE, *RATE],
-    "gradient-penalty": ["--method", "gradient-penalty", *WHOLE, *RATE, "--gradient-weight", "1"],
+    "gradient-penalty": ["--method", "gradient-penalty", *WHOLE, *RATE, "--gradient-weight", "0.01"],
     "right-reasons": ["--method", "right-reasons", *WHOLE, *RATE, "--gradient-weight", "1"],
     "contrast": ["--method", "contrast", *WHOLE, *RATE, "--optimizer", "sgd"],
     "background-swap": ["--method", "background-swap", *WHOLE, *RATE],
