@@ -70,7 +70,7 @@ def test_words(squares, tmp_path):
         ("model:", "what follows the colon"),
         ("heuristic:3", "nothing after a colon"),
         ("learned:3", "nothing after a colon"),
-        ("given", "train/masks/CLASS/NAME.png"),
+        ("given", "masks/CLASS/NAME.png beside"),
         ("given:/nowhere", "there is no folder"),
     ],
 )
