@@ -38,8 +38,7 @@ from bginv.methods.background_invariance.settings import (
 from bginv.subcommands import COMMANDS, OTHER_RUNS
 from bginv.terminal import be_plain, end_output, quiet_start
 
-BAD_ARGUMENT, FAILURE = 2, 1
-CLOSED = 128 + 13  # as programs end that SIGPIPE ends
+BAD_ARGUMENT, FAILURE, CLOSED = 2, 1, 128 + 13  # the last as programs end that SIGPIPE ends
 HINT = "`bginv COMMAND --help` lists its options; `bginv --version` tells the version."
 OUT_OF_MEMORY = "not enough memory: a smaller --batchsize or --image-size needs less"
 
@@ -291,10 +290,7 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
     of_phase = {settings: phase for phase, settings in PHASES.items()}
     kinds = {of_phase.get(command.settings, name): command.settings}
     if name == "run" and given.get("output"):
-        raise UserError(
-            f"--output {given['output']} is not for bginv run, whose models are in the run's "
-            "folder: name that with --run-dir"
-        )
+        raise UserError(f"--output {given['output']} is not for bginv run: name a --run-dir")
     other = _other_run(given) if name == "run" else {}
     if name == "run":
         kinds = other or {**kinds, **PHASES}
@@ -308,19 +304,18 @@ def _resolve(name: str, given: dict) -> dict[str, Any]:
             raise UserError("--resume is for one machine; give every worker the same command again")
         return settings
     if other:
-        ((kind, own),) = other.items()
-        method = given.get("method")
-        asked = f"--method {method}" if method else f"--recipe {PHOTOGRAPHS}"
-        instead = "another --method" if method else "--recipe tuned"
-        refuse_unknown(given, setting_names(own), asked, instead)
+        kind, own = next(iter(other.items()))
+        photographs = f"--recipe {PHOTOGRAPHS}", "--recipe tuned"
+        rival = f"--method {given.get('method')}", "another --method"
+        refuse_unknown(given, setting_names(own), *(rival if "method" in given else photographs))
         return {kind: resolve(own, given, own.recipe)}
-    settings = {name: resolve(command.settings, given, command.recipe)}
     if name != "run":
-        return settings
+        return {name: resolve(command.settings, given, command.recipe)}
+    known = setting_names(command.settings) | phase_setting_names()
     if not _of_photographs().lacks_pictures(given["dataset"]):  # which is told when it is read
-        known = setting_names(command.settings) | phase_setting_names()
         refuse_unknown(given, known, "the three phases", f"--recipe {PHOTOGRAPHS} or a --method")
-    return {**settings, **resolve_phases(given, command.recipe)}
+    own = resolve(command.settings, given, command.recipe)
+    return {name: own, **resolve_phases(given, command.recipe)}
 
 
 def _other_run(given: dict) -> dict[str, type]:
