@@ -34,7 +34,7 @@ ALLOWED = {
     "layers": {"nn"},
     "__init__": {"data", "library", "nn"},
 }
-BESIDE = {"checksums", "errors", "host", "output_files", "terminal"}
+BESIDE = {"checksums", "errors", "host", "output_files", "prefetch", "terminal"}
 TOP_ALLOWED = {
     **{room: BESIDE for room in (*ROOMS[1:], "library", "commands", "app")},
     "ops": {"errors"},

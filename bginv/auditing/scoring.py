@@ -1,6 +1,5 @@
 """What a model answers on every test."""
 
-import concurrent.futures
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from bginv.auditing.shared_network import SharedNetwork
 from bginv.auditing.variants import CLEAN, MIXED_RAND, MIXED_SAME, OWN, CutPictures
 from bginv.data.variations import MIXED
 from bginv.evaluation.intervals import Interval
+from bginv.prefetch import prefetched
 
 Key = tuple[str, int, int]
 """A test, the number of a draw, and the first of a batch's pictures."""
@@ -109,16 +109,9 @@ def _answers(
     model: AuditedModel, batches: Sequence[tuple[Key, Show]], shared: SharedNetwork
 ) -> Iterator[tuple[Key, Asked]]:
     """A model's answers on batches, each of which is made while it looks at the one before."""
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-
-        def begin(key: Key, show: Show) -> Show:
-            return pool.submit(show).result if shared.lacks(key) else show
-
-        following = [begin(*batches[0])] if batches else []
-        for number, (key, _) in enumerate(batches):
-            show = following.pop()
-            following += [begin(*own) for own in batches[number + 1 : number + 2]]
-            yield key, shared.ask(model, key, show)
+    made = ((key, show() if shared.lacks(key) else None) for key, show in batches)
+    for key, images in prefetched(made):
+        yield key, shared.ask(model, key, images)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,18 +29,18 @@ class SharedNetwork:
         self._network: Callable | None = None
         self._held: dict[Hashable, np.ndarray] = {}
 
-    def ask(self, model: AuditedModel, key: Hashable, show: Callable[[], np.ndarray]) -> Asked:
+    def ask(self, model: AuditedModel, key: Hashable, images: np.ndarray | None) -> Asked:
         """A model's answers.
 
         Args:
             model: that `begin` was called with.
             key: of the pictures, the same for the same ones.
-            show: gives them, uint8 [B, H, W, C].
+            images: uint8 [B, H, W, C]; None where it has their features, see `lacks`.
         """
         if self._head is None:
-            return model.ask(show())
-        if self.lacks(key):
-            unit = show().astype(np.float32) / 255
+            return model.ask(images)
+        if images is not None:
+            unit = images.astype(np.float32) / 255
             run = self._network()
             features = run(model.pixels.of_unit(unit)).numpy().astype(np.float32)
             if features.nbytes + sum(own.nbytes for own in self._held.values()) <= MOST_BYTES:

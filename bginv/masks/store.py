@@ -22,6 +22,7 @@ from bginv.errors import UserError
 from bginv.masks.pictures import Pictures, pictures_of
 from bginv.masks.source import NO_MASK, Mask, MaskSource, Picture, shows_all
 from bginv.output_files import check_writable_folder, default_cache, write_bytes
+from bginv.prefetch import prefetched
 from bginv.terminal import Bar
 
 HOPELESS = 10
@@ -166,18 +167,11 @@ def _compute(
     """Rows and their masks; the next batch is read while one is computed."""
     batches = _batches(pictures, rows, masks.batch_size)
 
-    def read(batch: Sequence[int]) -> list[Picture]:
-        return list(map(pictures.picture, batch))
-
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(read, batches[0])
-        for number, batch in enumerate(_progress(batches, len(rows), masks.name)):
-            taken = waiting.result()
-            if number + 1 < len(batches):
-                waiting = pool.submit(read, batches[number + 1])
-            found = masks.masks(taken)
-            for row, picture, mask in zip(batch, taken, found, strict=True):
-                yield row, _checked(picture, mask, masks.name)
+    read = prefetched(list(map(pictures.picture, batch)) for batch in batches)
+    for batch, taken in zip(_progress(batches, len(rows), masks.name), read, strict=True):
+        found = masks.masks(taken)
+        for row, picture, mask in zip(batch, taken, found, strict=True):
+            yield row, _checked(picture, mask, masks.name)
 
 
 def _batches(pictures: Pictures, rows: Sequence[int], size: int) -> list[list[int]]:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from bginv.errors import UserError
 from bginv.nn.background_generator import build_background_generator, generate_backgrounds
 from bginv.ops.binarize import BINARIZATIONS, binarize, not_black
-from bginv.ops.compositing import composite
+from bginv.ops.compositing import composite, either
 from bginv.ops.losses import reverse_gradient
 
 KINDS = ("adv", "noise", "black")
@@ -136,7 +136,7 @@ class BackgroundAugmentation(keras.layers.Layer):
         )
         backgrounds = self._backgrounds(images, masks)
         chosen = keras.random.uniform([tf.shape(images)[0], 1, 1, 1], seed=self._random) < self.rate
-        found = tf.where(chosen, composite(images, masks, backgrounds), images)
+        found = either(chosen, composite(images, masks, backgrounds), images)
         return tf.cast(found * (high - low) + low, self.compute_dtype)
 
     def compute_output_shape(self, input_shape, *arguments):

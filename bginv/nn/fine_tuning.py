@@ -17,6 +17,7 @@ from bginv.errors import UserError
 from bginv.nn.inference import compiled_for, forget
 from bginv.ops.losses import soft_cross_entropy
 from bginv.output_files import write_file
+from bginv.prefetch import prefetched
 
 CONSTANTS = {"bias": 0.0, "beta": 0.0, "gamma": 1.0, "moving_mean": 0.0, "moving_variance": 1.0}
 """Weights that every initializer in use makes constant, by Keras' names, and their constants."""
@@ -226,7 +227,7 @@ def stored_features(
 
     def found() -> Iterator[np.ndarray]:
         run, came = compiled_for(network, count), 0
-        for images in batches():
+        for images in prefetched(batches()):
             yield run(images).numpy().astype(np.float16)
             came += len(images)
         if came != count:

@@ -20,6 +20,7 @@ MANY_PIXELS = 1000 * 224**2
 """In so many, a graph with constants saves more time than it takes; memory is up to 0.3 GB more."""
 MOST_BYTES = 2**29
 """Of weights; a graph holds no more than 2 GB."""
+DEPTHWISE = "DepthwiseConv2dNative"
 CLOSE = 1e-2
 """Of the largest answer, which is far more than what rounding changes."""
 
@@ -55,8 +56,8 @@ def compiled_for(
     """`compiled` for so many images, or what gives the same answers faster.
 
     For many images, the weights as they are now are constants of the graph, so that TensorFlow
-    folds batch normalization into the convolutions before it and arranges weights once.
-    `docs/results/speed.md` has what that brings.
+    folds batch normalization into the convolutions before it and arranges weights once; into
+    depthwise ones we fold it. `docs/results/speed.md` has what that brings.
 
     Args:
         network: see `compiled`; one with several outputs is not made faster.
@@ -93,7 +94,7 @@ def _with_constants(run: Compiled, shape: tuple[int, ...]) -> Answering:
     try:
         traced = run.get_concrete_function()
         (place,) = tf.nest.flatten(traced.structured_outputs, expand_composites=True)
-        constant = convert_variables_to_constants_v2(traced, lower_control_flow=False)
+        constant = _folded(convert_variables_to_constants_v2(traced, lower_control_flow=False))
         image = tf.random.stateless_uniform((1, *shape), [0, 0])
         before, after = run(image).numpy(), constant(image)[0].numpy()
         difference = np.abs(before - after).max() / max(np.abs(before).max(), 1e-6)
@@ -104,3 +105,34 @@ def _with_constants(run: Compiled, shape: tuple[int, ...]) -> Answering:
         return run
     trim_memory()
     return lambda images: constant(tf.convert_to_tensor(images))[0]
+
+
+def _folded(constant: tf.types.experimental.ConcreteFunction):
+    """A function of constants, with kernels of depthwise convolutions times what their maps are.
+
+    That is mostly batch normalization. TensorFlow moves it into other convolutions by itself, and
+    then adds and clips while it convolves.
+    """
+    folds = []
+    for scaled in constant.graph.get_operations():
+        if scaled.type == "Mul" and scaled.inputs[0].op.type == DEPTHWISE:
+            maps, scale = scaled.inputs
+            if len(maps.consumers()) == 1 and scale.shape == maps.shape[-1:]:
+                folds.append((scaled, maps.op))
+    if not folds:
+        return constant
+    wanted = [own.inputs[1] for pair in folds for own in pair]  # the scale, then the kernel
+    found = constant.prune([], wanted)()
+    graph = constant.graph.as_graph_def()
+    nodes = {node.name: node for node in graph.node}
+    for (scaled, convolution), scale, kernel in zip(folds, found[::2], found[1::2], strict=True):
+        own = graph.node.add(op="Const", name=f"{convolution.name}/times_scale")
+        own.attr["dtype"].type = kernel.dtype.as_datatype_enum
+        value = kernel * tf.reshape(scale, kernel.shape[2:])
+        own.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value.numpy()))
+        nodes[convolution.name].input[1] = own.name
+        nodes[scaled.name].op = "Identity"
+        nodes[scaled.name].input[:] = [convolution.name]
+    wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
+    inputs, outputs = ([own.name for own in ends] for ends in (constant.inputs, constant.outputs))
+    return wrapped.prune(inputs, outputs)

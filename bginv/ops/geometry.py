@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from bginv.ops.compositing import either
 from bginv.ops.replicas import own_rows
 
 
@@ -76,7 +77,7 @@ def mirrored(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     chosen = own_rows(
         lambda n: tf.random.stateless_uniform([n, 1, 1, 1], seed) < 0.5, images.shape[0]
     )
-    return tf.where(chosen, tf.reverse(images, [2]), images)
+    return either(chosen, tf.reverse(images, [2]), images)
 
 
 def random_boxes(

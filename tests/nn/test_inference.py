@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from bginv.nn import inference
 from bginv.nn.fine_tuning import fine_tuned_part, split_head
@@ -36,6 +37,30 @@ def test_constants_answer_as_the_network_does():
     assert fast is not compiled(model) and compiled_for(model, 3) is fast
     for own in (IMAGES, IMAGES[:1], IMAGES.numpy()):
         np.testing.assert_allclose(fast(own), model(own, training=False), atol=1e-5)
+
+
+def test_depthwise_convolutions_take_up_normalization_and_no_gate():
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 3))
+    shared = keras.layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False)
+    maps = [keras.layers.BatchNormalization()(shared(image)) for _ in range(2)]
+    found = keras.layers.DepthwiseConv2D(3, use_bias=False)(keras.layers.ReLU(6)(maps[0]))
+    found = keras.layers.DepthwiseConv2D(3)(keras.layers.BatchNormalization()(found))
+    gate = keras.layers.Dense(6, "sigmoid")(keras.layers.GlobalAveragePooling2D()(found))
+    gated = keras.layers.Multiply()([keras.layers.DepthwiseConv2D(2, use_bias=False)(found), gate])
+    pooled = map(keras.layers.GlobalAveragePooling2D(), [gated, maps[1], shared(image)])
+    model = keras.Model(image, keras.layers.Concatenate()(list(pooled)))
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.uniform(0.5, 1.5, own.shape) for own in model.get_weights()])
+    constant = convert_variables_to_constants_v2(compiled(model).get_concrete_function())
+    before, after = (
+        [node.op for node in own.graph.as_graph_def().node].count("Mul")
+        for own in (constant, inference._folded(constant))
+    )
+    assert before - after == 3
+    fast = compiled_for(model, 3)
+    assert fast is not compiled(model)
+    np.testing.assert_allclose(fast(IMAGES), model(IMAGES, training=False), rtol=1e-5)
 
 
 def test_weights_that_have_changed_are_seen():

@@ -8,7 +8,7 @@ from bginv.engine.optimizers import AveragedWeights
 from bginv.methods.photographs.settings import PhotographSettings
 from bginv.nn.fine_tuning import LayerwiseAdamW, rates_by_depth
 from bginv.ops.augment import grow_masks, sharpen_masks
-from bginv.ops.compositing import composite, draw_backgrounds
+from bginv.ops.compositing import composite, draw_backgrounds, either
 from bginv.ops.geometry import mirrored, random_resized_crops
 from bginv.ops.losses import soft_cross_entropy, symmetric_divergence
 from bginv.ops.replicas import own_rows
@@ -129,7 +129,7 @@ def view(
         mixed = composite(images, masks, behind)
         count = images.shape[0]
         place = own_rows(lambda n: tf.random.stateless_uniform([n, 1, 1, 1], seeds[1]), count)
-        images = tf.where(place < composites, mixed, images)
+        images = either(place < composites, mixed, images) if composites < 1 else mixed
     if settings.smallest_crop == 1:  # nothing to resample
         return mirrored(images, seeds[2]) if settings.flip else images
     size = images.shape[1:3]

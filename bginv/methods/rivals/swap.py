@@ -5,7 +5,7 @@ import tensorflow as tf
 from bginv.methods.rivals.erm import ErmTraining
 from bginv.methods.rivals.trainer import Trainer, joined
 from bginv.ops.augment import sharpen_masks
-from bginv.ops.compositing import composite, other_rows
+from bginv.ops.compositing import composite, either, other_rows
 from bginv.ops.replicas import own_rows
 
 STEEPNESS = 100.0
@@ -57,7 +57,8 @@ class SwapTraining(ErmTraining):
         place = own_rows(
             lambda n: tf.random.stateless_uniform([n, 1, 1, 1], second), images.shape[0]
         )
-        images = tf.where(place < self.settings.changed_share, self.changed(batch, first), images)
+        changed = self.changed(batch, first)
+        images = either(place < self.settings.changed_share, changed, images)
         return {**batch, "image": self.cut(images, third)}
 
 
