@@ -22,6 +22,7 @@ from bginv.data.jpeg_files import has_missing_data
 from bginv.data.pixel_room import Room
 from bginv.data.scan_cache import Examined, ScanCache
 from bginv.errors import UserError
+from bginv.prefetch import AT_ONCE
 
 ENDINGS = tuple(sorted((".bmp", ".gif", ".jpeg", ".jpg", ".png", *other_formats.ENDINGS)))
 READABLE = ("BMP", "GIF", "JPEG", "MPO", "PNG", *other_formats.FORMATS)  # as Pillow calls them
@@ -76,7 +77,7 @@ class ImageFiles:
         """How many files may be read at once, so that memory holds their pixels."""
         largest = int(self.sizes.astype(np.int64).prod(1).max(initial=1))
         held = max(1, PIXELS_IN_FLIGHT // max(1, largest))
-        return held if held < (os.cpu_count() or 1) else tf.data.AUTOTUNE
+        return min(held, AT_ONCE)
 
     def path(self, row: int) -> str:
         """Path of a file."""

@@ -11,6 +11,7 @@ from bginv.data.images import ENDINGS, ImageFiles, readable_rows, scan, shown
 from bginv.data.sources import Source, rows_of
 from bginv.data.wrapped import PairedSource
 from bginv.errors import UserError
+from bginv.prefetch import AT_ONCE, mapped
 
 CROPS = ("native", "any")
 CROPS_PER_PHOTOGRAPH = 8
@@ -36,7 +37,7 @@ class HeldImages:
     @property
     def parallel_reads(self) -> int:
         """See `ImageFiles.parallel_reads`."""
-        return tf.data.AUTOTUNE
+        return AT_ONCE
 
     def read(self, row: tf.Tensor) -> tf.Tensor:
         """See `ImageFiles.read`."""
@@ -121,7 +122,7 @@ class Photographs:
             return self._draw_crops(batch_size, tf.random.fold_in(tf.constant([seed, 1]), number))
 
         numbers = tf.data.Dataset.range(start, tf.int64.max)
-        return numbers.map(draw, num_parallel_calls=self.files.parallel_reads).prefetch(2)
+        return mapped(numbers, draw, self.files.parallel_reads)
 
     def _draw_crops(self, count: int, seed: tf.Tensor) -> tf.Tensor:
         # several crops of each photograph, because decoding takes longer than cutting

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from bginv.errors import UserError
+from bginv.prefetch import AT_ONCE, mapped
 
 LARGEST_PASS_BATCH, PASS_PIXELS = 256, 2**20
 TEST_SHARE = 0.25
@@ -44,7 +45,7 @@ class Source(abc.ABC):
     @property
     def parallel_batches(self) -> int:
         """How many batches may be made at once."""
-        return tf.data.AUTOTUNE
+        return AT_ONCE
 
     def rows_of_class(self, label: int) -> np.ndarray:
         """Records that show a class, int [M]."""
@@ -143,8 +144,7 @@ class Source(abc.ABC):
         batched = indices.batch(batch_size, drop_remainder=shuffle)
         if num_replicas > 1:
             batched = batched.flat_map(lambda batch: rows_of(batch, replicas, num_replicas))
-        gather = tf.autograph.experimental.do_not_convert(self.gather)  # which takes seconds
-        records = batched.map(gather, num_parallel_calls=self.parallel_batches).prefetch(2)
+        records = mapped(batched, self.gather, self.parallel_batches)
         return endless(records) if shuffle else records
 
     def _epoch(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:

@@ -10,6 +10,7 @@ from bginv.data.entries import Entry, Place
 from bginv.data.files import stretch
 from bginv.data.sources import ArraySource, Dataset, split_off_test
 from bginv.errors import UserError, first_line
+from bginv.prefetch import mapped
 
 READ_AT_ONCE = 512
 MASK_KEY = "segmentation_mask"
@@ -138,9 +139,9 @@ def _read(
 
     records = builder.as_dataset(split=split, shuffle_files=False)
     if None in builder.info.features[image_key].shape:
-        batches = records.map(square, num_parallel_calls=tf.data.AUTOTUNE).batch(READ_AT_ONCE)
+        batches = mapped(records, square).batch(READ_AT_ONCE)
     else:  # of one size
-        batches = records.batch(READ_AT_ONCE).map(square, num_parallel_calls=tf.data.AUTOTUNE)
+        batches = mapped(records.batch(READ_AT_ONCE), square)
     read = list(batches.as_numpy_iterator())
     if not read:
         empty = np.zeros((0, side, side, channels), np.uint8)

@@ -27,6 +27,7 @@ from bginv.nn.fine_tuning import (
     train_head,
 )
 from bginv.nn.inference import Compiled
+from bginv.prefetch import mapped
 from bginv.report.pictures import write_strip
 
 HEAD_BATCH = 16
@@ -255,9 +256,7 @@ def _batches(
         tf.data.Dataset.from_tensor_slices(rows.astype(np.int64)).batch(HEAD_BATCH)
         for rows in parts
     )
-    rows = first.concatenate(second)
-    gather = tf.autograph.experimental.do_not_convert(source.gather)
-    records = rows.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    records = mapped(first.concatenate(second), source.gather, source.parallel_batches)
     for number, batch in enumerate(records):
         yield change(batch, number)
 
