@@ -88,7 +88,9 @@ def test_a_check_does_not_pass_without_a_verdict(command, photographs, tmp_path)
     guess.save(tmp_path / "guess.keras")
     words = ("audit", "guess.keras", str(photographs), "--quick", "--fail-if", "gap>0.03")
     code, out, _ = command(None, *words)
-    assert code == 4 and "guess.keras: no verdict, so no condition can be told" in out
+    assert code == 4 and "guess.keras: no verdict, so gap>0.03 cannot be told" in out
+    code, out, _ = command(None, *words[:-1], "gap>0.03,clean<0.9")
+    assert code == 3 and "clean<0.9 holds" in out and "gap>0.03 cannot be told" in out
 
 
 WRONG = {

@@ -34,6 +34,8 @@ SCHEMA = "bginv.audit/1"
 GAP, CHANGED, WORST_GROUP = "gap", "changed", "worst_group"
 FIGURES = (GAP, CHANGED, *MEANINGS, WORST_GROUP)
 """What a condition may name."""
+OF_WHOLE_PICTURES = (CLEAN, WORST_GROUP)
+"""Figures of pictures as they are, for which nothing is cut out."""
 OF_CLASSES = (CLEAN, ONLY_FG, MIXED_RAND, GAP)
 
 
@@ -88,6 +90,23 @@ class ModelAudit:
     def worst_group(self) -> Interval:
         """The smallest accuracy of a group; unknown where there are none."""
         return self.groups.interval(self.groups.worst_name) if self.groups else UNKNOWN
+
+    @property
+    def guessing(self) -> float:
+        """Share of the pictures that one gets right who always names the commonest class."""
+        return float(np.bincount(self.scored.labels).max() / len(self.scored.labels))
+
+    @property
+    def is_guessing(self) -> bool:
+        """Whether it may do no better than that."""
+        return self.tests[CLEAN].low <= self.guessing
+
+    def tells(self, name: str, masks: "MaskReport") -> bool:
+        """Whether a figure can be believed.
+
+        Those of composites want masks that show objects, and a model that does not guess.
+        """
+        return name in OF_WHOLE_PICTURES or (masks.usable and not self.is_guessing)
 
     def figure(self, name: str) -> Interval:
         """A figure of `FIGURES`; unknown where its test was not made."""
@@ -295,7 +314,7 @@ class AuditResult:
         write_text(pathlib.Path(path), audit_page(self))
 
     def violations(self, conditions: Sequence[Condition]) -> list[str]:
-        """Conditions that hold beyond the interval, in lines.
+        """Conditions that hold beyond the interval, in lines; figures that tell nothing hold none.
 
         Raises:
             UserError: one is of groups, and the pictures have no places.
@@ -310,7 +329,17 @@ class AuditResult:
             f"{model.name}: {condition.text} holds, {_shown(model.figure(condition.name), True)} %"
             for condition in conditions
             for model in self.models
-            if condition.holds(model.figure(condition.name))
+            if model.tells(condition.name, self.masks)
+            and condition.holds(model.figure(condition.name))
+        ]
+
+    def untold(self, conditions: Sequence[Condition]) -> list[str]:
+        """Conditions on figures that tell nothing, see `ModelAudit.tells`, in lines."""
+        return [
+            f"{model.name}: no verdict, so {condition.text} cannot be told"
+            for condition in conditions
+            for model in self.models
+            if not model.tells(condition.name, self.masks)
         ]
 
     def _trap_as_json(self) -> dict[str, Any] | None:

@@ -31,7 +31,6 @@ def verdict_of(
         trap: of the data.
         class_names: of the pictures.
     """
-    guessing = _chance(model)
     places = _of_places(model, class_names)
     if places:
         first = places
@@ -40,11 +39,11 @@ def verdict_of(
             f"{model.name}: no verdict. {masks.sentences[0]} The figures below are of wrong cuts: "
             "mend the masks, or take others (--masks), and audit again."
         ]
-    elif model.tests[CLEAN].low <= guessing:
+    elif model.is_guessing:
         first = [
             f"{model.name}: no verdict. It gets {_percent(model.tests[CLEAN].value)} of the "
-            f"pictures right, and guessing {_percent(guessing)}: see to the order of its classes "
-            "(--class-map) and to the range of its pixels (--pixels)."
+            f"pictures right, and guessing {_percent(model.guessing)}: see to the order of its "
+            "classes (--class-map) and to the range of its pixels (--pixels)."
         ]
     elif model.gap.low > RELIES:
         first = _relies(model, trap, class_names)
@@ -53,11 +52,6 @@ def verdict_of(
     else:
         first = _is_open(model, trap, class_names)
     return [*first, *model.doubts, *_of_masks(masks)]
-
-
-def has_verdict(model: ModelAudit, masks: MaskReport) -> bool:
-    """Whether anything can be told of a model: the masks show objects, and it does not guess."""
-    return masks.usable and model.tests[CLEAN].low > _chance(model)
 
 
 def doubts_of_data(labels: np.ndarray, class_names: Sequence[str]) -> list[str]:
@@ -157,11 +151,6 @@ def _of_classes(trap: Trap, names: Sequence[str]) -> str:
     if len(chosen) == len(names):
         return f"{guess}, of every class"
     return f"{guess}, most of all of {_named(chosen)}" if chosen else guess
-
-
-def _chance(model: ModelAudit) -> float:
-    labels = model.scored.labels
-    return float(np.bincount(labels).max() / len(labels))
 
 
 def _points(gap: Interval) -> str:

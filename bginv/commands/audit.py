@@ -9,7 +9,6 @@ from absl import logging
 
 from bginv.auditing.conditions import read_conditions
 from bginv.auditing.result import FIGURES, AuditResult
-from bginv.auditing.verdict import has_verdict
 from bginv.commands.settings import AuditSettings
 from bginv.data.catalog import load_data, takes_any_size
 from bginv.errors import UserError
@@ -60,14 +59,10 @@ def prepare_audit(settings: AuditSettings, strategy: tf.distribute.Strategy) -> 
         if settings.json:
             result.write_json(settings.json)
             logging.info("wrote %s", settings.json)
-        untold = [own.name for own in result.models if not has_verdict(own, result.masks)]
-        if conditions and untold:
-            print(f"{', '.join(untold)}: no verdict, so no condition can be told")
-            return UNTOLD
-        violations = result.violations(conditions)
-        for line in violations:
+        violations, untold = result.violations(conditions), result.untold(conditions)
+        for line in [*violations, *untold]:
             print(line)
-        return VIOLATED if violations else 0
+        return VIOLATED if violations else UNTOLD if untold else 0
 
     return job
 
