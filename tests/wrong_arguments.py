@@ -326,7 +326,7 @@ WRONG = {
         "masks: --steps must be at least 1; received 0",
     ),
     "output is a folder": (("train1", "digits", "--output", "photographs"), "is a folder"),
-    "weights alone": (("train1", "digits", "--output", "a.weights.h5"), "must end in .keras or"),
+    "weights alone": (("train1", "digits", "--output", "a.weights.h5"), "weights alone"),
     "h5 of another architecture": (
         ("train3", "digits", "own.keras", "heuristic", "otsu", "adv", "--output", "m3.h5"),
         "save this classifier as .keras",

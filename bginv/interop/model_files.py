@@ -17,6 +17,7 @@ from bginv.interop.paper_h5 import (
     load_classifier_h5,
     load_h5,
     load_mask_unet_h5,
+    read_configuration,
     save_h5,
 )
 from bginv.interop.unit_images import on_unit_images, pixels_of_model
@@ -162,7 +163,9 @@ def check_model_name(path: str) -> pathlib.Path:
     """
     if pathlib.Path(path).is_dir():
         raise UserError(f"{path} is a folder; name a file that ends in .keras or .h5")
-    if pathlib.Path(path).suffix not in ENDINGS or path.endswith(".weights.h5"):
+    if path.endswith(".weights.h5"):
+        raise UserError(f"{path} is named for weights alone; name a whole model, .keras or .h5")
+    if pathlib.Path(path).suffix not in ENDINGS:
         raise UserError(f"a model's file must end in .keras or .h5; received {path}")
     return pathlib.Path(path)
 
@@ -190,12 +193,12 @@ def save_model(model: keras.Model, path: pathlib.Path) -> None:
     write_file(path, save)
 
 
-def load_file(path: str, load_h5: Callable[[pathlib.Path], keras.Model] | None) -> keras.Model:
+def load_file(path: str, load_h5: Callable[[pathlib.Path], keras.Model | None]) -> keras.Model:
     """Any model in a file.
 
     Args:
         path: `.keras` or `.h5`.
-        load_h5: what takes the weights out of an `.h5` file.
+        load_h5: what takes the weights out of an `.h5` file of the paper's; None of another file.
 
     Raises:
         FileNotFoundError: no such file.
@@ -209,13 +212,10 @@ def load_file(path: str, load_h5: Callable[[pathlib.Path], keras.Model] | None) 
     file = check_model_name(path)
     if not file.is_file():
         raise FileNotFoundError(f"there is no model file {path}")
-    if file.suffix == ".h5":
-        return load_h5(file)
+    if file.suffix == ".h5" and (model := load_h5(file)) is not None:
+        return model
     try:
-        check_archive(file)
-        with zipfile.ZipFile(file) as archive:
-            holds_own_layers = REGISTERED in archive.read("config.json")
-        for module in LAYERS if holds_own_layers else ():
+        for module in LAYERS if REGISTERED in _configuration(file) else ():
             importlib.import_module(module)
         return keras.models.load_model(file, compile=False, safe_mode=True)
     except UserError:
@@ -228,6 +228,15 @@ def load_file(path: str, load_h5: Callable[[pathlib.Path], keras.Model] | None) 
                 "of Keras in its place and save the model again"
             ) from error
         raise UserError(f"{path} cannot be loaded as a Keras model: {reason}") from error
+
+
+def _configuration(file: pathlib.Path) -> bytes:
+    """What a file tells of a model's layers."""
+    if file.suffix == ".h5":
+        return read_configuration(file).encode()
+    check_archive(file)
+    with zipfile.ZipFile(file) as archive:
+        return archive.read("config.json")
 
 
 def _reason(error: Exception) -> str:

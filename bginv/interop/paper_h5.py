@@ -20,15 +20,21 @@ from bginv.nn.background_generator import build_background_generator, fitting_ti
 from bginv.nn.paper_networks import build_classifier, build_mask_unet
 
 
-def load_classifier_h5(path: pathlib.Path) -> keras.Model:
-    """A classifier that phase 1 or 3 wrote.
+def load_classifier_h5(path: pathlib.Path) -> keras.Model | None:
+    """A classifier that phase 1 or 3 wrote; None where the file holds another.
 
     Raises:
-        UserError: no such model in the file.
+        UserError: no model in the file.
     """
-    image_shape = _input_shape(path, rank=3)
-    build = _paper_builder(image_shape)
-    return _lend(path, build(image_shape, _num_outputs(path)))
+    weights = _weights(path)
+    try:
+        image_shape = _input_shape(path, rank=3)
+        build = functools.partial(_paper_builder(image_shape), image_shape, weights[-1][-1])
+        with keras.StatelessScope():  # shapes alone: VGG19 would fill 0.5 GB
+            own = [tuple(weight.shape) for layer in build().layers for weight in layer.weights]
+    except (UserError, ValueError, IndexError):  # none of its sizes
+        return None
+    return _lend(path, build()) if sorted(own) == sorted(weights) else None
 
 
 def is_paper_classifier(classifier: keras.Model) -> bool:
@@ -59,14 +65,14 @@ def load_mask_unet_h5(path: pathlib.Path) -> keras.Model:
     return _lend(path, build_mask_unet(_input_shape(path, rank=3)))
 
 
-def load_h5(path: pathlib.Path) -> keras.Model:
-    """A classifier or a mask generator, whichever the file holds.
+def load_h5(path: pathlib.Path) -> keras.Model | None:
+    """A classifier or a mask generator, whichever the file holds; None of another classifier.
 
     Raises:
         UserError: neither of them in the file.
     """
     last_kernel = _weights(path)[-2:][0]
-    return load_classifier_h5(path) if len(last_kernel) == 2 else load_mask_unet_h5(path)
+    return load_mask_unet_h5(path) if len(last_kernel) == 4 else load_classifier_h5(path)
 
 
 def load_background_generator_h5(
@@ -98,31 +104,39 @@ def _lend(path: pathlib.Path, model: keras.Model) -> keras.Model:
         model.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
         raise UserError(
-            f"{path} does not hold the paper's {model.name}, and other models are read from "
-            f".keras files alone: {first_line(error)}"
+            f"{path} does not hold the paper's {model.name}: {first_line(error)}"
         ) from error
     return model
 
 
-def _input_shape(path: pathlib.Path, rank: int) -> tuple[int, ...]:
+def read_configuration(path: pathlib.Path) -> str:
+    """What a file tells of a model's layers, JSON.
+
+    Raises:
+        UserError: it is not Keras'.
+    """
     try:
         with h5py.File(path) as file:
-            config = json.loads(file.attrs["model_config"])
+            return file.attrs["model_config"]
+    except (OSError, KeyError) as error:
+        raise UserError(f"{path} is not a model that Keras saved as .h5") from error
+
+
+def _input_shape(path: pathlib.Path, rank: int) -> tuple[int, ...]:
+    config = json.loads(read_configuration(path))
+    try:
         layer = config["config"]["layers"][0]["config"]
         shape = tuple(layer.get("batch_input_shape") or layer["batch_shape"])[1:]
-    except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is not a model that Keras saved as .h5") from error
+    except (KeyError, IndexError, TypeError) as error:
+        raise UserError(f"{path} does not tell the shape of its inputs") from error
     if len(shape) != rank or None in shape:
         raise UserError(f"{path} takes inputs of shape {shape}; {rank} fixed sizes were expected")
     return shape
 
 
-def _num_outputs(path: pathlib.Path) -> int:
-    return _weights(path)[-1][-1]
-
-
 def _weights(path: pathlib.Path) -> list[tuple[int, ...]]:
     """Shapes of all weights, in the order of the layers."""
+    read_configuration(path)
     try:
         with h5py.File(path) as file:
             group = file["model_weights"]

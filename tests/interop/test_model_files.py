@@ -14,6 +14,7 @@ from bginv.interop.model_files import (
     load_mask_unet,
     save_model,
 )
+from bginv.layers import BackgroundMix
 from bginv.methods.acol.model import build_acol, build_classifiers
 from bginv.nn.background_generator import build_background_generator
 from bginv.nn.features import build_features
@@ -103,12 +104,31 @@ def test_a_model_of_another_kind(tmp_path, squares):
         load_classifier(str(tmp_path / "u.keras"), squares)
 
 
-def test_code_in_a_model_is_refused(tmp_path, squares):
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+def test_code_in_a_model_is_refused(tmp_path, squares, name):
     inputs = keras.Input(SHAPE)
-    outputs = keras.layers.Lambda(lambda x: x[:, 0, 0, :])(inputs)
-    keras.Model(inputs, outputs).save(tmp_path / "m.keras")
-    with pytest.raises(ValueError, match="m.keras holds Python code .* which is never run"):
-        load_classifier(str(tmp_path / "m.keras"), squares)
+    outputs = keras.layers.Dense(2)(keras.layers.Lambda(lambda x: x[:, 0, 0, :])(inputs))
+    keras.Model(inputs, outputs).save(tmp_path / name)
+    with pytest.raises(ValueError, match=f"{name} holds Python code .* which is never run"):
+        load_classifier(str(tmp_path / name), squares)
+
+
+def test_any_h5_file_of_keras_is_read(tmp_path, squares):
+    model = keras.Sequential(
+        [
+            keras.Input(SHAPE),
+            BackgroundMix(),
+            keras.layers.Conv2D(3, 3),
+            keras.layers.BatchNormalization(),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2, use_bias=False),
+        ]
+    )
+    model.compile("adam", "mse")
+    model.save(tmp_path / "m.h5")
+    loaded = load_classifier(str(tmp_path / "m.h5"), squares)
+    for a, b in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 class Trap:

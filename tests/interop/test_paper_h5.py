@@ -124,8 +124,7 @@ def test_the_papers_vgg19_is_read_by_its_weights_alone(tmp_path):
 def test_small_classifiers_of_large_images_are_not_the_papers(tmp_path):
     path = tmp_path / "m.h5"
     save_model(build_classifier((128, 128, 3), 2), path)
-    with pytest.raises(ValueError, match="m.h5 does not hold the paper's vgg19_classifier"):
-        load_classifier_h5(path)
+    assert load_classifier_h5(path) is None
 
 
 def own_classifier(side: int) -> keras.Model:
