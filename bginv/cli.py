@@ -239,9 +239,10 @@ def _add(parser: argparse.ArgumentParser, name: str) -> None:
     )
     if name == "run":
         add_run_flags(parser, command.recipe)
-        add_new_flags(parser, _of_photographs().PhotographSettings, command.recipe)
+        add_new_flags(parser, _of_photographs().PhotographSettings, command.recipe, PHOTOGRAPHS)
         for settings in dict.fromkeys(own.settings for own in _rivals().RIVALS.values()):
             add_new_flags(parser, settings, command.recipe)
+        parser._option_string_actions["--output"].help = argparse.SUPPRESS  # see `_prepare`
     else:
         add_flags(parser, command.settings, command.recipe)
     names = " ".join(positional_names(command.settings))

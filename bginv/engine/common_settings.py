@@ -35,7 +35,8 @@ class DataSettings:
     image_size: int | None = setting(
         None,
         minimum=8,
-        help="side of the images of folder:PATH, other names with a colon, shapes (default: 64)",
+        help="side of the images of folder:PATH, other names with a colon, shapes "
+        "(default: 64; bginv run with photographs: 224)",
     )
     skip_bad_files: bool = setting(
         False, help="leave out image files that cannot be read, instead of stopping"

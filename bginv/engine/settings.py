@@ -14,6 +14,7 @@ from typing import Any
 from bginv.errors import UserError
 
 RECIPES = ("paper", "tuned")
+DEFAULT = "(default: "
 OWN_HEADING = "options of this command"
 _UNSET = object()
 
@@ -99,12 +100,35 @@ def add_flags(parser: argparse.ArgumentParser, settings: type, recipe: str) -> N
         add_option(parser, settings, field, option_name(field.name), recipe)
 
 
-def add_new_flags(parser: argparse.ArgumentParser, settings: type, recipe: str) -> None:
-    """Add the options of a dataclass that the parser does not have yet; see `add_flags`."""
+def add_new_flags(
+    parser: argparse.ArgumentParser, settings: type, recipe: str, told_as: str | None = None
+) -> None:
+    """Add the options of a dataclass that the parser does not have yet; see `add_flags`.
+
+    Args:
+        parser: see there.
+        settings: see there.
+        recipe: see there.
+        told_as: whose defaults these are, for the help of options that are there with another
+            default; None leaves it as it is.
+    """
     for field in dataclasses.fields(settings):
         option = option_name(field.name)
-        if not field.metadata.get("positional") and option not in parser._option_string_actions:
+        known = parser._option_string_actions.get(option)
+        if known is None and not field.metadata.get("positional"):
             add_option(parser, settings, field, option, recipe)
+        elif known is not None and told_as:
+            known.help = _with_other_default(known.help, field, recipe, told_as)
+
+
+def _with_other_default(text: str, field: dataclasses.Field, recipe: str, told_as: str) -> str:
+    """The help of an option, and what it is by default elsewhere, where that is something else."""
+    if text == argparse.SUPPRESS:
+        return _help(field, recipe)
+    own = show_default(field, recipe)
+    if field.default is None or own == told_as or f"{DEFAULT}{own})" in text:
+        return text
+    return f"{text[:-1]}; {told_as}: {own})" if DEFAULT in text else f"{text} ({told_as}: {own})"
 
 
 def _declaring(settings: type, field: dataclasses.Field) -> type:
@@ -271,8 +295,8 @@ def kind_of(settings: type, field: dataclasses.Field) -> type:
 def _help(field: dataclasses.Field, recipe: str) -> str:
     paper, tuned = (show_default(field, name) for name in RECIPES)
     both = "" if paper == tuned else f"; paper: {paper}, tuned: {tuned}"
-    default = f" (default: {show_default(field, recipe)}{both})"
-    nothing = field.default in (None, ()) and not both
+    default = f" {DEFAULT}{show_default(field, recipe)}{both})"
+    nothing = field.default in (None, ()) and not both or DEFAULT in field.metadata["help"]
     return (field.metadata["help"] + ("" if nothing else default)).replace("%", "%%")
 
 

@@ -17,7 +17,7 @@ from bginv.interop.paper_h5 import (
     load_classifier_h5,
     load_h5,
     load_mask_unet_h5,
-    read_configuration,
+    read_model_settings,
     save_h5,
 )
 from bginv.interop.unit_images import on_unit_images, pixels_of_model
@@ -215,7 +215,7 @@ def load_file(path: str, load_h5: Callable[[pathlib.Path], keras.Model | None]) 
     if file.suffix == ".h5" and (model := load_h5(file)) is not None:
         return model
     try:
-        for module in LAYERS if REGISTERED in _configuration(file) else ():
+        for module in LAYERS if REGISTERED in _model_settings(file) else ():
             importlib.import_module(module)
         return keras.models.load_model(file, compile=False, safe_mode=True)
     except UserError:
@@ -230,10 +230,10 @@ def load_file(path: str, load_h5: Callable[[pathlib.Path], keras.Model | None]) 
         raise UserError(f"{path} cannot be loaded as a Keras model: {reason}") from error
 
 
-def _configuration(file: pathlib.Path) -> bytes:
+def _model_settings(file: pathlib.Path) -> bytes:
     """What a file tells of a model's layers."""
     if file.suffix == ".h5":
-        return read_configuration(file).encode()
+        return read_model_settings(file).encode()
     check_archive(file)
     with zipfile.ZipFile(file) as archive:
         return archive.read("config.json")

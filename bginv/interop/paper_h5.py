@@ -109,7 +109,7 @@ def _lend(path: pathlib.Path, model: keras.Model) -> keras.Model:
     return model
 
 
-def read_configuration(path: pathlib.Path) -> str:
+def read_model_settings(path: pathlib.Path) -> str:
     """What a file tells of a model's layers, JSON.
 
     Raises:
@@ -123,7 +123,7 @@ def read_configuration(path: pathlib.Path) -> str:
 
 
 def _input_shape(path: pathlib.Path, rank: int) -> tuple[int, ...]:
-    config = json.loads(read_configuration(path))
+    config = json.loads(read_model_settings(path))
     try:
         layer = config["config"]["layers"][0]["config"]
         shape = tuple(layer.get("batch_input_shape") or layer["batch_shape"])[1:]
@@ -136,7 +136,7 @@ def _input_shape(path: pathlib.Path, rank: int) -> tuple[int, ...]:
 
 def _weights(path: pathlib.Path) -> list[tuple[int, ...]]:
     """Shapes of all weights, in the order of the layers."""
-    read_configuration(path)
+    read_model_settings(path)
     try:
         with h5py.File(path) as file:
             group = file["model_weights"]

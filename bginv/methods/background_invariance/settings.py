@@ -16,6 +16,7 @@ from bginv.engine.common_settings import (
     shift_setting,
 )
 from bginv.engine.settings import (
+    DEFAULT,
     RECIPES,
     add_flags,
     add_option,
@@ -161,7 +162,6 @@ PHOTOGRAPHS = "photographs"
 LEARNED, HEURISTIC, GIVEN = "learned", "heuristic", "given"
 """Where the masks of the three phases come from."""
 _MADE_BY_RUN = {"model": "classifier.keras", "unet_model": "mask_unet.keras", "output": None}
-DEFAULT = "(default: "
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,11 @@ class RivalSettings(PretrainedSettings):
     HEADING: ClassVar[str] = "rivals"
 
     recipe: str = setting("paper", choices=("paper",), help="values of unset options")
-    method: str = setting("erm", metavar="NAME", help=f"rival to train instead: {', '.join(NAMES)}")
+    method: str = setting(
+        "erm",
+        metavar="NAME",
+        help=f"rival to train instead: {', '.join(NAMES)} (default: none of them)",
+    )
     validation: float = setting(
         0.0,
         minimum=0,
