@@ -1,9 +1,12 @@
+import pathlib
 import threading
 import time
 
 import pytest
+import tensorflow as tf
 
-from bginv.prefetch import prefetched
+import bginv
+from bginv.prefetch import mapped, prefetched
 
 
 def test_items_come_in_order_each_made_while_the_one_before_is_used():
@@ -32,3 +35,19 @@ def test_an_error_comes_when_its_item_is_asked_for():
     assert next(found) == 1
     with pytest.raises(ValueError, match="unreadable"):
         next(found)
+
+
+def test_mapped_records_keep_their_order_and_nothing_searches_for_numbers():
+    changed = mapped(tf.data.Dataset.range(9), lambda number: number + 1, 3)
+    assert list(changed.as_numpy_iterator()) == list(range(1, 10))
+    assert changed.options().autotune.enabled is False
+
+
+def test_all_records_are_mapped_so():
+    package = pathlib.Path(bginv.__file__).parent
+    found = [
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if "num_parallel_calls" in path.read_text(encoding="utf-8")
+    ]
+    assert found == ["prefetch.py"]

@@ -117,9 +117,11 @@ def read_model_settings(path: pathlib.Path) -> str:
     """
     try:
         with h5py.File(path) as file:
-            return file.attrs["model_config"]
-    except (OSError, KeyError) as error:
+            text = file.attrs["model_config"]
+        json.loads(text)
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a model that Keras saved as .h5") from error
+    return text if isinstance(text, str) else text.decode()
 
 
 def _input_shape(path: pathlib.Path, rank: int) -> tuple[int, ...]:

@@ -107,7 +107,9 @@ def _with_constants(run: Compiled, shape: tuple[int, ...]) -> Answering:
     return lambda images: constant(tf.convert_to_tensor(images))[0]
 
 
-def _folded(constant: tf.types.experimental.ConcreteFunction):
+def _folded(
+    constant: tf.types.experimental.ConcreteFunction,
+) -> tf.types.experimental.ConcreteFunction:
     """A function of constants, with kernels of depthwise convolutions times what their maps are.
 
     That is mostly batch normalization. TensorFlow moves it into other convolutions by itself, and
