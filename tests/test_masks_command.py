@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from bginv.data.folder import load_folder
+from bginv.data.folder import load_class_folders, load_folder
 from bginv.masks.choice import SOURCES, made_by
 
 COLOURS = {"cat": (220, 60, 40), "dog": (40, 60, 220)}
@@ -35,6 +35,17 @@ def photographs(tmp_path, monkeypatch) -> pathlib.Path:
                 lines.append(f"{kind}/{split}{number}.png,{x - a},{y - b},{x + a},{y + b}")
     (tmp_path / "boxes.csv").write_text("\n".join(lines))
     return tmp_path / "data"
+
+
+def test_masks_of_class_folders_alone_go_beside_them(command, photographs):
+    call = (None, "masks", "folder:data/train", "--source", "boxes:boxes.csv")
+    code, out, err = command(*call, "--output", "data/train")
+    assert code == 0, err
+    assert "train: usable. The masks can be used." in out
+    written = {f"{own.parent.name}/{own.name}" for own in pathlib.Path("data").rglob("*/masks/*/*")}
+    assert written == {f"{kind}/train{number}.png" for kind in COLOURS for number in range(6)}
+    source, _ = load_class_folders("data/train", 48)
+    assert source.has_masks
 
 
 @pytest.mark.slow

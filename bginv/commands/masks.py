@@ -11,9 +11,9 @@ from absl import logging
 
 from bginv.commands.settings import FindMasksSettings
 from bginv.data.catalog import full_name
-from bginv.data.entries import WATERBIRDS
+from bginv.data.entries import FOLDER, WATERBIRDS
 from bginv.data.files import FileSource
-from bginv.data.folder import MASKS, TRAIN
+from bginv.data.folder import MASKS, TRAIN, is_of_classes_alone, load_class_folders
 from bginv.data.images import shown
 from bginv.data.sources import Dataset, Source
 from bginv.engine.common_settings import OF_PHOTOGRAPHS
@@ -54,9 +54,11 @@ def prepare_masks(
     if settings.image_size is None:
         settings = dataclasses.replace(settings, image_size=_image_size(settings.model))
     refuse_groups(settings)
-    dataset = load(settings)
+    class_folders = _class_folders(settings.dataset)
+    dataset = _load_whole(class_folders, settings) if class_folders else load(settings)
     splits = _splits(settings, dataset)
-    folders = {name: _folder_of_masks(root, dataset, name) for name in splits}
+    lie_together = class_folders or dataset.name.startswith(WATERBIRDS)
+    folders = {name: root / MASKS if lie_together else root / name / MASKS for name in splits}
     classifier = load_classifier(settings.model, dataset) if settings.model else None
     choice = _choose(settings.source, dataset, classifier)
     second = _choose(settings.second, dataset, classifier) if settings.second else None
@@ -97,6 +99,19 @@ def prepare_masks(
     return while_locked(root, job)
 
 
+def _class_folders(dataset: str) -> str | None:
+    """The folder of a data set that has class folders and no splits."""
+    name = full_name(dataset)
+    folder = name.removeprefix(FOLDER)
+    return folder if name.startswith(FOLDER) and is_of_classes_alone(folder) else None
+
+
+def _load_whole(folder: str, settings: FindMasksSettings) -> Dataset:
+    """All its photographs as one split."""
+    source, classes = load_class_folders(folder, settings.image_size, settings.skip_bad_files)
+    return Dataset(settings.dataset, source, {}, classes, source.image_shape)
+
+
 def _image_size(model: str | None) -> int:
     """The side of images that a model takes, where it says so."""
     side = load_any(model).input_shape[1] if model else None
@@ -133,11 +148,6 @@ def _choose(name: str, dataset: Dataset, classifier: keras.Model | None) -> Choi
 
 def _fingerprint(choice: Choice) -> str:
     return choice.source.fingerprint if choice.source else choice.name
-
-
-def _folder_of_masks(root: pathlib.Path, dataset: Dataset, split: str) -> pathlib.Path:
-    """Where the masks of a split go; those of pictures that a table lists lie together."""
-    return root / MASKS if dataset.name.startswith(WATERBIRDS) else root / split / MASKS
 
 
 def _check_same(inputs: dict, root: pathlib.Path, folders: dict, overwrite: bool) -> None:

@@ -240,9 +240,9 @@ class FindMasksSettings(DataSettings):
     )
     output: str = setting(
         "masks",
-        help="folder for SPLIT/masks/CLASS/NAME.png (masks/NAME.png for waterbirds:PATH) and "
-        "masks.png; that of the photographs "
-        "gives them their masks",
+        help="folder for SPLIT/masks/CLASS/NAME.png (masks/CLASS/NAME.png where there are no "
+        "splits, masks/NAME.png for waterbirds:PATH) and masks.png; that of the photographs gives "
+        "them their masks",
     )
     second: str | None = setting(
         None, metavar="NAME", help="another source, to see whether the two agree"
